@@ -1,0 +1,121 @@
+"""What a run is asked to do, as frozen dataclasses, checked in one place.
+
+Knows no paths and no devices, only values; every object goes through JSON unchanged, because a run
+crosses process borders.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from dacse_cli.errors import UsageError
+
+DEFAULT_MODEL = "disco-eth/DAC-SE1"
+DEFAULT_CODEC = "descript/dac_44khz"
+DEFAULT_CHUNK_SECONDS = 4.0
+
+T = TypeVar("T", bound="Options")
+
+
+class Options:
+    """JSON both ways and `problems()` -> `UsageError`, shared by the option classes."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as JSON-able values."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]
+
+    @classmethod
+    def from_json(cls: type[T], data: dict[str, Any]) -> T:
+        """Inverse of `to_json`; an unknown key raises `TypeError`."""
+        return cls(**data)
+
+    def problems(self) -> list[str]:
+        """What is wrong with these values, one sentence each."""
+        return []
+
+    def check(self: T) -> T:
+        """Return self, or raise `UsageError` with every problem named."""
+        found = self.problems()
+        if found:
+            raise UsageError("; ".join(found))
+        return self
+
+
+@dataclass(frozen=True)
+class ModelOptions(Options):
+    """Which networks run, where, and how precisely."""
+
+    model: str = DEFAULT_MODEL
+    """A Hub id, `id@revision`, a local folder, or `nano`."""
+    codec: str | None = None
+    """A Hub id or local folder; None takes what the model names, else `DEFAULT_CODEC`."""
+    device: str = "auto"
+    dtype: str = "auto"
+    batch_size: int | None = None
+    """Chunks generated at once; None fits free memory."""
+    offline: bool = False
+
+    def problems(self) -> list[str]:
+        found = []
+        if self.dtype not in ("auto", "bfloat16", "float16", "float32"):
+            found.append(f"--dtype {self.dtype} is not one of auto, bfloat16, float16, float32")
+        if self.batch_size is not None and self.batch_size < 1:
+            found.append(f"--batch-size must be at least 1, not {self.batch_size}")
+        return found
+
+
+@dataclass(frozen=True)
+class ChunkOptions(Options):
+    """How a recording is cut for the language model. Seconds; `overlap` is a share of a chunk."""
+
+    seconds: float | None = None
+    """None takes what the model names, else `DEFAULT_CHUNK_SECONDS`."""
+    overlap: float = 0.05
+    min_seconds: float | None = None
+    """A shorter last chunk joins its neighbour; None is a quarter of a chunk (1 s of 4 s)."""
+
+    def problems(self) -> list[str]:
+        found = []
+        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
+            found.append(f"--chunk must be a positive number of seconds, not {self.seconds}")
+        if not 0 <= self.overlap < 1:  # also false for NaN
+            found.append(f"--overlap must be at least 0 and below 1, not {self.overlap}")
+        if self.min_seconds is not None and not (math.isfinite(self.min_seconds) and self.min_seconds >= 0):
+            found.append(f"the shortest last chunk must be 0 s or more, not {self.min_seconds}")
+        return found
+
+    def resolved(self, model_seconds: float | None) -> ChunkOptions:
+        """The same with every None replaced, given the chunk length a model's card names."""
+        seconds = self.seconds or model_seconds or DEFAULT_CHUNK_SECONDS
+        shortest = seconds / 4 if self.min_seconds is None else self.min_seconds
+        return ChunkOptions(seconds, self.overlap, shortest)
+
+
+FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3")
+
+
+@dataclass(frozen=True)
+class SoundOptions(Options):
+    """What the output shall sound and look like."""
+
+    channels: str = "keep"
+    rate: int | None = None
+    """Output samples a second; None keeps the input's."""
+    format: str = "keep"
+    mix: float = 1.0
+    """1 is all enhanced, 0 the input."""
+
+    def problems(self) -> list[str]:
+        found = []
+        if self.channels not in ("keep", "mono"):
+            found.append(f"--channels {self.channels} is not one of keep, mono")
+        if self.rate is not None and not 1000 <= self.rate <= 768_000:
+            found.append(f"--rate must lie between 1000 and 768000, not {self.rate}")
+        if self.format not in FORMATS:
+            found.append(f"--format {self.format} is not one of {', '.join(FORMATS)}")
+        if not 0 <= self.mix <= 1:
+            found.append(f"--mix must lie between 0 and 1, not {self.mix}")
+        return found
+
