@@ -118,4 +118,3 @@ class SoundOptions(Options):
         if not 0 <= self.mix <= 1:
             found.append(f"--mix must lie between 0 and 1, not {self.mix}")
         return found
-
