@@ -1,0 +1,105 @@
+"""The Llama itself: a prompt into the cache (`prefill`), one token a row through it (`step`).
+
+RMSNorm -> fused QKV -> rotary positions -> attention over the cache -> output; RMSNorm -> SwiGLU. The
+residual stream, norms and logits are float32 in every precision mode; products and the cache use the
+working dtype. Arithmetic follows transformers' `modeling_llama.py`; knows nothing of ranges, batches or
+when to stop.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dacse_cli.lm.attention import decode_attention, prefill_attention
+from dacse_cli.lm.shape import LlamaShape
+from dacse_cli.lm.weights import Block, Weights
+
+
+class Llama:
+    """A network of given weights. Axes: `B` rows, `P` prompt tokens, `H` key heads, `D` head dimension."""
+
+    def __init__(self, shape: LlamaShape, weights: Weights) -> None:
+        self.shape, self.weights = shape, weights
+        self.dtype, self.device = weights.embedding.dtype, weights.embedding.device
+        self.rotations = rotations(shape, self.device)
+
+    def prefill(self, ids: Tensor, cache: Tensor) -> Tensor:
+        """Prompts of one length, ids `[B, P]`, into `cache` `[layers, 2, B, H, P, D]`.
+
+        Returns the float32 residual stream `[B, hidden]` of the last position, before the last norm.
+        """
+        B, P = ids.shape
+        turn = self.rotations[:P].unsqueeze(1)  # [P, 1, D/2], over [B, P, heads, D/2]
+        x = F.embedding(ids.flatten(), self.weights.embedding).float()
+        last = self.shape.layers - 1
+        for layer, block in enumerate(self.weights.blocks):
+            q, kv = self._project(x, block, (B, P), turn)
+            cache[layer].copy_(kv.permute(2, 0, 3, 1, 4))  # [B, P, 2, H, D] -> [2, B, H, P, D]
+            keys, values = cache[layer].unbind(0)
+            if layer < last:
+                out = prefill_attention(q.transpose(1, 2), keys, values).transpose(1, 2)
+            else:  # only the last position is needed from here on
+                out = decode_attention(q[:, -1].contiguous(), keys, values, None)
+                x = x.view(B, P, -1)[:, -1].contiguous()
+            x = self._finish(x, out.reshape(x.shape[0], -1), block)
+        return x
+
+    def step(self, x: Tensor, cache: Tensor, turn: Tensor, mask: Tensor | None) -> Tensor:
+        """One token a row: its embedding x `[B, hidden]` float32 -> the residual stream after all layers.
+
+        `cache` `[layers, 2, B, H, L, D]` is the valid prefix with the new token's slot as the last;
+        `turn` `[B or 1, 1, D/2]` its rotation; `mask` `[B, 1, 1, L]` is 0 or -inf. `x` is overwritten.
+        """
+        B = x.shape[0]
+        slots = cache[..., -1, :].unbind(0)
+        keys, values = cache[:, 0].unbind(0), cache[:, 1].unbind(0)
+        for layer, block in enumerate(self.weights.blocks):
+            q, kv = self._project(x, block, (B,), turn)
+            slots[layer].copy_(kv.transpose(0, 1))
+            out = decode_attention(q, keys[layer], values[layer], mask)
+            x = self._finish(x, out.view(B, -1), block)
+        return x
+
+    def normed(self, x: Tensor) -> Tensor:
+        """The last norm: float32 `[B, hidden]`, ready for the head."""
+        return F.rms_norm(x, (self.shape.hidden,), self.weights.norm, self.shape.eps)
+
+    def _project(self, x: Tensor, block: Block, lead: tuple[int, ...], turn: Tensor) -> tuple[Tensor, Tensor]:
+        """Rotated queries `[*lead, Hq, D]`, and rotated keys with values `[*lead, 2, H, D]`."""
+        shape = self.shape
+        h = F.rms_norm(x, (shape.hidden,), block.attention_norm, shape.eps)
+        heads = block.qkv(h.to(self.dtype)).view(*lead, shape.qkv_heads, shape.head_dim)
+        rotate_(heads[..., : shape.heads + shape.kv_heads, :], turn)
+        kv = heads[..., shape.heads :, :].view(*lead, 2, shape.kv_heads, shape.head_dim)
+        return heads[..., : shape.heads, :], kv
+
+    def _finish(self, x: Tensor, attended: Tensor, block: Block) -> Tensor:
+        """The rest of a layer: x `[N, hidden]` float32, attended `[N, Hq * D]` -> `[N, hidden]`."""
+        x = block.output.add_to(x, attended)
+        h = F.rms_norm(x, (self.shape.hidden,), block.mlp_norm, self.shape.eps)
+        gate, up = block.gate_up(h.to(self.dtype)).chunk(2, dim=-1)
+        return block.down.add_to(x, F.silu(gate).mul_(up))
+
+
+def rotations(shape: LlamaShape, device: torch.device) -> Tensor:
+    """`cos(p f_i) + j sin(p f_i)` for every position p and pair i: complex64 `[max_positions, D/2]`.
+
+    Computed in float32 on the CPU, step for step as transformers does, so that the angles are the same
+    numbers on every device.
+    """
+    exponents = torch.arange(0, shape.head_dim, 2, dtype=torch.int64).float() / shape.head_dim
+    frequencies = 1.0 / (shape.rope_theta**exponents)
+    angles = torch.outer(torch.arange(shape.max_positions).float(), frequencies)
+    return torch.complex(angles.cos(), angles.sin()).to(device)
+
+
+def rotate_(pairs: Tensor, turn: Tensor) -> None:
+    """Turn interleaved pairs in place: `[..., heads, D]` by complex `[..., 1, D/2]`, in float32."""
+    shape = (*pairs.shape[:-1], -1, 2)
+    if pairs.dtype is torch.float32:
+        torch.view_as_complex(pairs.view(shape)).mul_(turn)
+    else:
+        turned = torch.view_as_complex(pairs.float().view(shape)).mul_(turn)
+        pairs.copy_(torch.view_as_real(turned).flatten(-2))
