@@ -1,0 +1,192 @@
+"""Which container and sample format an output gets. Decides from facts; opens no file.
+
+The limits are libsndfile's, written down here because asking it is not safe: version 1.2.2 crashes on
+Vorbis above 200 kHz, writes ADPCM and GSM with padded lengths, and miscounts 8-bit AIFF of odd length.
+A test writes and re-reads every entry of these tables.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from dacse_cli.audio.info import AudioInfo
+from dacse_cli.errors import InputError
+
+WRITABLE = {
+    ".wav": "WAV",
+    ".wave": "WAV",
+    ".bwf": "WAV",
+    ".rf64": "RF64",
+    ".w64": "W64",
+    ".aif": "AIFF",
+    ".aiff": "AIFF",
+    ".aifc": "AIFF",
+    ".au": "AU",
+    ".snd": "AU",
+    ".caf": "CAF",
+    ".flac": "FLAC",
+    ".ogg": "OGG",
+    ".oga": "OGG",
+    ".opus": "OGG",
+    ".mp3": "MP3",
+}
+"""Lower-case suffix -> the libsndfile container written under it."""
+
+# Taken from a folder so that they end as "failed, not supported" and are not overlooked in silence.
+_NAMED_BUT_UNREADABLE = {".m4a", ".aac", ".wma"}
+
+AUDIO_SUFFIXES = frozenset(WRITABLE) | _NAMED_BUT_UNREADABLE
+"""Lower-case suffixes taken from a folder walk."""
+
+_LINEAR = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+_RIFF_SUBTYPES = frozenset({*_LINEAR, "PCM_U8", "ULAW", "ALAW"})
+_AU_SUBTYPES = frozenset({*_LINEAR, "PCM_S8", "ULAW", "ALAW"})
+SUBTYPES = {
+    "WAV": _RIFF_SUBTYPES,
+    "WAVEX": _RIFF_SUBTYPES,
+    "RF64": _RIFF_SUBTYPES,
+    "W64": _RIFF_SUBTYPES,
+    "AIFF": frozenset(_LINEAR),
+    "AU": _AU_SUBTYPES,
+    "CAF": _AU_SUBTYPES,
+    "FLAC": frozenset({"PCM_S8", "PCM_16", "PCM_24"}),
+    "OGG": frozenset({"VORBIS", "OPUS"}),
+    "MP3": frozenset({"MPEG_LAYER_III"}),
+}
+"""Container -> sample formats that come back with exactly as many samples as were written."""
+
+_SAMPLE_BYTES = {
+    "PCM_S8": 1,
+    "PCM_U8": 1,
+    "ULAW": 1,
+    "ALAW": 1,
+    "PCM_16": 2,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+}
+_NEAREST: dict[str, tuple[str, ...]] = {
+    "PCM_U8": ("PCM_S8",),
+    "PCM_S8": ("PCM_U8",),
+    "ALAC_20": ("PCM_24",),
+    "ALAC_24": ("PCM_24",),
+    "ALAC_32": ("PCM_32",),
+    "PCM_32": ("PCM_24",),
+    "FLOAT": ("PCM_24",),
+    "DOUBLE": ("PCM_24",),
+}
+_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_MAX_RATE = {"VORBIS": 192_000, "FLAC": 655_350}
+_MAX_CHANNELS = {"FLAC": 8, "MP3": 2}
+# RIFF, AIFF and AU count bytes in 32 bits; the margin is for chunks other than the samples.
+_MAX_32_BIT_SIZE = 2**32 - 2**20
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """How an output is stored. `container` and `subtype` are libsndfile's names."""
+
+    container: str
+    subtype: str
+    suffix: str
+    sample_rate: int
+    note: str | None
+    """What differs from the request, one line, or None."""
+
+
+def suffix_for(requested: str, source_suffix: str) -> str:
+    """The suffix of an output's name, decided before any file is opened.
+
+    `keep` takes the source's own suffix, letter case included, where its container can be written.
+    """
+    if requested != "keep":
+        return f".{requested}"
+    return source_suffix if source_suffix.lower() in WRITABLE else ".wav"
+
+
+def choose_format(
+    requested: str, info: AudioInfo, *, source_suffix: str, rate: int, channels: int
+) -> OutputFormat:
+    """Container, sample format and rate of an output of `channels` at `rate` Hz made from `info`.
+
+    `keep` stays with the container its suffix names and falls back to WAV where that cannot hold the
+    result; a format asked for by name that cannot hold it is an `InputError` with reason `format`.
+    """
+    suffix = suffix_for(requested, source_suffix)
+    chosen = _named_format(suffix, info, rate, channels)
+    problem = _problem(chosen, info, rate, channels)
+    if problem is None:
+        return replace(chosen, note=_note(chosen, info, rate, kept=requested == "keep"))
+    if requested == "keep":
+        wav = _named_format(".wav", info, rate, channels)
+        return replace(wav, note=f"written as WAV: {problem}")
+    raise InputError(problem, reason="format", hint="use --format wav")
+
+
+def _named_format(suffix: str, info: AudioInfo, rate: int, channels: int) -> OutputFormat:
+    """What `suffix` names, with the depth of the source where the container has it."""
+    container = WRITABLE[suffix.lower()]
+    if container == "WAV" and _family(info.container) == "WAV":
+        container = info.container
+    subtype = _subtype(container, suffix, info.subtype)
+    if container in ("WAV", "WAVEX") and _size(info, subtype, rate, channels) > _MAX_32_BIT_SIZE:
+        container = "RF64"
+    return OutputFormat(container, subtype, suffix, _stored_rate(subtype, rate), None)
+
+
+def _subtype(container: str, suffix: str, source: str) -> str:
+    """The sample format nearest to `source` that `container` has; 16 bits for what has no depth."""
+    if container == "MP3":
+        return "MPEG_LAYER_III"
+    if container == "OGG":
+        return "OPUS" if suffix.lower() == ".opus" or source == "OPUS" else "VORBIS"
+    candidates = (source, *_NEAREST.get(source, ()), "PCM_16")
+    return next(subtype for subtype in candidates if subtype in SUBTYPES[container])
+
+
+def _stored_rate(subtype: str, rate: int) -> int:
+    """`rate`, or the rate that a format with a fixed list of rates uses instead."""
+    if subtype == "OPUS":
+        return rate if rate in _OPUS_RATES else 48_000
+    if subtype == "MPEG_LAYER_III":
+        return next((known for known in _MP3_RATES if known >= rate), _MP3_RATES[-1])
+    return rate
+
+
+def _problem(chosen: OutputFormat, info: AudioInfo, rate: int, channels: int) -> str | None:
+    """Why `chosen` cannot hold the result, or None."""
+    name = chosen.subtype if chosen.container == "OGG" else chosen.container
+    most_channels = _MAX_CHANNELS.get(name, channels)
+    if channels > most_channels:
+        return f"{name} holds at most {most_channels} channels, not {channels}"
+    highest_rate = _MAX_RATE.get(name, rate)
+    if chosen.sample_rate > highest_rate:
+        return f"{name} holds at most {highest_rate} Hz, not {chosen.sample_rate} Hz"
+    if name in ("AIFF", "AU") and _size(info, chosen.subtype, rate, channels) > _MAX_32_BIT_SIZE:
+        return f"{name} holds at most 4 GiB"
+    return None
+
+
+def _note(chosen: OutputFormat, info: AudioInfo, rate: int, *, kept: bool) -> str | None:
+    """What the reader of a report should know about `chosen`."""
+    notes = []
+    family = _family(chosen.container)
+    if kept and family != _family(info.container):
+        notes.append(f"the file holds {info.container} and is written as {family}, after its name")
+    elif kept and chosen.subtype != info.subtype:
+        notes.append(f"{info.subtype} is written as {chosen.subtype}")
+    if chosen.sample_rate != rate:
+        notes.append(f"{chosen.subtype} has no rate of {rate} Hz, {chosen.sample_rate} Hz is used")
+    return "; ".join(notes) or None
+
+
+def _family(container: str) -> str:
+    """The three headers that all go by the suffix .wav count as one."""
+    return "WAV" if container in ("WAV", "WAVEX", "RF64") else container
+
+
+def _size(info: AudioInfo, subtype: str, rate: int, channels: int) -> int:
+    """Bytes of the samples of the result, for formats without compression."""
+    return info.frames_at(rate) * channels * _SAMPLE_BYTES[subtype]

@@ -1,0 +1,81 @@
+"""Looking at a recording before work starts: its header, and what a full decode shows."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.audio.info import AudioInfo, AudioScan
+from dacse_cli.audio.read import BLOCK, AudioReader
+from dacse_cli.errors import InputError
+
+__all__ = ["AudioInfo", "AudioScan", "probe", "scan"]
+
+
+def probe(path: str | os.PathLike[str]) -> AudioInfo:
+    """The header of `path`, checked; raises `InputError` as `Source` does.
+
+    A file whose header does not tell the length (a piped FLAC, an MP3 without frame count) is decoded to
+    count it.
+    """
+    with AudioReader(path) as reader:
+        if reader.info.frames:
+            return reader.info
+        while reader.read(BLOCK).shape[1]:
+            pass
+        return _counted(reader)
+
+
+def scan(path: str | os.PathLike[str]) -> AudioScan:
+    """Decode all of `path` in constant memory; raises `InputError` as `Source` does.
+
+    What can be decoded counts as there: a cut or damaged file gets a warning, not an error. NaN and
+    infinite samples are counted; what they mean is the caller's to decide.
+    """
+    with AudioReader(path) as reader:
+        channels = reader.info.channels
+        peak, bad = 0.0, 0
+        leaders, loud = (0,) * channels, np.zeros(channels, bool)
+        while (block := reader.read(BLOCK)).shape[1]:
+            block_peak, block_bad = _peak(block)
+            peak, bad = max(peak, block_peak), bad + block_bad
+            leaders = _refine(leaders, block)
+            loud |= block.any(axis=1)
+        return AudioScan(
+            info=_counted(reader),
+            frames=reader.frames_read,
+            peak=peak,
+            bad_samples=bad,
+            twins=leaders,
+            silent=tuple(bool(quiet) for quiet in ~loud),
+            warning=reader.warning(),
+        )
+
+
+def _counted(reader: AudioReader) -> AudioInfo:
+    """The header with a length it did not tell filled in, once all is read."""
+    if not reader.frames_read:
+        raise InputError("no samples in it", reason="no-samples")
+    return reader.info if reader.info.frames else replace(reader.info, frames=reader.frames_read)
+
+
+def _peak(block: NDArray[np.float32]) -> tuple[float, int]:
+    """Largest absolute finite sample and number of samples that are not finite, of `[C, n]`."""
+    peak = float(max(block.max(), -block.min()))
+    if np.isfinite(peak):
+        return peak, 0
+    finite = np.isfinite(block)
+    return float(np.abs(block[finite]).max(initial=0.0)), int(block.size - finite.sum())
+
+
+def _refine(leaders: tuple[int, ...], block: NDArray[np.float32]) -> tuple[int, ...]:
+    """The first channel equal to each channel so far, given that up to now it was `leaders`."""
+    return tuple(
+        next(
+            k for k in range(c + 1) if leaders[k] == leader and (k == c or np.array_equal(block[k], block[c]))
+        )
+        for c, leader in enumerate(leaders)
+    )

@@ -1,0 +1,165 @@
+"""Samples into a file that is read back before anybody is told that it is there.
+
+libsndfile reports a full disk for WAV only: FLAC, Ogg and MP3 lose their last kilobytes without an error.
+So an output counts as written when it has been opened again and holds as many samples as went in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from dacse_cli.audio.atomic import PartFile, Written
+from dacse_cli.audio.formats import OutputFormat
+from dacse_cli.audio.read import BLOCK, AudioReader
+from dacse_cli.errors import InputError, OutputError
+
+# Quantised here, because libsndfile rounds down, which shifts a recording by half a step.
+_INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ULAW": 16, "ALAW": 16}
+_FLOATING = ("FLOAT", "DOUBLE")
+# libsndfile's Vorbis encoder puts a whole write on the stack and crashes on a long one
+_WRITE_BLOCK = 16_384
+_CANNOT_BE_EMPTY = ("FLAC", "MP3", "OGG")
+
+
+class OutputWriter:
+    """Writes samples `[C, n]` to a part file beside `target`; `finish` verifies it, `commit` names it.
+
+    As a context manager it removes the part file unless `finish` was reached. Every failure removes it
+    and raises `OutputError` (the run cannot go on), `LockedError`, or `InputError` with reason
+    `name-too-long`, `not-finite` or `no-samples` (only this file cannot).
+    """
+
+    def __init__(self, target: Path, fmt: OutputFormat, channels: int) -> None:
+        self._target = target
+        self._format = fmt
+        self._channels = channels
+        self._clipped = self._frames = 0
+        self._part = PartFile(target)
+        self._sound: Any = None
+        try:
+            self._sound = self._open()
+        except (soundfile.LibsndfileError, TypeError, ValueError) as error:
+            self._fail(str(error), error)
+
+    def __enter__(self) -> OutputWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._part.descriptor >= 0:
+            self.discard()
+
+    def discard(self) -> None:
+        """Give up: remove the part file."""
+        self._abandon_sound()
+        self._part.discard()
+
+    def write(self, samples: NDArray[np.float32]) -> None:
+        """Append `samples` `[C, n]`; outside [-1, 1] they are cut and counted, unless stored as float."""
+        for start in range(0, samples.shape[1], _WRITE_BLOCK):
+            block = self._stored(samples[:, start : start + _WRITE_BLOCK])
+            try:
+                self._sound.write(np.ascontiguousarray(block.T))
+            except soundfile.LibsndfileError as error:
+                self._fail(error.error_string, error)
+            self._frames += block.shape[1]
+
+    def finish(self, expected_frames: int) -> Written:
+        """Close, open again, count the samples, hash, sync: what to give to `commit`.
+
+        `expected_frames` other than the number written is a mistake of the caller: `ValueError`.
+        """
+        if self._frames != expected_frames:
+            raise ValueError(f"{self._frames} samples were written, not {expected_frames}")
+        if expected_frames == 0 and self._format.container in _CANNOT_BE_EMPTY:
+            self.discard()
+            raise InputError(f"0 samples cannot be stored as {self._format.container}", reason="no-samples")
+        try:
+            self._sound.close()
+        except soundfile.LibsndfileError as error:
+            self._fail(error.error_string, error)
+        if expected_frames:
+            self._verify()
+        return replace(self._part.seal(), clipped=self._clipped)
+
+    def _abandon_sound(self) -> None:
+        """Let libsndfile write its last words while its descriptor is still this file's and no other's."""
+        if self._sound is not None:
+            with contextlib.suppress(soundfile.LibsndfileError):
+                self._sound.close()
+
+    def _open(self) -> Any:
+        # by descriptor, so that libsndfile writes to the file that was locked; see `source` for Windows
+        handle = self._part.descriptor if os.name == "posix" else os.fspath(self._part.path)
+        return soundfile.SoundFile(
+            handle,
+            "w",
+            self._format.sample_rate,
+            self._channels,
+            subtype=self._format.subtype,
+            format=self._format.container,
+            closefd=False,
+        )
+
+    def _stored(self, block: NDArray[np.float32]) -> NDArray[Any]:
+        """`block` `[C, n]` as the type that is handed to libsndfile."""
+        peak = float(np.abs(block).max(initial=0.0))
+        if not np.isfinite(peak):
+            self.discard()
+            raise InputError("the result holds samples that are NaN or infinite", reason="not-finite")
+        subtype = self._format.subtype
+        if subtype in _FLOATING:
+            return block
+        if peak > 1:
+            self._clipped += int((np.abs(block) > 1).sum())
+            block = block.clip(-1, 1)
+        bits = _INTEGER_BITS.get(subtype)
+        return block if bits is None else quantise(block, bits)
+
+    def _verify(self) -> None:
+        try:
+            with AudioReader(self._part.path) as reader:
+                while reader.read(BLOCK).shape[1]:
+                    pass
+                same = (reader.info.sample_rate, reader.info.channels, reader.frames_read) == (
+                    self._format.sample_rate,
+                    self._channels,
+                    self._frames,
+                )
+                if same and reader.damage is None:
+                    return
+                found = f"{reader.frames_read:,} of {self._frames:,} samples can be read back"
+        except InputError as error:
+            self._fail(f"cannot be read back: {error.message}", error)
+        self._fail(found, None)
+
+    def _fail(self, says: str, cause: Exception | None) -> NoReturn:
+        """Remove the file and raise the reason the system gives, or what libsndfile `says`."""
+        self._abandon_sound()
+        # libsndfile keeps no errno: ask the disk for one by writing a little more
+        try:
+            os.lseek(self._part.descriptor, 0, os.SEEK_END)
+            os.write(self._part.descriptor, bytes(BLOCK))
+            os.fsync(self._part.descriptor)
+        except OSError as error:
+            self._part.fail(error)
+        self._part.discard()
+        raise OutputError(f"cannot write {self._target}: {says.strip()}") from cause
+
+
+def quantise(block: NDArray[np.float32], bits: int) -> NDArray[np.int16] | NDArray[np.int32]:
+    """Samples in [-1, 1] rounded to `bits`, in the upper bits of int16 or int32, as libsndfile takes them."""
+    scale = 2.0 ** (bits - 1)
+    # float64 for the wide ones: 2**31 - 1 is no float32
+    exact = block if bits <= 16 else block.astype(np.float64)
+    steps: NDArray[Any] = np.rint(exact * 2 ** (bits - 1)).clip(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+    if bits <= 16:
+        return np.left_shift(steps.astype(np.int16), np.int16(16 - bits))
+    return np.left_shift(steps.astype(np.int32), np.int32(32 - bits))
