@@ -1,0 +1,67 @@
+"""`dacse.json`, the card beside a model: which codec it speaks and what it was trained on."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.errors import CheckpointError
+from dacse_cli.hub.manifest import CARD
+
+SIZE_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a model says of itself; None where it says nothing, and the released model's value holds."""
+
+    codec: str | None = None
+    """A Hub id, or a folder inside the model's own."""
+    chunk_seconds: float | None = None
+    training: str | None = None
+    licence: str | None = None
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card of the model in `folder`, all None where there is none.
+
+    Raises `CheckpointError` for a card that is not JSON, has unknown keys or values of another kind.
+    """
+    path = folder / CARD
+    try:
+        with path.open("rb") as file:
+            raw = file.read(SIZE_LIMIT + 1)
+    except FileNotFoundError:
+        return ModelCard()
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
+    if len(raw) > SIZE_LIMIT:
+        raise CheckpointError(f"{path} is far too large for a model card")
+    try:
+        data = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path} is not valid JSON") from error
+    return _card(data, path)
+
+
+def _card(data: Any, path: Path) -> ModelCard:
+    known = [field.name for field in fields(ModelCard)]
+    if not isinstance(data, dict):
+        raise CheckpointError(f"{path} must hold one JSON object")
+    unknown = sorted(data.keys() - set(known))
+    if unknown:
+        hint = f"known keys: {', '.join(known)}; a newer dacse may know more"
+        raise CheckpointError(f"{path} has unknown keys: {', '.join(unknown[:5])}", hint=hint)
+    for key in ("codec", "training", "licence"):
+        value = data.get(key)
+        if value is not None and (not isinstance(value, str) or not value):
+            raise CheckpointError(f"{path}: {key} must be text")
+    seconds = data.get("chunk_seconds")
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, (int, float))):
+        raise CheckpointError(f"{path}: chunk_seconds must be a number")
+    if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
+        raise CheckpointError(f"{path}: chunk_seconds must be a positive number of seconds, not {seconds}")
+    return ModelCard(**data)
