@@ -59,9 +59,19 @@ def refuse(why: str, *, reason: str = "not-tokens") -> InputError:
 
 
 def is_token_name(name: str) -> bool:
-    """Whether a file name says token file (`x.tokens.safetensors`, `.npz`, `.txt`, or Descript's `.dac`)."""
+    """Whether a file found in a folder is a token file (`x.tokens.npz`, ..., or Descript's `.dac`)."""
     lower = name.lower()
     return lower.endswith((*(f"{SUFFIX}.{form}" for form in TOKEN_FORMATS), ".dac"))
+
+
+def has_token_suffix(name: str) -> bool:
+    """Whether a file named by the user can only be a token file (`codes.safetensors`)."""
+    return token_form(name) in (*TOKEN_FORMATS, "dac")
+
+
+def token_form(name: str) -> str:
+    """The form a token file's name says: one of `TOKEN_FORMATS`, or `dac`."""
+    return name.lower().rsplit(".", 1)[-1]
 
 
 def dump(tokens: TokenFile, form: str) -> bytes:

@@ -1,0 +1,1 @@
+"""The command line: flags -> options -> one library call -> what a person or a script sees."""

@@ -1,0 +1,80 @@
+"""The `dacse` command: its subcommands, and the one place where an error becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from dacse_cli import __version__
+from dacse_cli.cli.detokenize import detokenize
+from dacse_cli.cli.download import download
+from dacse_cli.cli.enhance import enhance
+from dacse_cli.cli.names import shown
+from dacse_cli.cli.tokenize import tokenize
+from dacse_cli.errors import DacseError
+
+app = typer.Typer(
+    name="dacse",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turn folders of noisy speech into clean speech with DAC-SE1.",
+    epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
+    "7 folder in use, 8 device, 130/143 stopped.",
+)
+for command in (enhance, tokenize, detokenize, download):
+    app.command()(command)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"dacse {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Entry point. Never shows a traceback for what a user can cause."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(128 + signal.SIGINT))
+    try:
+        app()
+    except DacseError as error:
+        _complain(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
+        sys.exit(0)
+    except Exception as error:
+        if _verbose():
+            traceback.print_exc()
+        sys.stderr.write(f"dacse: a bug: {type(error).__name__}: {shown(str(error))}\n")
+        sys.stderr.write("  Run it again with -v and report what it says.\n")
+        sys.exit(1)
+
+
+def _complain(error: DacseError) -> None:
+    sys.stderr.write(f"dacse: {shown(error.message)}\n")
+    if error.hint:
+        sys.stderr.write(f"  {shown(error.hint)}\n")
+
+
+def _verbose() -> bool:
+    return any(word in ("-v", "--verbose") for word in sys.argv[1:])

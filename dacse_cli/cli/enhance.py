@@ -1,0 +1,64 @@
+"""`dacse enhance`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dacse_cli.cli import options as opt
+from dacse_cli.config import ChunkOptions
+
+
+def enhance(
+    inputs: opt.InputsArg,
+    output: Annotated[
+        str,
+        typer.Argument(
+            metavar="OUTPUT", show_default=False, help="A folder; with one input file also a file name."
+        ),
+    ],
+    model: opt.ModelOpt = opt.DEFAULT_MODEL,
+    codec: opt.CodecOpt = None,
+    device: opt.DeviceOpt = "auto",
+    dtype: opt.DTypeOpt = opt.DType.auto,
+    batch_size: opt.BatchOpt = "auto",
+    chunk: opt.ChunkOpt = None,
+    overlap: opt.OverlapOpt = 0.05,
+    channels: opt.ChannelsOpt = opt.ChannelPolicy.keep,
+    rate: opt.RateOpt = "keep",
+    audio_format: opt.FormatOpt = opt.AudioFormat.keep,
+    mix: opt.MixOpt = 1.0,
+    overwrite: opt.OverwriteOpt = False,
+    dry_run: opt.DryRunOpt = False,
+    json: opt.JsonOpt = False,
+    offline: opt.OfflineOpt = False,
+    quiet: opt.QuietOpt = False,
+    verbose: opt.VerboseOpt = False,
+) -> None:
+    """Enhance noisy speech: audio (or token files) in, enhanced audio (or token files) out.
+
+    The output has the input's name, length, sample rate and channels. Finished files are skipped when the
+    command is run again, so a stopped run goes on where it was.
+
+    [bold]Examples[/]
+
+    dacse enhance in/ out/
+
+    dacse enhance talk.wav clean.flac --model nano
+
+    dacse enhance "takes/**/*.wav" out/ --mix 0.8 --format flac
+    """
+    from dacse_cli.cli.launch import launch
+    from dacse_cli.pipeline.plan import Request
+
+    request = Request(
+        form="enhance",
+        inputs=tuple(inputs),
+        output=output,
+        models=opt.model_options(model, codec, device, dtype, batch_size, offline),
+        chunk=ChunkOptions(chunk, overlap),
+        sound=opt.sound_options(channels, rate, audio_format, mix),
+        overwrite=overwrite,
+    )
+    launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)

@@ -1,0 +1,23 @@
+"""One run from the command line: the library call and its rendering, shared by the three batch commands."""
+
+from __future__ import annotations
+
+import typer
+
+from dacse_cli.cli.render import Screen
+from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.run import forecast, run
+
+
+def launch(request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose: bool) -> None:
+    """Do or forecast `request`; exits with the run's code."""
+    screen = Screen(json=json, quiet=quiet, verbose=verbose)
+    if dry_run:
+        with screen:
+            rows = forecast(request, screen.tell, screen.download)
+        screen.forecast(rows)
+        return
+    with screen:
+        summary = run(request, screen.tell, screen.download)
+    screen.summary(summary)
+    raise typer.Exit(summary.exit_code)

@@ -1,0 +1,228 @@
+"""Each option that several commands share, once."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL, ModelOptions, SoundOptions
+
+_MODELS, _CHUNKS, _SOUND, _RUN = "Models and device", "Chunks", "Sound", "Run"
+
+
+class DType(str, Enum):
+    """Choices of `--dtype`."""
+
+    auto = "auto"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
+    float32 = "float32"
+
+
+class ChannelPolicy(str, Enum):
+    """Choices of `--channels`."""
+
+    keep = "keep"
+    mono = "mono"
+
+
+class AudioFormat(str, Enum):
+    """Choices of `--format` where audio is written."""
+
+    keep = "keep"
+    wav = "wav"
+    flac = "flac"
+    ogg = "ogg"
+    opus = "opus"
+    mp3 = "mp3"
+
+
+class CodesFormat(str, Enum):
+    """Choices of `--format` where token files are written."""
+
+    safetensors = "safetensors"
+    npz = "npz"
+    txt = "txt"
+    dac = "dac"
+
+
+def _number_or(word: str, value: str) -> int | None:
+    """A whole number, or None for the word that stands for "decide for me"."""
+    if value == word:
+        return None
+    try:
+        return int(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is neither {word!r} nor a whole number") from None
+
+
+def _rate(value: str) -> int | None:
+    return _number_or("keep", value)
+
+
+def _batch(value: str) -> int | None:
+    return _number_or("auto", value)
+
+
+InputsArg = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        show_default=False,
+        help="Files, folders (searched recursively) or patterns in quotes.",
+    ),
+]
+ModelOpt = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        rich_help_panel=_MODELS,
+        help="A Hub id, [cyan]id@revision[/], a local folder, or [cyan]nano[/] (built in, runs offline on a CPU).",
+    ),
+]
+CodecOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--codec",
+        rich_help_panel=_MODELS,
+        show_default=f"what the model names, else {DEFAULT_CODEC}",
+        help="Hub id or local folder of a transformers DacModel.",
+    ),
+]
+DeviceOpt = Annotated[
+    str, typer.Option("--device", rich_help_panel=_MODELS, help="auto, cuda, cuda:1, mps or cpu.")
+]
+DTypeOpt = Annotated[
+    DType,
+    typer.Option(
+        "--dtype",
+        rich_help_panel=_MODELS,
+        help="Precision of the language model; auto is bfloat16 where the device is fast at it, else float32.",
+    ),
+]
+BatchOpt = Annotated[
+    str,
+    typer.Option(
+        "--batch-size",
+        parser=str,
+        metavar="auto|N",
+        rich_help_panel=_MODELS,
+        help="Chunks generated at once, over all files; halves itself when memory runs out.",
+    ),
+]
+ChunkOpt = Annotated[
+    float | None,
+    typer.Option(
+        "--chunk",
+        metavar="SECONDS",
+        rich_help_panel=_CHUNKS,
+        show_default="what the model names, else 4.0",
+        help="Seconds a chunk.",
+    ),
+]
+OverlapOpt = Annotated[
+    float,
+    typer.Option(
+        "--overlap",
+        metavar="SHARE",
+        rich_help_panel=_CHUNKS,
+        help="Share of a chunk cross-faded with the next.",
+    ),
+]
+ChannelsOpt = Annotated[
+    ChannelPolicy,
+    typer.Option(
+        "--channels",
+        rich_help_panel=_SOUND,
+        help="keep: each channel on its own, equal channels once. mono: their mean.",
+    ),
+]
+RateOpt = Annotated[
+    str,
+    typer.Option(
+        "--rate",
+        metavar="keep|HZ",
+        rich_help_panel=_SOUND,
+        help="Sample rate of the output; keep is the input's.",
+    ),
+]
+FormatOpt = Annotated[
+    AudioFormat,
+    typer.Option(
+        "--format",
+        "-f",
+        rich_help_panel=_SOUND,
+        help="keep: the input's format where it can be written, else wav.",
+    ),
+]
+MixOpt = Annotated[
+    float,
+    typer.Option(
+        "--mix",
+        metavar="SHARE",
+        rich_help_panel=_SOUND,
+        help="1 is all enhanced, 0 the input; mixed sample by sample.",
+    ),
+]
+OverwriteOpt = Annotated[
+    bool,
+    typer.Option("--overwrite", rich_help_panel=_RUN, help="Redo outputs that are already there."),
+]
+DryRunOpt = Annotated[
+    bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Print the plan and stop; writes nothing.")
+]
+JsonOpt = Annotated[
+    bool,
+    typer.Option(
+        "--json", rich_help_panel=_RUN, help="One JSON object a file on stdout, then a summary object."
+    ),
+]
+OfflineOpt = Annotated[
+    bool,
+    typer.Option(
+        "--offline", rich_help_panel=_RUN, help="Touch no network (HF_HUB_OFFLINE=1 does the same)."
+    ),
+]
+QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=_RUN, help="Errors only.")]
+VerboseOpt = Annotated[
+    bool, typer.Option("--verbose", "-v", rich_help_panel=_RUN, help="Per-file detail and tracebacks.")
+]
+OutOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", show_default="beside the input", help="A folder or, for one input, a file name."
+    ),
+]
+
+
+def model_options(
+    model: str, codec: str | None, device: str, dtype: DType, batch_size: str, offline: bool
+) -> ModelOptions:
+    """`ModelOptions` from flags."""
+    return ModelOptions(model, codec, device, dtype.value, _batch(batch_size), offline)
+
+
+def sound_options(
+    channels: ChannelPolicy = ChannelPolicy.keep,
+    rate: str = "keep",
+    audio_format: AudioFormat = AudioFormat.keep,
+    mix: float = 1.0,
+) -> SoundOptions:
+    """`SoundOptions` from flags."""
+    return SoundOptions(channels.value, _rate(rate), audio_format.value, mix)
+
+
+DEFAULTS = ModelOptions()
+__all__ = [name for name in dir() if name.endswith(("Opt", "Arg"))] + [
+    "DEFAULTS",
+    "DEFAULT_MODEL",
+    "AudioFormat",
+    "ChannelPolicy",
+    "CodesFormat",
+    "DType",
+    "model_options",
+    "sound_options",
+]

@@ -1,0 +1,247 @@
+"""What a run looks like: bars on a terminal, plain lines elsewhere, JSON for scripts. The only user of Rich.
+
+Results go to stdout, everything else to stderr. Names are shown with `shown`, never as markup.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from dacse_cli.cli.names import shown
+from dacse_cli.pipeline.events import Detail, Ended, Event, Planned, Stage
+from dacse_cli.pipeline.events import Progress as Advance
+from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+from dacse_cli.pipeline.run import Forecast
+
+PLAIN_EVERY = 30.0
+"""Seconds between progress lines where there is no terminal."""
+_STYLE = {Outcome.DONE: "green", Outcome.WARNED: "yellow", Outcome.SKIPPED: "dim", Outcome.FAILED: "red"}
+
+
+def console(stderr: bool) -> Console:
+    """A console that never wraps into nothing and never interprets names."""
+    width = None if _columns() >= 20 else 80
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _columns() -> int:
+    """`COLUMNS` if it is a number, else enough."""
+    try:
+        return int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        return 80
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:30`, `3:04:05`."""
+    minutes, s = divmod(round(seconds), 60)
+    hours, m = divmod(minutes, 60)
+    return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+
+
+class Screen:
+    """One command's output. A context manager while something may be moving."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self._json, self._quiet, self._verbose = json, quiet, verbose
+        self._err, self._out = console(stderr=True), console(stderr=False)
+        self._live = self._err.is_terminal and not quiet
+        self._bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[right]}"),
+            console=self._err,
+            transient=True,
+            disable=not self._live,
+        )
+        self._work: TaskID | None = None
+        self._fetch: dict[str, TaskID] = {}
+        self._files = self._ended = 0
+        self._total = 0.0
+        self._last_line = time.monotonic()
+        self._broken_pipe = False
+
+    def __enter__(self) -> Screen:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    # -- while it runs -----------------------------------------------------------------------------------
+
+    def tell(self, event: Event) -> None:
+        """Show one event of a run."""
+        if isinstance(event, Planned):
+            self._files, self._total = event.files, event.seconds
+            self._say(f"{event.files} files, {clock(event.seconds)} of audio")
+        elif isinstance(event, Stage):
+            self._stage(event.text)
+        elif isinstance(event, Detail) and self._verbose:
+            self._say(event.text)
+        elif isinstance(event, Advance):
+            self._advance(event)
+        elif isinstance(event, Ended):
+            self._end(event.result)
+
+    def _say(self, text: str, style: str = "") -> None:
+        if not self._quiet:
+            self._err.print(Text(text, style))
+
+    def _stage(self, text: str) -> None:
+        if not self._live:
+            return
+        if self._work is None:
+            self._work = self._bars.add_task(text, total=None, right="")
+        else:
+            self._bars.update(self._work, description=text)
+
+    def _advance(self, event: Advance) -> None:
+        done = min(event.seconds, self._total) if self._total else event.seconds
+        right = f"{self._ended}/{self._files} files  {clock(done)}/{clock(self._total)}{speed(event, self._total)}"
+        if self._live and self._work is not None:
+            self._bars.update(self._work, total=self._total or None, completed=done, right=right)
+        elif time.monotonic() - self._last_line > PLAIN_EVERY:
+            self._last_line = time.monotonic()
+            self._say(right)
+
+    def _end(self, result: Result) -> None:
+        if result.outcome is Outcome.NOT_REACHED:
+            return
+        if result.outcome is not Outcome.SKIPPED:
+            self._ended += 1
+        if self._json:
+            self._print_json(result.to_json())
+        if result.outcome is Outcome.FAILED:
+            self._err.print(Text(f"failed  {shown(result.source)}: {shown(result.message)}", "red"))
+        elif result.outcome is not Outcome.SKIPPED or self._verbose or result.reason == "exists":
+            self._line(result)
+
+    def _line(self, result: Result) -> None:
+        if self._quiet or self._json:
+            return
+        text = Text(f"{result.outcome.value:<12}", _STYLE.get(result.outcome, ""))
+        text.append(shown(result.target if result.outcome is not Outcome.SKIPPED else result.source), "")
+        if result.message:
+            text.append(f"  {shown(result.message)}", "dim")
+        self._err.print(text)
+
+    def download(self, file: str, done: int, total: int) -> None:
+        """Progress of one file that is being fetched; bytes."""
+        if not self._live:
+            if not self._quiet and done >= total and file not in self._fetch:
+                self._fetch[file] = TaskID(-1)
+                self._say(f"fetched {shown(file)}, {total / 1e6:.1f} MB")
+            return
+        if file not in self._fetch:
+            self._fetch[file] = self._bars.add_task(shown(file), total=total, right="")
+        self._bars.update(self._fetch[file], completed=done, right=f"{done / 1e6:.0f}/{total / 1e6:.0f} MB")
+
+    # -- results -----------------------------------------------------------------------------------------
+
+    def _print_json(self, data: dict[str, Any]) -> None:
+        """One line on stdout. A reader that has gone away does not stop the work."""
+        if self._broken_pipe:
+            return
+        try:
+            sys.stdout.write(jsonlib.dumps(data) + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            self._broken_pipe = True
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def summary(self, summary: Summary) -> None:
+        """The account of a run."""
+        if summary.fatal is not None:
+            self._err.print(Text(f"dacse: {shown(summary.fatal.message)}", "red"))
+            if summary.fatal.hint:
+                self._err.print(Text(f"  {shown(summary.fatal.hint)}"))
+        if self._json:
+            self._print_json(summary.to_json())
+        elif not self._quiet:
+            self._summary_table(summary)
+
+    def _summary_table(self, summary: Summary) -> None:
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        for name, count in summary.counts.items():
+            if count:
+                table.add_row(Text(name, _STYLE.get(Outcome(name), "")), str(count))
+        if summary.ignored:
+            table.add_row("passed over", f"{summary.ignored} files that are not audio")
+        if summary.seconds:
+            pace = summary.seconds / summary.elapsed
+            table.add_row(
+                "audio", f"{clock(summary.seconds)} in {clock(summary.elapsed)} ({pace:.2f} x real time)"
+            )
+        try:
+            self._out.print(table)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def forecast(self, rows: list[Forecast]) -> None:
+        """The plan of a dry run."""
+        todo = [row for row in rows if not row.skipped]
+        if self._json:
+            for row in rows:
+                self._print_json({"type": "plan", **vars(row)})
+        else:
+            for row in rows:
+                note = (
+                    f"  ({shown(row.skipped)})"
+                    if row.skipped
+                    else f"  {clock(row.seconds)}, {row.chunks} chunks"
+                )
+                self._out.print(Text(f"{shown(row.source)} -> {shown(row.target)}{note}"))
+        seconds, size = sum(row.seconds for row in todo), sum(row.output_bytes for row in todo)
+        expected = [row.expected_seconds for row in todo]
+        work = (
+            clock(sum(e for e in expected if e))
+            if todo and None not in expected
+            else "unknown before a first run"
+        )
+        total = {
+            "type": "plan-summary",
+            "files": len(todo),
+            "audio_seconds": round(seconds, 3),
+            "chunks": sum(row.chunks for row in todo),
+            "output_bytes": size,
+            "expected": work,
+        }
+        if self._json:
+            self._print_json(total)
+        else:
+            self._out.print(
+                f"{len(todo)} files, {clock(seconds)} of audio, {total['chunks']} chunks, "
+                f"at most {size / 1e6:.1f} MB; expected time: {work}"
+            )
+
+    def location(self, kind: str, name: str, revision: str | None, folder: str, note: str | None) -> None:
+        """Where a model lies."""
+        if self._json:
+            self._print_json({"type": kind, "name": name, "revision": revision, "folder": folder})
+            return
+        if note:
+            self._say(shown(note), "yellow")
+        at = f" at {revision[:12]}" if revision else ""
+        self._out.print(Text(f"{kind} {shown(name)}{at}: {shown(folder)}"))
+
+
+def speed(event: Advance, total: float) -> str:
+    """Real-time factor and time left, as soon as there is something to judge by."""
+    if event.elapsed < 1 or event.seconds <= 0:
+        return ""
+    pace = event.seconds / event.elapsed
+    left = max(0.0, total - event.seconds) / pace
+    return f"  {pace:.2f} x real time  {clock(left)} left"

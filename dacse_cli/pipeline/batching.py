@@ -1,0 +1,21 @@
+"""Which waiting chunks go through the language model together. Pure: lengths in, indices out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def pick_batch(lengths: Sequence[int], size: int) -> list[int]:
+    """Indices of at most `size` chunks to generate now: the longest, in order of arrival among equals.
+
+    Full chunks are all of one length, so they come together and need no padding; tails follow in the order
+    of their lengths, where rows that end early cost nothing because a batch shrinks as its rows finish.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    return order[:size]
+
+
+def halves(batch: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
+    """A batch that did not fit memory, as two that may."""
+    middle = (len(batch) + 1) // 2
+    return batch[:middle], batch[middle:]

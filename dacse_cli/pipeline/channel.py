@@ -1,0 +1,113 @@
+"""Lines of JSON between the supervisor and its child processes. No pickles cross a process border.
+
+A child reads commands from its standard input and answers on its standard output; whatever its libraries
+print goes to standard error, which the parent keeps for the report of a crash. A child ends when its input
+does, so it cannot outlive a killed parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+Message = dict[str, Any]
+
+
+class Child:
+    """A child process running `python -m module`; its messages land in `inbox` as (child, message).
+
+    The last entry of a child is (child, None): its output has ended.
+    """
+
+    def __init__(self, module: str, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self.stderr: deque[str] = deque(maxlen=40)
+        threading.Thread(target=self._read, args=(inbox,), daemon=True).start()
+        self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
+        self._drain.start()
+
+    def _read(self, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            try:
+                inbox.put((self, json.loads(line)))
+            except ValueError:  # half a line from a dying child
+                break
+        inbox.put((self, None))
+
+    def _keep_stderr(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.stderr.append(line.decode(errors="replace").rstrip())
+
+    def send(self, message: Message) -> bool:
+        """Hand a command over; False when the child is gone."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+            self.process.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return False
+        return True
+
+    def end_input(self) -> None:
+        """Say that no more commands will come."""
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            return
+
+    def kill(self) -> None:
+        """End it now and wait until it is gone."""
+        self.process.kill()
+        self.process.wait()
+        self.end_input()
+
+    def cause_of_death(self) -> str:
+        """Why it ended, for people."""
+        code = self.process.wait()
+        self._drain.join(timeout=1)
+        if code == -signal.SIGKILL:
+            return "killed, most likely because memory ran out"
+        if code < 0:
+            return f"crashed ({signal.Signals(-code).name})"
+        last = next((line for line in reversed(self.stderr) if line.strip()), "no message")
+        return f"ended with status {code}: {last}"
+
+
+def serve(handle: Callable[[Iterator[Message], Callable[[Message], None]], None]) -> None:
+    """Main of a child: give `handle` the commands as they come and a function to answer with."""
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # stray prints must not break the protocol
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what a Ctrl-C means
+    lock = threading.Lock()
+
+    def answer(message: Message) -> None:
+        with lock:
+            answers.write(json.dumps(message).encode() + b"\n")
+            answers.flush()
+
+    try:
+        handle(commands(), answer)
+    except BrokenPipeError:
+        os._exit(1)  # the supervisor is gone: nobody is left to tell
+
+
+def commands() -> Iterator[Message]:
+    """Commands from standard input, until it ends."""
+    for line in sys.stdin.buffer:
+        yield json.loads(line)

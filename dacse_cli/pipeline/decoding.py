@@ -1,0 +1,73 @@
+"""Samples at the codec's rate -> the result: level, resampling, exact length, mix with the input, sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from dacse_cli.audio.info import resampled_length
+from dacse_cli.audio.resample import StreamResampler
+from dacse_cli.pipeline.encoding import Rows
+from dacse_cli.pipeline.sources import Samples, Signal, Sink, Source
+
+
+class DryBlocks:
+    """The unprocessed input in the result's channels and rate, in pieces of any length asked for."""
+
+    def __init__(self, source: Source, rows: Rows, rate: int) -> None:
+        self._pieces = self._resampled(source, rows, rate)
+        self._rest = np.zeros((rows.channels, 0), np.float32)
+
+    @staticmethod
+    def _resampled(source: Source, rows: Rows, rate: int) -> Iterator[Samples]:
+        resampler = StreamResampler(source.signal.sample_rate, rate, rows.channels)
+        for block in source.blocks():
+            yield resampler.push(rows.mix_down(block))
+        yield resampler.finish()
+
+    def take(self, n: int) -> Samples:
+        """The next samples `[C', n]`."""
+        pieces = [self._rest]
+        have = self._rest.shape[1]
+        while have < n:
+            pieces.append(next(self._pieces))
+            have += pieces[-1].shape[1]
+        joined = np.concatenate(pieces, axis=1)
+        self._rest = joined[:, n:]
+        return joined[:, :n]
+
+
+class Output:
+    """Takes enhanced rows `[R, n]` at the codec's rate and writes exactly the samples the result must have."""
+
+    def __init__(
+        self, source: Source, sink: Sink, rows: Rows, codec_rate: int, rate: int, mix: float
+    ) -> None:
+        signal: Signal = source.signal
+        self.frames = resampled_length(signal.frames, signal.sample_rate, rate)
+        self._left = self.frames
+        self._sink, self._rows, self._mix = sink, rows, np.float32(mix)
+        self._resampler = StreamResampler(codec_rate, rate, rows.count)
+        self._dry = DryBlocks(source, rows, rate) if mix < 1 else None
+
+    def write(self, rows: Samples) -> None:
+        """Append rows `[R, n]` at the codec's rate."""
+        self._emit(self._resampler.push(rows))
+
+    def close(self) -> None:
+        """Flush; every sample of the result is in the sink afterwards."""
+        self._emit(self._resampler.finish())
+        assert self._left == 0, f"{self._left} samples are missing at the end"
+
+    def _emit(self, rows: Samples) -> None:
+        rows = rows[:, : self._left]
+        n = rows.shape[1]
+        if not n:
+            return
+        self._left -= n
+        samples = self._rows.spread(rows)
+        if self._dry is not None:
+            dry = self._dry.take(n)
+            samples = self._mix * samples + (1 - self._mix) * dry
+        self._sink.write(np.ascontiguousarray(samples, dtype=np.float32))

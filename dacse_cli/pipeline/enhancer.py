@@ -1,0 +1,198 @@
+"""The library's face: models held in memory, arrays or files through them. Same code as the command line.
+
+>>> from dacse_cli import Enhancer
+>>> with Enhancer("nano") as enhancer:
+...     clean = enhancer.enhance("noisy.wav")           # a path ...
+...     clean = enhancer.enhance(samples, 16000)        # ... or samples [S] or [C, S]
+...     enhancer.enhance_file("noisy.wav", "clean.flac")
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dacse_cli.audio.atomic import commit
+from dacse_cli.audio.formats import choose_format
+from dacse_cli.audio.probe import scan
+from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import DacseError, InputError, UsageError
+from dacse_cli.pipeline.engine import Engine, Failure
+from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.loading import fitting_batch, load_chain
+from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.run import chain_files, find_networks
+from dacse_cli.pipeline.sources import ArraySink, ArraySource, FileSink, FileSource, Signal, Sink, Source
+from dacse_cli.pipeline.task import Finished, Task
+
+MAX_CHANNELS = 64
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """An enhanced recording, as long as its input."""
+
+    samples: NDArray[np.float32]
+    """`[C, S]`, full scale is 1."""
+    sample_rate: int
+
+
+class Enhancer:
+    """Models in memory. Calls from several threads are served one after the other.
+
+    `model` is a Hub id, `id@revision`, a local folder or `"nano"`; the other arguments are those of the
+    command line. `progress(seconds)` is called with the seconds of audio generated so far in a call.
+    Raises `DacseError` where models or device cannot be had.
+    """
+
+    def __init__(
+        self,
+        model: str = DEFAULT_MODEL,
+        *,
+        codec: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        batch_size: int | None = None,
+        chunk: float | None = None,
+        overlap: float = 0.05,
+        offline: bool = False,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        models = ModelOptions(model, codec, device, dtype, batch_size, offline)
+        request = Request("enhance", (), None, models, ChunkOptions(chunk, overlap), SoundOptions()).check()
+        files = chain_files(request, find_networks(models, with_model=True))
+        self._chain = load_chain(files)
+        self._batch_size = fitting_batch(files, self._chain)
+        self._progress = progress or (lambda seconds: None)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Enhancer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the models' working memory back."""
+        if self._chain.lm is not None:
+            self._chain.lm.release()
+
+    def enhance(
+        self,
+        audio: str | PathLike[str] | ArrayLike,
+        sample_rate: int | None = None,
+        *,
+        channels: str = "keep",
+        rate: int | None = None,
+        mix: float = 1.0,
+    ) -> Enhanced:
+        """Enhance one recording: a path, or samples `[S]` or `[C, S]` with their `sample_rate`.
+
+        Raises `InputError` for audio that cannot be used, `UsageError` for options that cannot be.
+        """
+        return self.enhance_batch([(audio, sample_rate)], channels=channels, rate=rate, mix=mix)[0]
+
+    def enhance_batch(
+        self,
+        items: Sequence[tuple[str | PathLike[str] | ArrayLike, int | None]],
+        *,
+        channels: str = "keep",
+        rate: int | None = None,
+        mix: float = 1.0,
+    ) -> list[Enhanced]:
+        """Enhance several recordings at once, (audio, sample_rate) each; chunks of all share batches."""
+        sound = SoundOptions(channels, rate, mix=mix).check()
+        sources = [_source(audio, sample_rate) for audio, sample_rate in items]
+        sinks = [ArraySink() for _ in sources]
+        self._run(sources, list(sinks), sound)
+        pairs = zip(sources, sinks, strict=True)
+        return [Enhanced(sink.samples, rate or source.signal.sample_rate) for source, sink in pairs]
+
+    def enhance_file(
+        self,
+        source: str | PathLike[str],
+        target: str | PathLike[str],
+        *,
+        channels: str = "keep",
+        rate: int | None = None,
+        mix: float = 1.0,
+    ) -> Path:
+        """Enhance a file into a file; the suffix of `target` decides the format. Overwrites `target`.
+
+        `target` appears whole or not at all. Raises `InputError`, `OutputError`, `UsageError`.
+        """
+        sound = SoundOptions(channels, rate, mix=mix).check()
+        path, place = Path(source), Path(target)
+        if place.exists() and place.samefile(path):
+            raise UsageError(f"{place} is the input; inputs are never written to")
+        found = scan(path)
+        recording = _usable(FileSource(path, Signal.of_scan(found)), found.bad_samples)
+        count = 1 if channels == "mono" else found.info.channels
+        form = choose_format(
+            "keep", found.info, source_suffix=place.suffix, rate=rate or found.info.sample_rate, channels=count
+        )
+        (finished,) = self._run([recording], [FileSink(place, form, count)], sound)
+        for file in finished.files:
+            commit(file.temp, file.target)
+        return place
+
+    def _run(self, sources: Sequence[Source], sinks: Sequence[Sink], sound: SoundOptions) -> list[Finished]:
+        """Everything through the engine; the first failure is raised after the others are done."""
+        waiting = list(enumerate(zip(sources, sinks, strict=True)))[::-1]
+        done: dict[int, Finished] = {}
+        failed: list[Failure] = []
+
+        def next_task(block: bool) -> tuple[int, Callable[[], Task]] | None:
+            if not waiting:
+                return None
+            key, (source, sink) = waiting.pop()
+            return key, lambda: EnhanceAudio(source, sink, self._chain, sound)
+
+        with self._lock:
+            engine = Engine[int](
+                self._chain,
+                self._batch_size,
+                next_task,
+                done.__setitem__,
+                lambda key, failure: failed.append(failure),
+                self._progress,
+            )
+            engine.run()
+        if failed:
+            raise _error(failed[0])
+        return [done[key] for key in range(len(sources))]
+
+
+def _source(audio: str | PathLike[str] | ArrayLike, sample_rate: int | None) -> Source:
+    if isinstance(audio, (str, PathLike)):
+        found = scan(Path(audio))
+        return _usable(FileSource(Path(audio), Signal.of_scan(found)), found.bad_samples)
+    if sample_rate is None or not 1000 <= sample_rate <= 768_000:
+        raise UsageError(f"samples need their sample rate, 1000 to 768000 Hz, not {sample_rate}")
+    samples = np.atleast_2d(np.asarray(audio, dtype=np.float32))
+    if samples.ndim != 2 or samples.shape[0] > MAX_CHANNELS:
+        raise UsageError(f"samples must have shape [S] or [channels, S], not {list(samples.shape)}")
+    bad = int((~np.isfinite(samples)).sum())
+    return _usable(ArraySource(samples, Signal.of_array(samples, sample_rate)), bad)
+
+
+def _usable(source: Source, bad_samples: int) -> Source:
+    if bad_samples:
+        raise InputError(f"{bad_samples:,} samples are NaN or infinite", reason="nan")
+    if not source.signal.frames:
+        raise InputError("there are no samples in it", reason="no-samples")
+    return source
+
+
+def _error(failure: Failure) -> Exception:
+    if failure.trace is not None:
+        return RuntimeError(failure.trace)
+    if failure.exit_code == InputError.exit_code:
+        return InputError(failure.message, reason=failure.reason, hint=failure.hint)
+    return DacseError(failure.message, hint=failure.hint)

@@ -1,0 +1,29 @@
+"""Child process that looks at inputs before a model sees them: headers first, then every sample.
+
+Parsers of foreign files run here, apart from the models: a crash costs one input. Imports no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from dacse_cli.audio.probe import probe, scan
+from dacse_cli.errors import InputError
+from dacse_cli.pipeline.channel import Message, serve
+
+
+def handle(commands: Iterator[Message], answer: Callable[[Message], None]) -> None:
+    """`probe` and `scan` commands with an `id` and a `path`; answers carry the same `id`."""
+    for command in commands:
+        look = scan if command["type"] == "scan" else probe
+        try:
+            found = look(Path(command["path"]))
+            answer({"type": command["type"], "id": command["id"], "facts": found.to_json()})
+        except InputError as error:
+            facts = {"reason": error.reason, "message": error.message, "hint": error.hint}
+            answer({"type": "bad", "id": command["id"], **facts})
+
+
+if __name__ == "__main__":
+    serve(handle)

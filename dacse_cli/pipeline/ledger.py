@@ -1,0 +1,108 @@
+"""Who has reached which end: skip decisions, commits, outcomes. Only here a file gets its final name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from dacse_cli.audio.atomic import commit
+from dacse_cli.errors import InputError
+from dacse_cli.pipeline.channel import Message
+from dacse_cli.pipeline.events import Ended, Event
+from dacse_cli.pipeline.jobs import Job, input_stamp
+from dacse_cli.pipeline.journal import Journal, Recipe
+from dacse_cli.pipeline.outcome import Outcome, OutputFile, Result, Summary
+
+
+class Ledger:
+    """Outcomes of all jobs. `settings` is the hash of everything that changes the sound."""
+
+    def __init__(
+        self,
+        jobs: list[Job],
+        journal: Journal | None,
+        settings: str,
+        overwrite: bool,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self.summary = Summary()
+        self._open = {job.index: job for job in jobs}
+        self._journal, self._settings, self._overwrite, self._tell = journal, settings, overwrite, tell
+        self._recipes: dict[int, Recipe] = {}
+        self._started: dict[int, float] = {}
+
+    @property
+    def open_jobs(self) -> list[Job]:
+        """Jobs that have not ended, in order."""
+        return list(self._open.values())
+
+    def is_open(self, index: int) -> bool:
+        return index in self._open
+
+    def admit(self, job: Job) -> bool:
+        """Whether a job needs doing; ends it otherwise (done before, foreign output, input gone)."""
+        try:
+            recipe = Recipe(*input_stamp(job.source), self._settings)
+        except InputError as error:
+            self.fail(job.index, error.reason, error.message)
+            return False
+        self._recipes[job.index] = recipe
+        if self._overwrite:
+            return True
+        if self._journal is not None and self._journal.is_done(job.target, recipe):
+            self.end(job.index, Outcome.SKIPPED, "already-done", "already done")
+            return False
+        if self._is_foreign(job.target):
+            self.end(job.index, Outcome.SKIPPED, "exists", "an output exists; --overwrite replaces it")
+            return False
+        return True
+
+    def _is_foreign(self, target: Path) -> bool:
+        return self._journal.is_foreign(target) if self._journal is not None else target.exists()
+
+    def start(self, index: int) -> None:
+        """The clock of a job starts."""
+        self._started[index] = time.monotonic()
+
+    def settle(self, index: int, message: Message, warnings: list[str]) -> None:
+        """Give a finished job's files their final names. Raises `OutputError`."""
+        job, recipe = self._open[index], self._recipes[index]
+        files = [OutputFile.from_json(file) for file in message["files"]]
+        try:
+            changed = input_stamp(job.source) != (recipe.size, recipe.mtime_ns)
+        except InputError:
+            changed = True
+        if changed:
+            for file in files:
+                file.temp.unlink(missing_ok=True)
+            self.fail(index, "changed", "the input changed while it was read")
+            return
+        for file in files:
+            if self._journal is not None:
+                self._journal.intend(file.target, recipe, file.size, file.sha256)
+            commit(file.temp, file.target)
+            if self._journal is not None:
+                self._journal.finish(file.target, recipe, file.size, file.sha256)
+        warnings = [*warnings, *message["warnings"]]
+        outcome = Outcome.WARNED if warnings else Outcome.DONE
+        self.end(index, outcome, "warning" if warnings else "", "; ".join(warnings), message["seconds"])
+
+    def fail(self, index: int, reason: str, message: str) -> None:
+        """End a job as failed."""
+        self.end(index, Outcome.FAILED, reason, message)
+
+    def end(self, index: int, outcome: Outcome, reason: str, message: str, seconds: float = 0.0) -> None:
+        """End a job; each job ends once."""
+        job = self._open.pop(index)
+        started = self._started.get(index)
+        elapsed = 0.0 if started is None else time.monotonic() - started
+        result = Result(job.name, str(job.target), outcome, reason, message, seconds, elapsed)
+        self.summary.results.append(result)
+        self._tell(Ended(result))
+
+    def close(self) -> Summary:
+        """Everything still open was not reached."""
+        for index in list(self._open):
+            self.end(index, Outcome.NOT_REACHED, "stopped", "the run was stopped before this input")
+        return self.summary

@@ -1,0 +1,70 @@
+"""Folders -> networks ready to run."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+
+from dacse_cli.codec.memory import tune_allocator
+from dacse_cli.codec.model import load_codec
+from dacse_cli.config import ChunkOptions
+from dacse_cli.errors import CheckpointError
+from dacse_cli.lm.checkpoint import load_language_model
+from dacse_cli.lm.device import resolve_device
+from dacse_cli.lm.memory import fit_batch, free_memory
+from dacse_cli.pipeline.chunks import ChunkGrid
+from dacse_cli.pipeline.plan import ChainFiles
+from dacse_cli.pipeline.task import Chain
+from dacse_cli.tokens.layout import TokenLayout
+
+BATCH_CAP = {"cpu": 16, "cuda": 64, "mps": 16}
+"""Rows beyond which a bigger batch brings next to nothing (bandwidth is shared out by then)."""
+
+
+def load_chain(files: ChainFiles) -> Chain:
+    """Load everything. Raises `DeviceError`, `CodecError`, `CheckpointError`."""
+    _quiet_libraries()
+    device = resolve_device(files.device)
+    if device == "cpu":
+        tune_allocator()
+    codec = load_codec(Path(files.codec_folder), device=device, name=files.codec_name)
+    spec = codec.spec
+    layout = TokenLayout(spec.n_codebooks, spec.codebook_size)
+    grid = ChunkGrid.from_options(ChunkOptions.from_json(files.chunk), spec.frame_rate)
+    lm = None
+    if files.model_folder is not None:
+        folder = Path(files.model_folder)
+        lm = load_language_model(folder, device=device, dtype=files.dtype, vocab_size=layout.vocab_size)
+        _check_context(grid, layout, lm.max_positions)
+    return Chain(codec, lm, layout, grid, files.codec_name)
+
+
+def fitting_batch(files: ChainFiles, chain: Chain) -> int:
+    """Rows to generate at once: as asked, or what fits the free memory."""
+    if chain.lm is None:
+        return 1
+    if files.batch_size is not None:
+        return files.batch_size
+    row = chain.lm.row_bytes(chain.layout.positions(chain.grid.longest))
+    device = str(chain.lm.device)
+    return fit_batch(row, free_memory(device), BATCH_CAP[device.split(":")[0]])
+
+
+def _check_context(grid: ChunkGrid, layout: TokenLayout, available: int) -> None:
+    """The longest chunk of any plan, prompt and answer, must fit the model's context."""
+    needed = layout.positions(grid.longest)
+    if needed > available:
+        fits = (available - 2) // (2 * layout.n_codebooks)
+        raise CheckpointError(
+            f"a chunk of {grid.longest} frames needs {needed} positions, the model has {available}",
+            hint=f"Give a shorter --chunk: at most {fits} frames, a merged tail included.",
+        )
+
+
+def _quiet_libraries() -> None:
+    """No library talks to the Hub or to the terminal from here on."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    logging.getLogger("transformers").setLevel(logging.ERROR)

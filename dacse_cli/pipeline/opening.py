@@ -1,0 +1,92 @@
+"""A job message -> a task: which source, which sink, which way through the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dacse_cli.audio.atomic import stage_bytes
+from dacse_cli.audio.formats import choose_format
+from dacse_cli.audio.info import AudioInfo, AudioScan
+from dacse_cli.config import SoundOptions
+from dacse_cli.errors import InputError
+from dacse_cli.pipeline.channel import Message
+from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.outcome import OutputFile
+from dacse_cli.pipeline.sources import FileSink, FileSource, Signal
+from dacse_cli.pipeline.task import Chain, Task
+from dacse_cli.pipeline.token_tasks import Detokenise, EnhanceTokens, Save, Tokenise, check_codec
+from dacse_cli.tokens.files import SUFFIX, TokenFile, dump, has_token_suffix, load, token_form
+
+MAX_TOKEN_FILE = 1 << 30
+"""Bytes; 24 hours of 9 codebooks at 86 frames a second are 0.14 GB."""
+
+
+def open_task(job: Message, chain: Chain) -> Task:
+    """Raises `InputError` for a bad token file or format, `OutputError` where nothing can be written."""
+    source, target = Path(job["source"]), Path(job["target"])
+    sound = SoundOptions.from_json(job["sound"])
+    to_tokens = has_token_suffix(target.name)
+    if job["scan"] is None:
+        tokens = check_codec(read_tokens(source), chain)
+        if job["form"] == "detokenize":
+            return Detokenise(tokens, _sink_for_tokens(target, tokens, sound), chain, sound.rate)
+        if to_tokens:
+            return EnhanceTokens(tokens, chain, save=saver(target))
+        return EnhanceTokens(tokens, chain, sink=_sink_for_tokens(target, tokens, sound), rate=sound.rate)
+    scan = AudioScan.from_json(job["scan"])
+    recording = FileSource(source, Signal.of_scan(scan))
+    if to_tokens:
+        return Tokenise(recording, source.name, chain, sound.channels, saver(target))
+    return EnhanceAudio(recording, _sink(target, scan.info, recording.signal.channels, sound), chain, sound)
+
+
+def _sink(target: Path, info: AudioInfo, channels: int, sound: SoundOptions) -> FileSink:
+    channels = 1 if sound.channels == "mono" else channels
+    rate = sound.rate or info.sample_rate
+    form = choose_format(sound.format, info, source_suffix=target.suffix, rate=rate, channels=channels)
+    return FileSink(target.with_suffix(form.suffix), form, channels)
+
+
+def _sink_for_tokens(target: Path, tokens: TokenFile, sound: SoundOptions) -> FileSink:
+    rate = tokens.original_sample_rate
+    info = AudioInfo(tokens.original_length, rate, len(tokens.codes), "WAV", "PCM_16", 0)
+    return _sink(target, info, info.channels, sound)
+
+
+def read_tokens(path: Path) -> TokenFile:
+    """A token file of any form; `InputError` where it is none."""
+    try:
+        size = path.stat().st_size
+        if size > MAX_TOKEN_FILE:
+            raise InputError(f"{size} bytes are more than any token file", reason="not-tokens")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", reason="permission") from None
+    form = token_form(path.name)
+    if form == "dac":
+        from dacse_cli.codec.descript import read_dac
+
+        return read_dac(data)
+    return load(data, form)
+
+
+def saver(target: Path) -> Save:
+    """Writes token files under temporary names beside `target`; text holds one channel a file."""
+
+    def save(tokens: TokenFile) -> list[OutputFile]:
+        form = token_form(target.name)
+        if form != "txt" or len(tokens.codes) == 1:
+            return [_write(target, dump(tokens, form))]
+        stem = target.name.removesuffix(".txt").removesuffix(SUFFIX)
+        files = []
+        for c in range(len(tokens.codes)):
+            one = tokens.with_codes(tokens.codes[c : c + 1])
+            files.append(_write(target.with_name(f"{stem}.ch{c + 1}.tokens.txt"), dump(one, form)))
+        return files
+
+    return save
+
+
+def _write(target: Path, data: bytes) -> OutputFile:
+    written = stage_bytes(target, data)
+    return OutputFile(written.temp, target, written.size, written.sha256)

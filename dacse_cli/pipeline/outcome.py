@@ -1,0 +1,106 @@
+"""How an input can end, and the account of a run. Every input ends in exactly one outcome."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.errors import DacseError
+
+
+class Outcome(str, Enum):
+    """The five ends of an input."""
+
+    DONE = "done"
+    WARNED = "done-warned"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    NOT_REACHED = "not-reached"
+
+
+@dataclass(frozen=True)
+class Result:
+    """End of one input. `reason` is a stable code, `message` a sentence; seconds are of audio."""
+
+    source: str
+    target: str
+    outcome: Outcome
+    reason: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    elapsed: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of `--json`."""
+        return {"type": "file", **asdict(self), "outcome": self.outcome.value}
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A finished file under its temporary name, verified, waiting to be renamed to `target`."""
+
+    temp: Path
+    target: Path
+    size: int
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """For the way to the supervisor."""
+        return {"temp": str(self.temp), "target": str(self.target), "size": self.size, "sha256": self.sha256}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> OutputFile:
+        """Inverse of `to_json`."""
+        return cls(Path(data["temp"]), Path(data["target"]), data["size"], data["sha256"])
+
+
+@dataclass
+class Summary:
+    """All results of a run, and why it stopped early if it did."""
+
+    results: list[Result] = field(default_factory=list)
+    ignored: int = 0
+    elapsed: float = 0.0
+    stopped_by: int | None = None
+    """Signal number that ended the run."""
+    fatal: DacseError | None = None
+    """What stopped the run before its end."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many inputs ended in each outcome; they add up to the inputs found."""
+        counted = Counter(result.outcome for result in self.results)
+        return {outcome.value: counted[outcome] for outcome in Outcome}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio finished in this run."""
+        return sum(r.seconds for r in self.results if r.outcome in (Outcome.DONE, Outcome.WARNED))
+
+    @property
+    def exit_code(self) -> int:
+        """0, 3 (some failed), 1 (a bug), 128 + signal, or what the fatal error says."""
+        if self.stopped_by is not None:
+            return 128 + self.stopped_by
+        if self.fatal is not None:
+            return self.fatal.exit_code
+        if any(result.reason == "internal" for result in self.results):
+            return 1
+        return 3 if self.counts[Outcome.FAILED.value] else 0
+
+    def to_json(self) -> dict[str, Any]:
+        """The last line of `--json`."""
+        speed = self.seconds / self.elapsed if self.elapsed else 0.0
+        return {
+            "type": "summary",
+            "inputs": len(self.results),
+            **{name.replace("-", "_"): count for name, count in self.counts.items()},
+            "ignored": self.ignored,
+            "audio_seconds": round(self.seconds, 3),
+            "elapsed_seconds": round(self.elapsed, 3),
+            "audio_seconds_per_second": round(speed, 3),
+            "exit_code": self.exit_code,
+        }

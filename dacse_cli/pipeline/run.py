@@ -1,0 +1,182 @@
+"""One command from request to summary: resolve, plan, look, work. The library call under the command line."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from dacse_cli.audio.atomic import sweep
+from dacse_cli.audio.info import AudioInfo
+from dacse_cli.config import ModelOptions
+from dacse_cli.errors import DacseError, OutputError
+from dacse_cli.hub import Resolved, read_card, resolve, resolve_codec
+from dacse_cli.pipeline.events import Event, Stage
+from dacse_cli.pipeline.jobs import Job
+from dacse_cli.pipeline.journal import Journal, settings_hash
+from dacse_cli.pipeline.ledger import Ledger
+from dacse_cli.pipeline.outcome import Summary
+from dacse_cli.pipeline.plan import ChainFiles, Plan, Request, plan
+from dacse_cli.pipeline.supervisor import Supervisor
+
+Tell = Callable[[Event], None]
+Download = Callable[[str, int, int], None]
+"""Progress of a download: file, bytes done, bytes in all."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """The models of a run, found on this disk. `model` is None where only the codec is needed."""
+
+    model: Resolved | None
+    codec: Resolved
+
+    @property
+    def codec_name(self) -> str:
+        """What token files call this codec: a name others can resolve, else a hash."""
+        if self.codec.built_in:
+            return self.codec.name.split("/")[0]
+        if self.codec.revision is not None:
+            return self.codec.name
+        return f"sha256:{self.codec.sha256[:16]}"
+
+
+def find_networks(options: ModelOptions, *, with_model: bool, progress: Download | None = None) -> Networks:
+    """Resolve names to folders, downloading what is missing. Raises `ModelError`s."""
+    model = None
+    if with_model or options.codec is None:
+        model = resolve(options.model, kind="model", offline=options.offline, progress=progress)
+    if options.codec is not None:
+        codec = resolve(options.codec, kind="codec", offline=options.offline, progress=progress)
+    else:
+        assert model is not None
+        codec = resolve_codec(model, offline=options.offline, progress=progress)
+    return Networks(model if with_model else None, codec)
+
+
+def chain_files(request: Request, networks: Networks) -> ChainFiles:
+    """What a worker must know to load `networks` for `request`."""
+    model = networks.model
+    chunk = request.chunk.resolved(read_card(model.folder).chunk_seconds if model else None)
+    return ChainFiles(
+        codec_folder=str(networks.codec.folder),
+        codec_name=networks.codec_name,
+        model_folder=str(model.folder) if model else None,
+        device=request.models.device,
+        dtype=request.models.dtype,
+        batch_size=request.models.batch_size,
+        chunk=chunk.to_json(),
+    )
+
+
+def settings_of(request: Request, networks: Networks, files: ChainFiles) -> str:
+    """Hash over all that changes the sound of an output; devices and batch sizes do not."""
+    model = networks.model.sha256 if networks.model else None
+    parts = (
+        request.form,
+        model,
+        networks.codec.sha256,
+        files.chunk,
+        request.sound.to_json(),
+        request.codes_format,
+    )
+    return settings_hash(*parts)
+
+
+def run(request: Request, tell: Tell, progress: Download | None = None) -> Summary:
+    """Do what `request` says; every input ends in exactly one outcome of the summary.
+
+    Raises `DacseError` where nothing could be begun; what stops a run under way is `Summary.fatal`.
+    """
+    started = time.monotonic()
+    todo = plan(request)
+    tell(Stage("finding the models"))
+    networks = find_networks(request.models, with_model=request.form == "enhance", progress=progress)
+    files = chain_files(request, networks)
+    with ExitStack() as stack:
+        journal = stack.enter_context(Journal(todo.journal)) if todo.journal else None
+        if todo.journal:
+            sweep(todo.journal)
+        ledger = Ledger(todo.jobs, journal, settings_of(request, networks, files), request.overwrite, tell)
+        ledger.summary.ignored = todo.ignored
+        supervisor = Supervisor(todo, files, ledger, tell)
+        try:
+            with supervisor.watching_signals():
+                jobs = [job for job in todo.jobs if ledger.admit(job)]
+                infos = supervisor.probe(jobs)
+                check_space(todo, infos)
+                supervisor.run(jobs)
+        except DacseError as error:
+            ledger.summary.fatal = error
+        summary = ledger.close()
+    summary.elapsed = time.monotonic() - started
+    return summary
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """One line of a dry run. `seconds` and `output_bytes` are 0 for token files."""
+
+    source: str
+    target: str
+    seconds: float
+    output_bytes: int
+    skipped: str = ""
+    """Why the file would not be done, empty where it would."""
+
+
+def forecast(request: Request, tell: Tell, progress: Download | None = None) -> list[Forecast]:
+    """What `run` would do, writing nothing and loading no model."""
+    todo = plan(request)
+    networks = find_networks(request.models, with_model=request.form == "enhance", progress=progress)
+    files = chain_files(request, networks)
+    journal = Journal.peek(todo.journal) if todo.journal else None
+    ledger = Ledger(
+        todo.jobs, journal, settings_of(request, networks, files), request.overwrite, lambda event: None
+    )
+    supervisor = Supervisor(todo, files, ledger, tell)
+    with supervisor.watching_signals():
+        infos = supervisor.probe([job for job in todo.jobs if ledger.admit(job)])
+    ended = {result.source: result.message for result in ledger.summary.results}
+    return [_forecast(job, infos.get(job.index), request, ended.get(job.name, "")) for job in todo.jobs]
+
+
+def _forecast(job: Job, info: AudioInfo | None, request: Request, skipped: str) -> Forecast:
+    if info is None:
+        return Forecast(job.name, str(job.target), 0.0, 0, skipped)
+    return Forecast(job.name, str(job.target), info.seconds, output_bytes(info, request), skipped)
+
+
+BYTES_PER_SAMPLE = {
+    "PCM_U8": 1,
+    "PCM_S8": 1,
+    "ULAW": 1,
+    "ALAW": 1,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+}
+
+
+def output_bytes(info: AudioInfo, request: Request) -> int:
+    """An upper estimate of an output's size: uncompressed samples of the input's depth."""
+    rate = request.sound.rate or info.sample_rate
+    channels = 1 if request.sound.channels == "mono" else info.channels
+    return int(info.seconds * rate * channels * BYTES_PER_SAMPLE.get(info.subtype, 2))
+
+
+def check_space(todo: Plan, infos: dict[int, AudioInfo]) -> None:
+    """Raise `OutputError` when the outputs cannot fit the disk, before any time is spent on them."""
+    if todo.journal is None or todo.request.form == "tokenize":
+        return
+    needed = sum(output_bytes(info, todo.request) for info in infos.values())
+    free = shutil.disk_usage(todo.journal).free
+    compressed = todo.request.sound.format in ("flac", "ogg", "opus", "mp3")
+    if needed > free and not compressed:
+        raise OutputError(
+            f"no space in {todo.journal}: the outputs need about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            hint="Free some space, give another folder, or choose --format flac.",
+        )

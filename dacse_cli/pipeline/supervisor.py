@@ -1,0 +1,252 @@
+"""The process that owns the truth: gives out work, commits results, survives its workers. Imports no torch.
+
+One inbox takes everything that happens: answers of the intake (is this an audio file?), answers of the
+worker (models), their deaths, signals. Each message is handled in one short step, so a signal is never
+late. First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Second: out at once.
+"""
+
+from __future__ import annotations
+
+import queue
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from dacse_cli.audio.atomic import sweep
+from dacse_cli.audio.info import AudioInfo, AudioScan
+from dacse_cli.errors import CheckpointError, CodecError, DeviceError, OutputError
+from dacse_cli.pipeline.channel import Child, Message
+from dacse_cli.pipeline.crew import Crew, Load
+from dacse_cli.pipeline.events import Detail, Event, Planned, Progress, Stage
+from dacse_cli.pipeline.jobs import Job
+from dacse_cli.pipeline.ledger import Ledger
+from dacse_cli.pipeline.looking import Intake, Look
+from dacse_cli.pipeline.outcome import Outcome
+from dacse_cli.pipeline.plan import ChainFiles, Plan
+from dacse_cli.tokens.files import has_token_suffix
+
+GRACE_SECONDS = 10.0
+SCAN_AHEAD = 8
+"""Inputs scanned before the worker asks for them."""
+
+_FATAL = {cls.__name__: cls for cls in (CheckpointError, CodecError, DeviceError)}
+
+
+class _InterruptedError(Exception):
+    """The grace period is over, or a second signal came."""
+
+
+class Supervisor:
+    """Runs the jobs of a plan to their ends; the ledger holds the outcome."""
+
+    def __init__(self, plan: Plan, files: ChainFiles, ledger: Ledger, tell: Callable[[Event], None]) -> None:
+        self._request, self._ledger, self._tell = plan.request, ledger, tell
+        self._inbox: queue.SimpleQueue[tuple[Child | None, Message | None]] = queue.SimpleQueue()
+        self._intake = Intake(self._inbox)  # type: ignore[arg-type]
+        self._crew = Crew(files, self._inbox)  # type: ignore[arg-type]
+        self._jobs = {job.index: job for job in plan.jobs}
+        self._infos: dict[int, AudioInfo] = {}
+        self._to_scan: deque[int] = deque()
+        self._loads: deque[Load] = deque()
+        self._warnings: dict[int, list[str]] = {}
+        self._deadline: float | None = None
+        self._loaded_at = 0.0
+        self._seconds_before = 0.0  # of audio, by workers that have died
+        self._seconds = 0.0
+
+    def probe(self, jobs: list[Job]) -> dict[int, AudioInfo]:
+        """Look at the headers of all inputs; bad ones end as failed. Token files are not audio."""
+        audio = [job for job in jobs if not has_token_suffix(job.source.name)]
+        for job in audio:
+            self._intake.ask(Look("probe", job.index, job.source))
+        while self._intake.busy:
+            self._step()
+        return self._infos
+
+    def run(self, jobs: list[Job]) -> None:
+        """Bring every job that is still open to its end. Raises `DacseError` for what stops the whole run."""
+        jobs = [job for job in jobs if self._ledger.is_open(job.index)]
+        if not jobs:
+            return
+        seconds = sum(info.seconds for index, info in self._infos.items() if self._ledger.is_open(index))
+        self._tell(Planned(len(jobs), seconds))
+        self._tell(Stage("loading the models"))
+        self._crew.start()
+        for job in jobs:
+            if job.index in self._infos:
+                self._to_scan.append(job.index)
+            else:
+                self._loads.append(self._load(job, None))
+        while any(self._ledger.is_open(job.index) for job in jobs):
+            self._hand_out()
+            self._step()
+        self._crew.dismiss()
+
+    def _hand_out(self) -> None:
+        """Keep the intake a little ahead of the worker, and the worker a little ahead of the model."""
+        if self._stopping:
+            return
+        while self._to_scan and self._intake.busy + len(self._loads) < SCAN_AHEAD:
+            index = self._to_scan.popleft()
+            self._intake.ask(Look("scan", index, self._jobs[index].source))
+        while self._loads and self._crew.has_room():
+            load = self._loads.popleft()
+            self._ledger.start(load.index)
+            self._crew.give(load)
+
+    def _load(self, job: Job, scan: AudioScan | None) -> Load:
+        request = self._request
+        message = {
+            "type": "job",
+            "id": job.index,
+            "source": str(job.source),
+            "target": str(job.target),
+            "form": request.form,
+            "sound": request.sound.to_json(),
+            "scan": scan.to_json() if scan else None,
+        }
+        rows = len(set(scan.twins)) if scan and request.sound.channels == "keep" else 1
+        return Load(job.index, message, scan.frames / scan.info.sample_rate if scan else 0.0, rows)
+
+    # -- one message at a time ---------------------------------------------------------------------------
+
+    @property
+    def _stopping(self) -> bool:
+        return self._deadline is not None
+
+    def _step(self) -> None:
+        try:
+            wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+            child, message = self._inbox.get(timeout=wait)
+        except queue.Empty:
+            raise _InterruptedError from None
+        if child is None:
+            self._signalled()
+        elif self._intake.owns(child):
+            answer = self._intake.take(message)
+            if answer is not None:
+                self._looked(*answer)
+        elif self._crew.owns(child):
+            if message is None:
+                self._worker_died()
+            else:
+                self._worker_says(message)
+        if self._stopping and not self._crew.held:
+            raise _InterruptedError
+
+    def _looked(self, look: Look, answer: Message) -> None:
+        if not self._ledger.is_open(look.index):
+            return
+        if answer["type"] == "bad":
+            self._ledger.fail(look.index, answer["reason"], answer["message"])
+        elif look.type == "probe":
+            self._infos[look.index] = AudioInfo.from_json(answer["facts"])
+        else:
+            self._scanned(self._jobs[look.index], AudioScan.from_json(answer["facts"]))
+
+    def _scanned(self, job: Job, scan: AudioScan) -> None:
+        if scan.bad_samples:
+            total = scan.frames * scan.info.channels
+            what = f"{scan.bad_samples:,} of {total:,} samples are NaN or infinite"
+            self._ledger.fail(job.index, "nan", what)
+            return
+        if scan.frames == 0:
+            self._ledger.fail(job.index, "no-samples", "there are no samples in it")
+            return
+        if scan.warning:
+            self._warnings.setdefault(job.index, []).append(scan.warning)
+        self._loads.append(self._load(job, scan))
+
+    def _worker_says(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "loaded":
+            self._crew.loaded(message)
+            self._loaded_at = self._loaded_at or time.monotonic()
+            self._tell(Detail(f"{message['runs']}, batches of {message['batch']}"))
+            self._tell(Stage("enhancing" if self._request.form == "enhance" else "working"))
+        elif kind == "progress":
+            self._seconds = self._seconds_before + message["seconds"]
+            self._tell(Progress(self._seconds, time.monotonic() - self._loaded_at))
+        elif kind == "ready":
+            self._crew.release(message["id"])
+            self._ledger.settle(message["id"], message, self._warnings.pop(message["id"], []))
+        elif kind == "failed":
+            self._job_failed(message)
+        elif kind == "fatal":
+            raise _FATAL.get(message["error"], DeviceError)(message["message"], hint=message["hint"])
+
+    def _job_failed(self, message: Message) -> None:
+        self._crew.release(message["id"])
+        if message["exit_code"] == OutputError.exit_code:
+            raise OutputError(message["message"], hint=message["hint"])
+        if message["trace"]:
+            self._tell(Detail(message["trace"]))
+        self._ledger.fail(message["id"], message["reason"], message["message"])
+
+    def _worker_died(self) -> None:
+        temps = {self._jobs[index].target.parent for index in self._crew.held}
+        self._seconds_before = self._seconds
+        cause, again, given_up = self._crew.bury()
+        for folder in temps:
+            sweep(folder, recursive=False)
+        for load in given_up:
+            self._ledger.fail(load.index, "worker-died", f"the model worker {cause}, twice, on this file")
+        self._tell(Detail(f"the model worker {cause}; {len(again)} files are tried again one by one"))
+        self._loads.extendleft(reversed(again))
+        if not self._stopping:
+            self._crew.start()
+
+    # -- signals -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def watching_signals(self) -> Iterator[None]:
+        """While inside, INT, TERM and HUP are messages; on leaving, no child is left."""
+
+        def note(signum: int, frame: FrameType | None) -> None:
+            self._ledger.summary.stopped_by = self._ledger.summary.stopped_by or signum
+            self._inbox.put((None, None))
+
+        before: dict[int, Any] = {}
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)
+            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+                before[number] = signal.signal(number, note)
+        try:
+            yield
+        except _InterruptedError:
+            self._drop()
+        except BaseException:
+            self._drop()
+            raise
+        finally:
+            self._intake.close()
+            self._crew.kill()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _signalled(self) -> None:
+        if self._stopping:
+            raise _InterruptedError
+        self._deadline = time.monotonic() + (GRACE_SECONDS if self._ends_soon() else 0.0)
+        if self._deadline > time.monotonic():
+            self._tell(Stage("finishing the files under way; once more to stop at once"))
+
+    def _ends_soon(self) -> bool:
+        """Whether the files in the worker's hands will be done within the grace period."""
+        elapsed = time.monotonic() - self._loaded_at
+        if not self._crew.held or not self._loaded_at or not self._seconds:
+            return False
+        done = sum(r.seconds for r in self._ledger.summary.results if r.outcome is not Outcome.SKIPPED)
+        left = sum(load.seconds for load in self._crew.held.values()) - (self._seconds - done)
+        return left * elapsed / self._seconds < GRACE_SECONDS
+
+    def _drop(self) -> None:
+        """Kill the worker and remove what it had begun."""
+        folders = {self._jobs[index].target.parent for index in self._crew.held}
+        self._crew.kill()
+        for folder in folders:
+            sweep(folder, recursive=False)

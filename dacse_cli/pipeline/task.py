@@ -1,0 +1,74 @@
+"""What the engine needs to know of a piece of work, and the models it is done with.
+
+A task yields chunks (codes to be enhanced), takes the answers back in any order, and finishes with files or
+arrays. It knows nothing of batches; the engine knows nothing of audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.codec.model import Codec
+from dacse_cli.lm.generate import LanguageModel
+from dacse_cli.pipeline.chunks import ChunkGrid
+from dacse_cli.pipeline.outcome import OutputFile
+from dacse_cli.tokens.layout import TokenLayout
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The networks of a run and the grid they work on. `lm` is None where only the codec is needed."""
+
+    codec: Codec
+    lm: LanguageModel | None
+    layout: TokenLayout
+    grid: ChunkGrid
+    codec_name: str
+    """What token files say made them: a Hub id, a built-in name or a hash."""
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Codec frames a second."""
+        return self.codec.spec.frame_rate
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Codes `[K, t]` of one row of one task, to be enhanced. `seconds` is what it adds to the result."""
+
+    task: Task
+    index: int
+    row: int
+    codes: NDArray[np.int16]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a task made: files (none for a task on arrays), seconds of audio, things worth a warning."""
+
+    files: list[OutputFile]
+    seconds: float
+    warnings: list[str]
+
+
+class Task(Protocol):
+    """One file's or one array's way through the models."""
+
+    def chunks(self) -> Iterator[Chunk | None]:
+        """Chunks in order; None between them lets the engine look around. Work happens while iterating."""
+
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
+        """Enhanced codes `[K, t]` of a chunk, in any order."""
+
+    def finish(self) -> Finished:
+        """Called once, after the last chunk is delivered."""
+
+    def abandon(self) -> None:
+        """Drop everything and remove what was written. May be called at any time, once."""

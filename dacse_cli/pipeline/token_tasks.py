@@ -1,0 +1,219 @@
+"""Tasks that start or end at token files: tokenise, detokenise, enhance in the token domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.audio.info import resampled_length
+from dacse_cli.codec.model import Codec
+from dacse_cli.codec.stream import DecodeStream
+from dacse_cli.errors import InputError
+from dacse_cli.pipeline.chunks import join_codes
+from dacse_cli.pipeline.decoding import Output
+from dacse_cli.pipeline.encoding import Encoding, Rows
+from dacse_cli.pipeline.outcome import OutputFile
+from dacse_cli.pipeline.sources import Samples, Signal, Sink, Source
+from dacse_cli.pipeline.task import Chain, Chunk, Finished
+from dacse_cli.tokens.files import TokenFile
+
+Save = Callable[[TokenFile], list[OutputFile]]
+"""Writes a token file under temporary names."""
+
+DECODE_FRAMES = 256
+"""Frames handed to the decoder at a time; bounds memory, does not change the sound."""
+
+
+class Tokenise:
+    """A `Task`: recording -> token file. Needs no language model."""
+
+    def __init__(self, source: Source, name: str, chain: Chain, channels: str, save: Save) -> None:
+        self._source, self._name, self._chain, self._save = source, name, chain, save
+        self._encoding = Encoding(source, chain.codec, channels)
+        self._codes: list[NDArray[np.int16]] = []
+
+    def chunks(self) -> Iterator[Chunk | None]:
+        for codes in self._encoding.codes():
+            self._codes.append(codes)
+            yield None
+
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
+        raise AssertionError("nothing is generated here")
+
+    def finish(self) -> Finished:
+        signal = self._source.signal
+        rows = np.concatenate(self._codes, axis=2)  # [R, K, T]
+        codes = np.ascontiguousarray(self._encoding.rows.spread(rows))
+        spec = self._chain.codec.spec
+        tokens = TokenFile(
+            codes=codes,
+            codec=self._chain.codec_name,
+            sample_rate=spec.sample_rate,
+            hop_length=spec.hop_length,
+            codebook_size=spec.codebook_size,
+            original_sample_rate=signal.sample_rate,
+            original_length=signal.frames,
+            source=self._name,
+        )
+        warnings = ["peaks above full scale were scaled down"] if self._encoding.gain < 1 else []
+        return Finished(self._save(tokens), signal.seconds, warnings)
+
+    def abandon(self) -> None:
+        self._codes.clear()
+
+
+def check_codec(tokens: TokenFile, chain: Chain) -> TokenFile:
+    """The token file with its unknowns filled in; `InputError` where it was made for another codec."""
+    spec = chain.codec.spec
+    K = tokens.codes.shape[1]
+    if tokens.codes.max() >= spec.codebook_size or spec.n_codebooks != K:
+        raise InputError(
+            f"{K} codebooks of {int(tokens.codes.max()) + 1} or more codes do not fit the codec "
+            f"({spec.n_codebooks} x {spec.codebook_size})",
+            reason="other-codec",
+        )
+    if not tokens.codec:  # a text file: says nothing of its own
+        frames = tokens.codes.shape[2]
+        return TokenFile(
+            tokens.codes, chain.codec_name, spec.sample_rate, spec.hop_length, spec.codebook_size,
+            spec.sample_rate, frames * spec.hop_length, "",
+        )  # fmt: skip
+    theirs = (tokens.sample_rate, tokens.hop_length, tokens.codebook_size)
+    if theirs != (spec.sample_rate, spec.hop_length, spec.codebook_size) or _differ(
+        tokens.codec, chain.codec_name
+    ):
+        raise InputError(
+            f"made for codec {tokens.codec} ({theirs[0]} Hz), not for {chain.codec_name} ({spec.sample_rate} Hz)",
+            reason="other-codec",
+            hint="Name the codec it was made with by --codec.",
+        )
+    return tokens
+
+
+def _differ(theirs: str, ours: str) -> bool:
+    """Whether two codec names are of one kind (both hashes or both names) and not the same."""
+    hashed = [name.startswith("sha256:") for name in (theirs, ours)]
+    return hashed[0] == hashed[1] and theirs.split("@")[0] != ours.split("@")[0]
+
+
+def twins_of(codes: NDArray[np.int16]) -> tuple[int, ...]:
+    """For each channel of `[C, K, T]` the first one with the same codes."""
+    return tuple(
+        next(j for j in range(i + 1) if np.array_equal(codes[i], codes[j])) for i in range(len(codes))
+    )
+
+
+class TokenSource:
+    """The recording a token file stands for, as far as the output stage needs to know. Has no samples."""
+
+    def __init__(self, tokens: TokenFile) -> None:
+        self.signal = Signal(
+            tokens.original_sample_rate,
+            len(tokens.codes),
+            tokens.original_length,
+            1.0,
+            twins_of(tokens.codes),
+        )
+
+    def blocks(self) -> Iterator[Samples]:
+        raise InputError("a token file has no samples to mix with", reason="no-samples")
+
+
+class CodesToSound:
+    """Codes `[R, K, T]` -> sink, in bounded memory."""
+
+    def __init__(self, tokens: TokenFile, codec: Codec, sink: Sink, rate: int | None) -> None:
+        self._codec, self._sink = codec, sink
+        source = TokenSource(tokens)
+        self.signal = source.signal
+        self.rows = Rows(source.signal, "keep")
+        rate = rate or tokens.original_sample_rate
+        self._output = Output(source, sink, self.rows, codec.spec.sample_rate, rate, 1.0)
+        self._samples = resampled_length(
+            tokens.original_length, tokens.original_sample_rate, codec.spec.sample_rate
+        )
+
+    def run(self, codes: NDArray[np.int16]) -> Iterator[None]:
+        """Decode everything, a piece at each step."""
+        stream = DecodeStream(self._codec, self.rows.count)
+        for start in range(0, codes.shape[2], DECODE_FRAMES):
+            self._write(stream.push(codes[:, :, start : start + DECODE_FRAMES]))
+            yield
+        self._write(stream.finish())
+        self._output.close()
+
+    def _write(self, samples: Samples) -> None:
+        samples = samples[:, : self._samples]
+        self._samples -= samples.shape[1]
+        self._output.write(samples)
+
+    def finish(self) -> Finished:
+        """Close the sink."""
+        files, warnings = self._sink.finish(self._output.frames)
+        return Finished(files, self.signal.seconds, warnings)
+
+
+class Detokenise:
+    """A `Task`: token file -> recording, equal channels decoded once. Needs no language model."""
+
+    def __init__(self, tokens: TokenFile, sink: Sink, chain: Chain, rate: int | None) -> None:
+        self._sink = sink
+        self._sound = CodesToSound(tokens, chain.codec, sink, rate)
+        self._codes = tokens.codes[sorted(set(twins_of(tokens.codes)))]
+
+    def chunks(self) -> Iterator[Chunk | None]:
+        for _ in self._sound.run(self._codes):
+            yield None
+
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
+        raise AssertionError("nothing is generated here")
+
+    def finish(self) -> Finished:
+        return self._sound.finish()
+
+    def abandon(self) -> None:
+        self._sink.abandon()
+
+
+class EnhanceTokens:
+    """A `Task`: token file -> enhanced token file (`save`) or recording (`sink`), one of the two."""
+
+    def __init__(
+        self, tokens: TokenFile, chain: Chain, *, save: Save | None = None, sink: Sink | None = None, rate: int | None = None
+    ) -> None:  # fmt: skip
+        self._tokens, self._chain, self._save, self._sink = tokens, chain, save, sink
+        self._sound = CodesToSound(tokens, chain.codec, sink, rate) if sink else None
+        self._firsts = sorted(set(twins := twins_of(tokens.codes)))
+        self._row_of = [self._firsts.index(twin) for twin in twins]
+        self._spans = chain.grid.plan(tokens.codes.shape[2])
+        self._answers: dict[tuple[int, int], NDArray[np.int16]] = {}
+        self._seconds = tokens.original_length / tokens.original_sample_rate
+
+    def chunks(self) -> Iterator[Chunk | None]:
+        share = self._seconds / max(1, len(self._spans) * len(self._firsts))
+        for index, span in enumerate(self._spans):
+            for row, channel in enumerate(self._firsts):
+                codes = self._tokens.codes[channel, :, span.start : span.stop]
+                yield Chunk(self, index, row, codes, share)
+
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
+        self._answers[chunk.index, chunk.row] = codes
+
+    def finish(self) -> Finished:
+        pieces = [
+            np.stack([self._answers.pop((index, row)) for row in range(len(self._firsts))])
+            for index in range(len(self._spans))
+        ]
+        rows = join_codes(pieces, self._spans)  # [R, K, T]
+        if self._sound is not None:
+            for _ in self._sound.run(rows):
+                pass
+            return self._sound.finish()
+        assert self._save is not None
+        return Finished(self._save(self._tokens.with_codes(rows[self._row_of])), self._seconds, [])
+
+    def abandon(self) -> None:
+        if self._sink is not None:
+            self._sink.abandon()

@@ -1,0 +1,107 @@
+"""Child process that owns the models. It may die: the supervisor starts another and goes on.
+
+Commands: one `load`, then `job`s, then the end of input. Everything it makes lies under temporary names;
+only the supervisor gives a file its final one.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+
+from dacse_cli.errors import DacseError
+from dacse_cli.pipeline.channel import Message, serve
+from dacse_cli.pipeline.engine import Engine, Failure
+from dacse_cli.pipeline.loading import fitting_batch, load_chain
+from dacse_cli.pipeline.opening import open_task
+from dacse_cli.pipeline.plan import ChainFiles
+from dacse_cli.pipeline.task import Chain, Finished, Task
+
+
+class Worker:
+    """Feeds jobs to an engine and reports what became of them."""
+
+    def __init__(self, answer: Callable[[Message], None]) -> None:
+        self._answer = answer
+        self._jobs: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._ended = False
+
+    def run(self, commands: Iterator[Message]) -> None:
+        load = next(commands, None)
+        if load is None:
+            return
+        threading.Thread(target=self._listen, args=(commands,), daemon=True).start()
+        files = ChainFiles(**load["files"])
+        try:
+            chain = load_chain(files)
+            batch = fitting_batch(files, chain)
+        except DacseError as error:
+            facts = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+            self._answer({"type": "fatal", **facts})
+            return
+        batch = max(1, batch // load.get("divide_batch", 1))
+        self._answer({"type": "loaded", "batch": batch, **_description(chain)})
+        Engine[int](
+            chain,
+            batch,
+            lambda block: self._next_task(chain, block),
+            self._finished,
+            self._failed,
+            lambda seconds: self._answer({"type": "progress", "seconds": seconds}),
+        ).run()
+
+    def _listen(self, commands: Iterator[Message]) -> None:
+        """Runs in its own thread, so that a killed supervisor is noticed in the middle of a step."""
+        for command in commands:
+            if command["type"] == "end":
+                self._jobs.put(None)
+            else:
+                self._jobs.put(command)
+        os._exit(0)  # input ended without `end`: the supervisor is gone or wants us gone
+
+    def _next_task(self, chain: Chain, block: bool) -> tuple[int, Callable[[], Task]] | None:
+        if self._ended:
+            return None
+        try:
+            job = self._jobs.get(block)
+        except queue.Empty:
+            return None
+        if job is None:
+            self._ended = True
+            return None
+        self._answer({"type": "started", "id": job["id"]})
+        return job["id"], lambda: open_task(job, chain)
+
+    def _finished(self, key: int, finished: Finished) -> None:
+        self._answer(
+            {
+                "type": "ready",
+                "id": key,
+                "files": [file.to_json() for file in finished.files],
+                "seconds": finished.seconds,
+                "warnings": finished.warnings,
+            }
+        )
+
+    def _failed(self, key: int, failure: Failure) -> None:
+        self._answer({"type": "failed", "id": key, **vars(failure)})
+
+
+def _description(chain: Chain) -> Message:
+    """What runs, for `-v` and for the supervisor's bookkeeping."""
+    return {
+        "chunk_seconds": float(chain.grid.chunk / chain.frame_rate),
+        "stride_seconds": float(chain.grid.stride / chain.frame_rate),
+        "runs": chain.lm.describe() if chain.lm else f"codec on {chain.codec.device}",
+    }
+
+
+def handle(commands: Iterator[Message], answer: Callable[[Message], None]) -> None:
+    """Entry for `serve`."""
+    Worker(answer).run(commands)
+
+
+if __name__ == "__main__":
+    serve(handle)
