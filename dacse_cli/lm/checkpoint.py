@@ -38,7 +38,7 @@ def load_language_model(
         )
     stored = find_tensors(folder).items()
     found = {name: tensor for name, tensor in stored if not name.endswith(IGNORED)}
-    compare(found, shape.tensors())
+    compare(found, shape.tensors(), shape.optional_tensors())
     try:
         with torch.inference_mode():
             return LanguageModel(Llama(shape, load_weights(found, shape, where, kind)))

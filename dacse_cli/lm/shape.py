@@ -61,6 +61,10 @@ class LlamaShape:
             shapes |= {f"model.layers.{layer}.{name}": shape for name, shape in self._layer_tensors().items()}
         return shapes
 
+    def optional_tensors(self) -> dict[str, tuple[int, ...]]:
+        """Name -> shape of what may be stored besides: a tied head once more."""
+        return {"lm_head.weight": (self.vocab_size, self.hidden)} if self.tied else {}
+
     def _layer_tensors(self) -> dict[str, tuple[int, ...]]:
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
         projections = {

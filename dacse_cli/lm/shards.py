@@ -124,19 +124,22 @@ def _first(names: Iterable[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + more
 
 
-def compare(found: dict[str, StoredTensor], expected: dict[str, tuple[int, ...]]) -> None:
-    """Raise `CheckpointError` unless names and shapes are exactly the expected ones."""
+def compare(
+    found: dict[str, StoredTensor],
+    expected: dict[str, tuple[int, ...]],
+    optional: dict[str, tuple[int, ...]],
+) -> None:
+    """Raise `CheckpointError` unless names and shapes are those expected, and at most `optional` beside."""
+    allowed = optional | expected
+    missing, extra = expected.keys() - found.keys(), found.keys() - allowed.keys()
+    wrong = [key for key in sorted(allowed.keys() & found.keys()) if found[key].shape != allowed[key]]
     problems = []
-    missing, extra = expected.keys() - found.keys(), found.keys() - expected.keys()
-    wrong = [key for key in sorted(expected.keys() & found.keys()) if found[key].shape != expected[key]]
     if missing:
         problems.append(f"lacks {_first(missing)}")
     if extra:
         problems.append(f"holds unknown {_first(extra)}")
     if wrong:
-        shapes = [f"{key} {list(found[key].shape)} instead of {list(expected[key])}" for key in wrong]
+        shapes = [f"{key} {list(found[key].shape)} instead of {list(allowed[key])}" for key in wrong]
         problems.append(f"has {_first(shapes)}")
     if problems:
-        raise CheckpointError(
-            "the checkpoint " + "; it ".join(problems) + " (config.json and weights disagree)"
-        )
+        raise CheckpointError("the checkpoint " + "; it ".join(problems) + " (config.json says otherwise)")
