@@ -25,6 +25,8 @@ class Recording:
             self.rate = reader.info.sample_rate
             while (block := reader.read(BLOCK)).shape[1]:
                 blocks.append(block.mean(axis=0, dtype=np.float32))
+            self.warning = reader.warning()
+            """How the file is not whole, in one line, or None."""
         samples: Samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
         if not np.isfinite(samples).all():
             raise InputError(f"{path} holds samples that are not numbers", reason="bad-samples")

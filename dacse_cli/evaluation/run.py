@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -80,8 +81,9 @@ def _scored_in_processes(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context)
     names = tuple(metric.name for metric in metrics)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
     try:
-        for future in as_completed([pool.submit(_score, item, names, options) for item in items]):
+        for future in as_completed([pool.submit(_score, item, names, options, threads) for item in items]):
             yield future.result()
     except BrokenProcessPool as error:
         raise InputError(
@@ -94,11 +96,13 @@ def _scored_in_processes(
 
 
 @lru_cache(maxsize=1)
-def _loaded(names: tuple[str, ...], options: ScoringOptions) -> Scoring:
+def _loaded(names: tuple[str, ...], options: ScoringOptions, threads: int) -> Scoring:
     """The models of this process, loaded with its first item."""
+    # torch and CTranslate2 read it when they start; processes that each take all cores wait for one another
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     return Scoring([BY_NAME[name] for name in names], options)
 
 
-def _score(item: Item, names: tuple[str, ...], options: ScoringOptions) -> list[FileScores]:
+def _score(item: Item, names: tuple[str, ...], options: ScoringOptions, threads: int) -> list[FileScores]:
     """In a scoring process."""
-    return _loaded(names, options).score(item)
+    return _loaded(names, options, threads).score(item)

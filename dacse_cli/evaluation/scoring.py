@@ -69,7 +69,7 @@ class Scoring:
         except InputError as error:
             return FileScores(system, key, str(path), failure=error.message)
         scores: dict[str, Score] = {}
-        remarks = []
+        remarks = [recording.warning] if recording.warning else []
         if clean is not None and abs(recording.seconds - clean.seconds) > TOLERATED_SECONDS:
             remarks.append(f"{recording.seconds:.2f} s long, the clean recording {clean.seconds:.2f} s")
         for metric, scorer in self._scorers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 from dacse_cli.evaluation.metric import (
@@ -20,6 +21,10 @@ LONGEST_PASSAGE = 20 * SPEECH_RATE
 """Samples. The reference code has room for 50 utterances and writes past it (the process dies); an utterance
 and the pause after it last 0.4 s or more, so 20 s are always safe. P.862 is made for passages this long."""
 
+LOWEST = 0.999 + 4 / (1 + math.exp(1.3669 * 0.5 + 3.8224))
+"""P.862.2's mapping of the raw score -0.5. Digital silence gets it: the reference code divides by its level,
+and leaving such passages out would reward a system for muting them."""
+
 
 def passages(samples: int) -> list[tuple[int, int]]:
     """The fewest equally long `[start, stop)` parts, none longer than `LONGEST_PASSAGE`."""
@@ -34,6 +39,8 @@ def _load(options: ScoringOptions) -> Scorer:
     def passage(samples: Samples, clean: Samples) -> float | None:
         if not clean.any():
             return None
+        if not samples.any():
+            return LOWEST
         try:
             return float(pesq(SPEECH_RATE, clean, samples, "wb"))
         except PesqError:  # no utterance found, or shorter than a quarter of a second

@@ -26,17 +26,24 @@ def _load(options: ScoringOptions) -> Scorer:
 
     encoder = VoiceEncoder("cpu", verbose=False)
 
-    def embed(samples: Samples) -> npt.NDArray[np.float32]:
-        """Voice of `samples` [S] as a vector [256] of length 1. Pauses stay, alike on both sides."""
+    def embed(samples: Samples) -> npt.NDArray[np.float32] | None:
+        """Voice of `samples` [S] as a vector [256] of length 1. Pauses stay, alike on both sides.
+
+        None for silence.
+        """
         level = float(np.sqrt(np.mean(np.square(samples, dtype=np.float64)))) if samples.size else 0.0
         if level == 0:
-            raise UnscorableError("a recording is silent")
+            return None
         return np.asarray(encoder.embed_utterance(samples * np.float32(LEVEL / level)))
 
     reference = Remembered(embed)
 
     def score(clip: Clip) -> tuple[Score, ...]:
-        return (Score(float(reference(clip.clean) @ embed(clip.samples))),)
+        wanted, found = reference(clip.clean), embed(clip.samples)
+        if wanted is None:
+            raise UnscorableError("the clean recording is silent")
+        # silence sounds like nobody; leaving it out would reward a system for muting
+        return (Score(0.0 if found is None else float(wanted @ found)),)
 
     return score
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from typing import NamedTuple
 
 from dacse_cli.errors import ModelError
@@ -54,7 +53,8 @@ def _load(options: ScoringOptions) -> Scorer:
 
     name = model_name(options)
     try:
-        model = WhisperModel(name, device="cpu", compute_type="int8", cpu_threads=min(4, os.cpu_count() or 1))
+        # 0 threads: OMP_NUM_THREADS, else up to four
+        model = WhisperModel(name, device="cpu", compute_type="int8", cpu_threads=0)
     except (RuntimeError, ValueError, OSError) as error:
         raise ModelError(
             f"speech recognition model {name} cannot be loaded: {error}",
