@@ -161,7 +161,7 @@ def _problem(chosen: OutputFormat, info: AudioInfo, rate: int, channels: int) ->
     most_channels = _MAX_CHANNELS.get(name, channels)
     if channels > most_channels:
         return f"{name} holds at most {most_channels} channels, not {channels}"
-    highest_rate = _MAX_RATE.get(name, rate)
+    highest_rate = _MAX_RATE.get(name, chosen.sample_rate)
     if chosen.sample_rate > highest_rate:
         return f"{name} holds at most {highest_rate} Hz, not {chosen.sample_rate} Hz"
     if name in ("AIFF", "AU") and _size(info, chosen.subtype, rate, channels) > _MAX_32_BIT_SIZE:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _MAX_CHUNKS = 1000
+_MAX_OFFSET = 2**62
 _OGG_TAIL = 65_307 + 27  # the longest page there is, and the start of another
 _MP3_HEAD = 4096
 
@@ -81,8 +82,7 @@ def _chunks(stream: BinaryIO, start: int, layout: str, align: int = 2) -> Iterat
     """(name, bytes, offset of the content) of each chunk; `layout` packs the name and the length."""
     size, at = struct.calcsize(layout), start
     for _ in range(_MAX_CHUNKS):
-        stream.seek(at)
-        head = stream.read(size)
+        head = _bytes_at(stream, at, size)
         if len(head) < size:
             return
         name, length = struct.unpack(layout, head)
@@ -90,6 +90,14 @@ def _chunks(stream: BinaryIO, start: int, layout: str, align: int = 2) -> Iterat
         if length < 0:
             return
         at += size + -(-length // align) * align
+
+
+def _bytes_at(stream: BinaryIO, offset: int, count: int) -> bytes:
+    """`count` bytes, fewer at the end of the file, none where a damaged length leads past any file."""
+    if offset > _MAX_OFFSET:
+        return b""
+    stream.seek(offset)
+    return stream.read(count)
 
 
 def _known_length(length: int) -> int | None:
@@ -119,8 +127,7 @@ def _wave64(stream: BinaryIO) -> Header:
     rate = channels = None
     at = 40
     for _ in range(_MAX_CHUNKS):
-        stream.seek(at)
-        name, length = struct.unpack("<4s12xQ", stream.read(24))
+        name, length = struct.unpack("<4s12xQ", _bytes_at(stream, at, 24))
         if name == b"fmt ":
             channels, rate = struct.unpack("<2xHI", stream.read(8))
         if name == b"data":

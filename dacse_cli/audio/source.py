@@ -110,9 +110,8 @@ class Source:
         self.note: str | None = None
         """What was mended, one line, or None."""
         self._mended: _MendedStream | None = None
-        with contextlib.ExitStack() as on_error:
-            on_error.callback(self.close)
-            self._stream = self._closing.enter_context(_open_regular(path))
+        self._stream = self._closing.enter_context(_open_regular(path))
+        try:
             self._size = os.fstat(self._stream.fileno()).st_size
             if self._size == 0:
                 raise InputError("empty file", reason="empty")
@@ -120,7 +119,12 @@ class Source:
             self.sound = self._closing.enter_context(self._open_sound(path))
             self.length_known = self.sound.frames < _UNKNOWN_LENGTH
             self.info = self._checked_info()
-            on_error.pop_all()
+        except OSError as error:
+            self.close()
+            raise InputError(f"cannot be read: {error.strerror}", reason="unreadable") from error
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the file; may be called twice."""

@@ -29,6 +29,13 @@ _WRITE_BLOCK = 16_384
 _CANNOT_BE_EMPTY = ("FLAC", "MP3", "OGG")
 
 
+class _UnsyncedSound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types
+    """A `SoundFile` whose `close` does not sync: that is done once, after the file has been read back."""
+
+    def flush(self) -> None:
+        pass
+
+
 class OutputWriter:
     """Writes samples `[C, n]` to a part file beside `target`; `finish` verifies it, `commit` names it.
 
@@ -98,7 +105,7 @@ class OutputWriter:
     def _open(self) -> Any:
         # by descriptor, so that libsndfile writes to the file that was locked; see `source` for Windows
         handle = self._part.descriptor if os.name == "posix" else os.fspath(self._part.path)
-        return soundfile.SoundFile(
+        return _UnsyncedSound(
             handle,
             "w",
             self._format.sample_rate,
@@ -156,7 +163,6 @@ class OutputWriter:
 
 def quantise(block: NDArray[np.float32], bits: int) -> NDArray[np.int16] | NDArray[np.int32]:
     """Samples in [-1, 1] rounded to `bits`, in the upper bits of int16 or int32, as libsndfile takes them."""
-    scale = 2.0 ** (bits - 1)
     # float64 for the wide ones: 2**31 - 1 is no float32
     exact = block if bits <= 16 else block.astype(np.float64)
     steps: NDArray[Any] = np.rint(exact * 2 ** (bits - 1)).clip(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
