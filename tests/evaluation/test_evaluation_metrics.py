@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -199,6 +200,16 @@ def test_pesq_survives_more_utterances_than_its_table_holds():
         clean[start : start + 3520] += 0.3 * rng.standard_normal(3520)
     noisy = clean + 0.01 * rng.standard_normal(clean.size)
     assert 1 < values(scorer, noisy.astype(np.float32), clean.astype(np.float32))[0] < 4.6
+
+
+def test_a_recogniser_that_loops_is_not_believed():
+    """Greedy Whisper heard 224 words in five seconds of clean speech; one such file drowns all others."""
+    segments = [SimpleNamespace(text="Guten Tag.", compression_ratio=0.9)]
+    stuck = SimpleNamespace(text="the the " * 100, compression_ratio=20.0)
+    assert wer.heard([*segments, stuck]) == ["guten", "tag"]
+    silence = np.zeros(RATE, np.float32)
+    with pytest.raises(UnscorableError, match="no words"):
+        loaded(wer.METRIC)(Clip(silence, silence, RATE))
 
 
 def test_bert_precision_matches_frames_wherever_they_are():

