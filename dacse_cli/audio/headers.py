@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 _MAX_CHUNKS = 1000
-_MAX_OFFSET = 2**62
+_MAX_OFFSET = 2**43  # 8 TiB: ext4 refuses to seek beyond 16
 _OGG_TAIL = 65_307 + 27  # the longest page there is, and the start of another
 _MP3_HEAD = 4096
 

@@ -352,6 +352,24 @@ def test_header_reading_never_raises(magic: bytes, rest: bytes) -> None:
     read_header(io.BytesIO(magic + rest))
 
 
+@pytest.mark.parametrize(("container", "at"), [("CAF", 56), ("W64", 56)])
+def test_a_chunk_longer_than_any_file_is_damage_of_the_file_not_of_the_disk(
+    tmp_path: Path, container: str, at: int
+) -> None:
+    """Seeking to 2**60 is an error of the operating system, which said that the input could not be read."""
+    path = tmp_path / "x"
+    data = recording(container, "PCM_16", noise(600))
+    for order in ("little", "big"):
+        path.write_bytes(overwritten(data, at, (2**60).to_bytes(8, order)))
+        try:
+            scan(path)
+        except InputError as error:
+            reason = error.reason
+        else:
+            reason = "read"
+        assert reason != "unreadable"
+
+
 @pytest.mark.slow
 def test_a_day_of_sound_is_scanned_in_constant_memory(tmp_path: Path) -> None:
     """Reading everything at once takes 11 GB for this file."""
