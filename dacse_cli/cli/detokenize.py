@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dacse_cli.cli import options as opt
-from dacse_cli.config import ChunkOptions
+from dacse_cli.config import DEFAULT_MODEL, ChunkOptions
 
 
 def detokenize(
     inputs: opt.InputsArg,
     output: opt.OutOpt = None,
-    model: opt.ModelOpt = opt.DEFAULT_MODEL,
+    model: opt.ModelOpt = DEFAULT_MODEL,
     codec: opt.CodecOpt = None,
     device: opt.DeviceOpt = "auto",
     rate: opt.RateOpt = "keep",

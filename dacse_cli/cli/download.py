@@ -7,12 +7,13 @@ from typing import Annotated
 import typer
 
 from dacse_cli.cli import options as opt
+from dacse_cli.config import DEFAULT_MODEL
 
 
 def download(
     model: Annotated[
         str, typer.Argument(metavar="[MODEL]", help="A Hub id, id@revision, a local folder, or nano.")
-    ] = opt.DEFAULT_MODEL,
+    ] = DEFAULT_MODEL,
     codec: opt.CodecOpt = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every byte again and compare checksums.")

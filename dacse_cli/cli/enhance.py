@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dacse_cli.cli import options as opt
-from dacse_cli.config import ChunkOptions
+from dacse_cli.config import DEFAULT_MODEL, ChunkOptions
 
 
 def enhance(
@@ -18,7 +18,7 @@ def enhance(
             metavar="OUTPUT", show_default=False, help="A folder; with one input file also a file name."
         ),
     ],
-    model: opt.ModelOpt = opt.DEFAULT_MODEL,
+    model: opt.ModelOpt = DEFAULT_MODEL,
     codec: opt.CodecOpt = None,
     device: opt.DeviceOpt = "auto",
     dtype: opt.DTypeOpt = opt.DType.auto,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL, ModelOptions, SoundOptions
+from dacse_cli.config import DEFAULT_CODEC, ModelOptions, SoundOptions
 
 _MODELS, _CHUNKS, _SOUND, _RUN = "Models and device", "Chunks", "Sound", "Run"
 
@@ -80,7 +80,7 @@ ModelOpt = Annotated[
         "--model",
         "-m",
         rich_help_panel=_MODELS,
-        help="A Hub id, [cyan]id@revision[/], a local folder, or [cyan]nano[/] (built in, runs offline on a CPU).",
+        help="A Hub id, [cyan]id@revision[/], a local folder, or [cyan]nano[/] (built in, for any CPU).",
     ),
 ]
 CodecOpt = Annotated[
@@ -100,7 +100,7 @@ DTypeOpt = Annotated[
     typer.Option(
         "--dtype",
         rich_help_panel=_MODELS,
-        help="Precision of the language model; auto is bfloat16 where the device is fast at it, else float32.",
+        help="Precision of the language model; auto: bfloat16 where that is fast, else float32.",
     ),
 ]
 BatchOpt = Annotated[
@@ -213,16 +213,3 @@ def sound_options(
 ) -> SoundOptions:
     """`SoundOptions` from flags."""
     return SoundOptions(channels.value, _rate(rate), audio_format.value, mix)
-
-
-DEFAULTS = ModelOptions()
-__all__ = [name for name in dir() if name.endswith(("Opt", "Arg"))] + [
-    "DEFAULTS",
-    "DEFAULT_MODEL",
-    "AudioFormat",
-    "ChannelPolicy",
-    "CodesFormat",
-    "DType",
-    "model_options",
-    "sound_options",
-]

@@ -110,7 +110,8 @@ class Screen:
 
     def _advance(self, event: Advance) -> None:
         done = min(event.seconds, self._total) if self._total else event.seconds
-        right = f"{self._ended}/{self._files} files  {clock(done)}/{clock(self._total)}{speed(event, self._total)}"
+        right = f"{self._ended}/{self._files} files  {clock(done)}/{clock(self._total)}"
+        right += speed(event, self._total)
         if self._live and self._work is not None:
             self._bars.update(self._work, total=self._total or None, completed=done, right=right)
         elif time.monotonic() - self._last_line > PLAIN_EVERY:

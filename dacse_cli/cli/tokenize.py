@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dacse_cli.cli import options as opt
-from dacse_cli.config import ChunkOptions
+from dacse_cli.config import DEFAULT_MODEL, ChunkOptions
 
 
 def tokenize(
@@ -21,7 +21,7 @@ def tokenize(
             help="dac is Descript's container and needs the extra [cyan]dacse\\[descript][/].",
         ),
     ] = opt.CodesFormat.safetensors,
-    model: opt.ModelOpt = opt.DEFAULT_MODEL,
+    model: opt.ModelOpt = DEFAULT_MODEL,
     codec: opt.CodecOpt = None,
     device: opt.DeviceOpt = "auto",
     channels: opt.ChannelsOpt = opt.ChannelPolicy.keep,

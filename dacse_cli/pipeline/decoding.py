@@ -39,7 +39,7 @@ class DryBlocks:
 
 
 class Output:
-    """Takes enhanced rows `[R, n]` at the codec's rate and writes exactly the samples the result must have."""
+    """Takes enhanced rows `[R, n]` at the codec's rate, writes exactly the samples the result must have."""
 
     def __init__(
         self, source: Source, sink: Sink, rows: Rows, codec_rate: int, rate: int, mix: float

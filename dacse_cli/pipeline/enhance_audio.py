@@ -25,14 +25,9 @@ class EnhanceAudio:
         spec = chain.codec.spec
         self._encoding = Encoding(source, chain.codec, sound.channels)
         self._spans = chain.grid.plan(self._encoding.frames)
-        self._output = Output(
-            source,
-            sink,
-            self._encoding.rows,
-            spec.sample_rate,
-            sound.rate or source.signal.sample_rate,
-            sound.mix,
-        )
+        rate = sound.rate or source.signal.sample_rate
+        rows = self._encoding.rows
+        self._output = Output(source, sink, rows, codec_rate=spec.sample_rate, rate=rate, mix=sound.mix)
         self._generate = sound.mix > 0
         self._fade = CrossFade(spec.hop_length)
         self._answers: dict[int, dict[int, Answer]] = {}

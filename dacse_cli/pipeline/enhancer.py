@@ -135,7 +135,11 @@ class Enhancer:
         recording = _usable(FileSource(path, Signal.of_scan(found)), found.bad_samples)
         count = 1 if channels == "mono" else found.info.channels
         form = choose_format(
-            "keep", found.info, source_suffix=place.suffix, rate=rate or found.info.sample_rate, channels=count
+            "keep",
+            found.info,
+            source_suffix=place.suffix,
+            rate=rate or found.info.sample_rate,
+            channels=count,
         )
         (finished,) = self._run([recording], [FileSink(place, form, count)], sound)
         for file in finished.files:

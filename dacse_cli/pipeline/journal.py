@@ -19,11 +19,6 @@ from typing import Any
 
 from dacse_cli.errors import LockedError, OutputError
 
-try:
-    import fcntl
-except ImportError:  # not on Windows: there two runs on one folder are not detected
-    fcntl = None  # type: ignore[assignment]
-
 FOLDER = ".dacse"
 
 
@@ -82,8 +77,10 @@ class Journal:
     def _take_lock(self) -> None:
         path = self._folder / "lock"
         self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        if fcntl is None:
+        if os.name != "posix":  # there two runs on one folder are not detected
             return
+        import fcntl
+
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -121,9 +118,8 @@ class Journal:
         try:
             if target.stat().st_size != record["size"]:
                 return False
-            if record["state"] == "done":
-                return True
-            return _sha256(target) == record["sha256"]  # crashed between rename and record
+            # an intent without its done: crashed between rename and record
+            return record["state"] == "done" or _sha256(target) == str(record["sha256"])
         except OSError:
             return False
 

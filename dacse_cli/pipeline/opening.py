@@ -7,6 +7,7 @@ from pathlib import Path
 from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioInfo, AudioScan
+from dacse_cli.codec.descript import DacFile, read_dac
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.channel import Message
@@ -44,7 +45,11 @@ def _sink(target: Path, info: AudioInfo, channels: int, sound: SoundOptions) -> 
     channels = 1 if sound.channels == "mono" else channels
     rate = sound.rate or info.sample_rate
     form = choose_format(sound.format, info, source_suffix=target.suffix, rate=rate, channels=channels)
-    return FileSink(target.with_suffix(form.suffix), form, channels)
+    if form.suffix != target.suffix:  # names were settled before files were opened
+        raise InputError(
+            form.note or f"{target.suffix} cannot hold the result", reason="format", hint="use --format wav"
+        )
+    return FileSink(target, form, channels)
 
 
 def _sink_for_tokens(target: Path, tokens: TokenFile, sound: SoundOptions) -> FileSink:
@@ -64,10 +69,13 @@ def read_tokens(path: Path) -> TokenFile:
         raise InputError(f"cannot be read: {error.strerror}", reason="permission") from None
     form = token_form(path.name)
     if form == "dac":
-        from dacse_cli.codec.descript import read_dac
-
-        return read_dac(data)
+        return _from_dac(read_dac(data))
     return load(data, form)
+
+
+def _from_dac(file: DacFile) -> TokenFile:
+    """Descript's container names neither codec nor rates: `check_codec` fills them in."""
+    return TokenFile(file.on_grid(), "", 0, 0, 0, file.sample_rate, file.original_length, "")
 
 
 def saver(target: Path) -> Save:

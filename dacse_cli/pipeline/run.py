@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from dacse_cli.audio.atomic import sweep
 from dacse_cli.audio.info import AudioInfo
-from dacse_cli.config import ModelOptions
+from dacse_cli.codec.shape import read_shape
+from dacse_cli.config import ChunkOptions, ModelOptions
 from dacse_cli.errors import DacseError, OutputError
 from dacse_cli.hub import Resolved, read_card, resolve, resolve_codec
+from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.events import Event, Stage
 from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.journal import Journal, settings_hash
 from dacse_cli.pipeline.ledger import Ledger
 from dacse_cli.pipeline.outcome import Summary
 from dacse_cli.pipeline.plan import ChainFiles, Plan, Request, plan
+from dacse_cli.pipeline.speed import recalled, remember
 from dacse_cli.pipeline.supervisor import Supervisor
 
 Tell = Callable[[Event], None]
@@ -108,6 +112,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
                 infos = supervisor.probe(jobs)
                 check_space(todo, infos)
                 supervisor.run(jobs)
+                remember(pace_key(request, files), *supervisor.pace)
         except DacseError as error:
             ledger.summary.fatal = error
         summary = ledger.close()
@@ -122,7 +127,10 @@ class Forecast:
     source: str
     target: str
     seconds: float
+    chunks: int
     output_bytes: int
+    expected_seconds: float | None
+    """How long it will take, by the last run's speed; None before there was one."""
     skipped: str = ""
     """Why the file would not be done, empty where it would."""
 
@@ -140,13 +148,26 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
     with supervisor.watching_signals():
         infos = supervisor.probe([job for job in todo.jobs if ledger.admit(job)])
     ended = {result.source: result.message for result in ledger.summary.results}
-    return [_forecast(job, infos.get(job.index), request, ended.get(job.name, "")) for job in todo.jobs]
+    frame_rate = read_shape(networks.codec.folder).spec(networks.codec.name).frame_rate
+    grid = ChunkGrid.from_options(ChunkOptions.from_json(files.chunk), frame_rate)
+    pace = recalled(pace_key(request, files))
+
+    def row(job: Job) -> Forecast:
+        info = infos.get(job.index)
+        skipped = ended.get(job.name, "")
+        if info is None:
+            return Forecast(job.name, str(job.target), 0.0, 0, 0, None, skipped)
+        chunks = len(grid.plan(math.ceil(info.seconds * frame_rate)))
+        expected = info.seconds / pace if pace else None
+        size = output_bytes(info, request)
+        return Forecast(job.name, str(job.target), info.seconds, chunks, size, expected, skipped)
+
+    return [row(job) for job in todo.jobs]
 
 
-def _forecast(job: Job, info: AudioInfo | None, request: Request, skipped: str) -> Forecast:
-    if info is None:
-        return Forecast(job.name, str(job.target), 0.0, 0, skipped)
-    return Forecast(job.name, str(job.target), info.seconds, output_bytes(info, request), skipped)
+def pace_key(request: Request, files: ChainFiles) -> str:
+    """What speed depends on: command, models, device, precision, batch, chunks."""
+    return settings_hash(request.form, asdict(files))
 
 
 BYTES_PER_SAMPLE = {
@@ -177,6 +198,6 @@ def check_space(todo: Plan, infos: dict[int, AudioInfo]) -> None:
     compressed = todo.request.sound.format in ("flac", "ogg", "opus", "mp3")
     if needed > free and not compressed:
         raise OutputError(
-            f"no space in {todo.journal}: the outputs need about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            f"no space in {todo.journal}: needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
             hint="Free some space, give another folder, or choose --format flac.",
         )

@@ -58,6 +58,11 @@ class Supervisor:
         self._seconds_before = 0.0  # of audio, by workers that have died
         self._seconds = 0.0
 
+    @property
+    def pace(self) -> tuple[float, float]:
+        """Seconds of audio done, and seconds of work since the models were ready."""
+        return self._seconds, time.monotonic() - self._loaded_at if self._loaded_at else 0.0
+
     def probe(self, jobs: list[Job]) -> dict[int, AudioInfo]:
         """Look at the headers of all inputs; bad ones end as failed. Token files are not audio."""
         audio = [job for job in jobs if not has_token_suffix(job.source.name)]
@@ -170,7 +175,7 @@ class Supervisor:
             self._tell(Stage("enhancing" if self._request.form == "enhance" else "working"))
         elif kind == "progress":
             self._seconds = self._seconds_before + message["seconds"]
-            self._tell(Progress(self._seconds, time.monotonic() - self._loaded_at))
+            self._tell(Progress(*self.pace))
         elif kind == "ready":
             self._crew.release(message["id"])
             self._ledger.settle(message["id"], message, self._warnings.pop(message["id"], []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from dacse_cli.pipeline.encoding import Encoding, Rows
 from dacse_cli.pipeline.outcome import OutputFile
 from dacse_cli.pipeline.sources import Samples, Signal, Sink, Source
 from dacse_cli.pipeline.task import Chain, Chunk, Finished
-from dacse_cli.tokens.files import TokenFile
+from dacse_cli.tokens.files import TokenFile, check
 
 Save = Callable[[TokenFile], list[OutputFile]]
 """Writes a token file under temporary names."""
@@ -74,18 +75,23 @@ def check_codec(tokens: TokenFile, chain: Chain) -> TokenFile:
             f"({spec.n_codebooks} x {spec.codebook_size})",
             reason="other-codec",
         )
-    if not tokens.codec:  # a text file: says nothing of its own
-        frames = tokens.codes.shape[2]
-        return TokenFile(
-            tokens.codes, chain.codec_name, spec.sample_rate, spec.hop_length, spec.codebook_size,
-            spec.sample_rate, frames * spec.hop_length, "",
-        )  # fmt: skip
+    if not tokens.codec:  # text and .dac files do not say which codec made them
+        whole = replace(
+            tokens,
+            codec=chain.codec_name,
+            sample_rate=spec.sample_rate,
+            hop_length=spec.hop_length,
+            codebook_size=spec.codebook_size,
+            original_sample_rate=tokens.original_sample_rate or spec.sample_rate,
+            original_length=tokens.original_length or tokens.codes.shape[2] * spec.hop_length,
+        )
+        check(whole)
+        return whole
     theirs = (tokens.sample_rate, tokens.hop_length, tokens.codebook_size)
-    if theirs != (spec.sample_rate, spec.hop_length, spec.codebook_size) or _differ(
-        tokens.codec, chain.codec_name
-    ):
+    ours = (spec.sample_rate, spec.hop_length, spec.codebook_size)
+    if theirs != ours or _differ(tokens.codec, chain.codec_name):
         raise InputError(
-            f"made for codec {tokens.codec} ({theirs[0]} Hz), not for {chain.codec_name} ({spec.sample_rate} Hz)",
+            f"made for codec {tokens.codec} ({theirs[0]} Hz), not for {chain.codec_name} ({ours[0]} Hz)",
             reason="other-codec",
             hint="Name the codec it was made with by --codec.",
         )
@@ -130,10 +136,9 @@ class CodesToSound:
         self.signal = source.signal
         self.rows = Rows(source.signal, "keep")
         rate = rate or tokens.original_sample_rate
-        self._output = Output(source, sink, self.rows, codec.spec.sample_rate, rate, 1.0)
-        self._samples = resampled_length(
-            tokens.original_length, tokens.original_sample_rate, codec.spec.sample_rate
-        )
+        codec_rate = codec.spec.sample_rate
+        self._output = Output(source, sink, self.rows, codec_rate=codec_rate, rate=rate, mix=1.0)
+        self._samples = resampled_length(tokens.original_length, tokens.original_sample_rate, codec_rate)
 
     def run(self, codes: NDArray[np.int16]) -> Iterator[None]:
         """Decode everything, a piece at each step."""
@@ -181,8 +186,14 @@ class EnhanceTokens:
     """A `Task`: token file -> enhanced token file (`save`) or recording (`sink`), one of the two."""
 
     def __init__(
-        self, tokens: TokenFile, chain: Chain, *, save: Save | None = None, sink: Sink | None = None, rate: int | None = None
-    ) -> None:  # fmt: skip
+        self,
+        tokens: TokenFile,
+        chain: Chain,
+        *,
+        save: Save | None = None,
+        sink: Sink | None = None,
+        rate: int | None = None,
+    ) -> None:
         self._tokens, self._chain, self._save, self._sink = tokens, chain, save, sink
         self._sound = CodesToSound(tokens, chain.codec, sink, rate) if sink else None
         self._firsts = sorted(set(twins := twins_of(tokens.codes)))

@@ -1,0 +1,153 @@
+"""Which files are found, where their outputs go, and which plans are refused."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import InputError, NoInputError, UsageError
+from dacse_cli.pipeline.jobs import Found, input_stamp, plan_jobs
+from dacse_cli.pipeline.plan import Request, plan
+
+
+def tree(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(name.encode())
+
+
+def request(*inputs, output=None, form="enhance", **sound) -> Request:
+    names = tuple(map(str, inputs))
+    out = None if output is None else str(output)
+    return Request(form, names, out, ModelOptions(), ChunkOptions(), SoundOptions(**sound))
+
+
+def targets(todo, root: Path) -> dict[str, str]:
+    return {str(job.source.relative_to(root)): os.path.relpath(job.target, root) for job in todo.jobs}
+
+
+def test_a_folder_is_walked_sorted_and_mirrored(tmp_path):
+    """Elsewhere files of sub-folders are found and then not saved, or flattened over each other."""
+    tree(
+        tmp_path / "in", "b.wav", "a.flac", "sub/a.flac", "sub/.hidden.wav", ".x/y.wav", "notes.txt", "c.WAV"
+    )
+    todo = plan(request(tmp_path / "in", output=tmp_path / "out"))
+    assert targets(todo, tmp_path) == {
+        "in/a.flac": "out/a.flac",
+        "in/b.wav": "out/b.wav",
+        "in/c.WAV": "out/c.WAV",
+        "in/sub/a.flac": "out/sub/a.flac",
+    }
+    assert todo.ignored == 2
+    assert [job.index for job in todo.jobs] == [0, 1, 2, 3]
+
+
+def test_the_output_folder_inside_the_input_is_left_out(tmp_path):
+    """Otherwise the second run enhances the results of the first."""
+    tree(tmp_path, "a.wav", "out/a.wav")
+    assert targets(plan(request(tmp_path, output=tmp_path / "out")), tmp_path) == {"a.wav": "out/a.wav"}
+
+
+def test_patterns_are_ours_to_expand(tmp_path):
+    tree(tmp_path / "in [1]", "x/a.wav", "x/b.wav", "y/a.wav", "y/z.txt")
+    folder = plan(request(tmp_path / "in [1]", output=tmp_path / "out"))
+    assert len(folder.jobs) == 3  # brackets in a folder's name are no pattern
+    tree(tmp_path / "in", "x/a.wav", "x/b.wav", "y/a.wav", "y/z.txt")
+    found = plan(request(tmp_path / "in/**/a.*", output=tmp_path / "out"))
+    assert targets(found, tmp_path) == {"in/x/a.wav": "out/x/a.wav", "in/y/a.wav": "out/y/a.wav"}
+
+
+def test_one_input_may_name_its_output_file(tmp_path):
+    tree(tmp_path, "a.wav", "b.wav")
+    todo = plan(request(tmp_path / "a.wav", output=tmp_path / "clean.flac"))
+    assert targets(todo, tmp_path) == {"a.wav": "clean.flac"}
+    assert todo.journal is None
+    with pytest.raises(UsageError, match="one file"):
+        plan(request(tmp_path / "a.wav", tmp_path / "b.wav", output=tmp_path / "clean.flac"))
+    assert targets(plan(request(tmp_path / "a.wav", output=tmp_path / "out")), tmp_path) == {
+        "a.wav": "out/a.wav"
+    }
+
+
+def test_the_format_changes_only_the_suffix(tmp_path):
+    tree(tmp_path, "talk.v2.m4a", "b.wav")
+    todo = plan(request(tmp_path, output=tmp_path / "out", format="flac"))
+    assert targets(todo, tmp_path) == {"talk.v2.m4a": "out/talk.v2.flac", "b.wav": "out/b.flac"}
+    kept = plan(request(tmp_path / "talk.v2.m4a", output=tmp_path / "out"))
+    assert targets(kept, tmp_path) == {"talk.v2.m4a": "out/talk.v2.wav"}
+
+
+def test_two_inputs_for_one_output_are_refused_with_both_names(tmp_path):
+    tree(tmp_path / "in", "a.wav", "a.flac")
+    with pytest.raises(UsageError) as caught:
+        plan(request(tmp_path / "in", output=tmp_path / "out", format="wav"))
+    assert "a.wav" in caught.value.message
+    assert "a.flac" in caught.value.message
+
+
+@pytest.mark.parametrize(("one", "two"), [("A.wav", "a.wav"), ("é.wav", "é.wav")])
+def test_names_that_some_disks_take_for_one_are_refused(tmp_path, one, two):
+    found = [Found(tmp_path / one, one), Found(tmp_path / two, two)]
+    with pytest.raises(UsageError):
+        plan_jobs(found, lambda f: tmp_path / "out" / f.relative)
+
+
+def test_an_input_is_never_an_output(tmp_path):
+    tree(tmp_path, "a.wav")
+    for output in (tmp_path, tmp_path / "a.wav"):
+        with pytest.raises(UsageError, match="never written to"):
+            plan(replace(request(tmp_path / "a.wav", output=output), overwrite=True))
+
+
+def test_links_count_once_and_loops_end(tmp_path):
+    """A followed loop returns the same file 41 times."""
+    tree(tmp_path / "in", "a.wav")
+    (tmp_path / "in/again.wav").symlink_to("a.wav")
+    (tmp_path / "in/loop").symlink_to(".")
+    (tmp_path / "in/gone.wav").symlink_to("nowhere.wav")
+    names = [job.source.name for job in plan(request(tmp_path / "in", output=tmp_path / "out")).jobs]
+    assert names == ["a.wav", "gone.wav"]
+
+
+def test_nothing_to_do_is_said(tmp_path):
+    tree(tmp_path, "notes.txt", "pack.zip")
+    with pytest.raises(NoInputError):
+        plan(request(tmp_path, output=tmp_path / "out"))
+    with pytest.raises(UsageError, match="no such file"):
+        plan(request(tmp_path / "absent.wav", output=tmp_path / "out"))
+    with pytest.raises(UsageError, match="archive"):
+        plan(request(tmp_path / "pack.zip", output=tmp_path / "out"))
+
+
+def test_token_files_are_named_by_their_recording(tmp_path):
+    tree(tmp_path, "speech.wav", "codes/x.tokens.safetensors", "codes/y.tokens.npz")
+    beside = plan(request(tmp_path / "speech.wav", form="tokenize"))
+    assert targets(beside, tmp_path) == {"speech.wav": "speech.tokens.safetensors"}
+    back = plan(request(tmp_path / "codes", form="detokenize"))
+    assert set(targets(back, tmp_path).values()) == {"codes/x.decoded.wav", "codes/y.decoded.wav"}
+    kept = plan(request(tmp_path / "codes", output=tmp_path / "out"))
+    assert set(targets(kept, tmp_path).values()) == {"out/x.tokens.safetensors", "out/y.tokens.safetensors"}
+    spoken = plan(request(tmp_path / "codes", output=tmp_path / "out", format="flac"))
+    assert set(targets(spoken, tmp_path).values()) == {"out/x.flac", "out/y.flac"}
+
+
+def test_a_vanished_input_is_an_input_error(tmp_path):
+    with pytest.raises(InputError) as caught:
+        input_stamp(tmp_path / "gone.wav")
+    assert caught.value.reason == "vanished"
+
+
+@given(st.lists(st.sampled_from(["a.wav", "A.wav", "x/a.wav", "x/b.flac", "b.flac", "b.mp3"]), unique=True))
+def test_a_plan_never_writes_one_file_twice(names):
+    found = [Found(Path("/nowhere") / name, name) for name in names]
+    try:
+        jobs = plan_jobs(found, lambda f: Path("/out") / f.relative)
+    except UsageError:
+        assert {"a.wav", "A.wav"} <= set(names)
+    else:
+        assert len({str(job.target).casefold() for job in jobs}) == len(names)
