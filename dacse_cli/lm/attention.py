@@ -1,13 +1,40 @@
-"""Attention over the cache, as torch's fused kernel runs it on every device.
+"""Attention over the cache: what a decode step needs of it, and the form that runs on every device.
 
-Heads may share keys and values (GQA). `decode` reads exactly the valid slots it is given; the mask exists
-only for batches whose prompts differ in length.
+`StepAttention` is the interface the rungs share; `PrefixAttention` is torch's fused kernel (SDPA) on a
+slice of the cache. The CUDA rung lives in `graphs.py`. Heads may share keys and values (GQA).
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch.nn.functional as F
 from torch import Tensor
+
+
+class StepAttention(Protocol):
+    """Stores one new position a row and attends over all positions stored so far."""
+
+    def __call__(self, layer: int, q: Tensor, kv: Tensor) -> Tensor:
+        """q `[B, Hq, D]`, new keys and values kv `[B, 2, H, D]`, both rotated -> `[B, Hq, D]`."""
+
+
+class PrefixAttention:
+    """Reads exactly the valid slots: `cache` `[layers, 2, B, H, L, D]` ends with the slot being written.
+
+    `mask` `[B, 1, 1, L]` (0 or -inf) exists only where prompts differ in length: it takes torch off its
+    fastest path.
+    """
+
+    def __init__(self, cache: Tensor, mask: Tensor | None) -> None:
+        # one operation for all layers instead of one a layer
+        self.slots = cache[..., -1, :].unbind(0)
+        self.keys, self.values = cache[:, 0].unbind(0), cache[:, 1].unbind(0)
+        self.mask = mask
+
+    def __call__(self, layer: int, q: Tensor, kv: Tensor) -> Tensor:
+        self.slots[layer].copy_(kv.transpose(0, 1))
+        return step_attention(q, self.keys[layer], self.values[layer], self.mask)
 
 
 def prefill_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -15,7 +42,7 @@ def prefill_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=q.shape[1] != k.shape[1])
 
 
-def decode_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+def step_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """One new query a row: q `[B, Hq, D]`, k and v `[B, H, L, D]`, mask `[B, 1, 1, L]` -> `[B, Hq, D]`.
 
     The query heads of one key head are passed as its rows: no causality is needed among them, and keys are

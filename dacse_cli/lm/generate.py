@@ -1,49 +1,18 @@
-"""Greedy generation for a batch of prompts: the loop around the network.
-
-Token n of every row is the best id within `ranges[n % len(ranges)]`; only those rows of the head are
-multiplied. Positions, choices and written tokens stay on the device: nothing waits for it until the last
-token is done.
-"""
+"""The language model as others see it: prompts in, exactly so many ids out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
 
 from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.lm.arena import KeyValueArena
-from dacse_cli.lm.linear import Linear, make_linear
+from dacse_cli.lm.graphs import GraphDecoder, RungUnavailableError, find_kernel
+from dacse_cli.lm.greedy import Choice, Decoder, Ids, PrefixDecoder, Report
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import BatchPlan, plan_batch
-
-Ids = NDArray[np.int64]
-Report = Callable[[int], None]
-PREFILL_TOKENS = {"cpu": 2048}
-"""Prompt tokens a prefill pass holds at once; bounds its scratch memory."""
-PREFILL_TOKENS_ELSEWHERE = 8192
-REPORT_EVERY = 50
-
-
-class Choice:
-    """One allowed range `lo <= id < hi`: its rows of the head and of the embedding."""
-
-    def __init__(self, network: Llama, lo: int, hi: int) -> None:
-        self.lo = lo
-        self.head: Linear = make_linear(network.weights.head[lo:hi])
-        self.embedding = network.weights.embedding[lo:hi]
-
-    def pick(self, normed: Tensor, out: Tensor) -> None:
-        """The best id of every row, counted from `lo`, into `out` int64 `[B]`."""
-        torch.argmax(self.head(normed), dim=-1, out=out)
-
-    def embed(self, picked: Tensor) -> Tensor:
-        """What `pick` wrote, as float32 `[B, hidden]`."""
-        return F.embedding(picked, self.embedding).float()
 
 
 class LanguageModel:
@@ -52,7 +21,12 @@ class LanguageModel:
     def __init__(self, network: Llama) -> None:
         self.network = network
         self.arena = KeyValueArena(network.shape, network.device, network.dtype)
+        self.decoder: Decoder = PrefixDecoder(network, self.arena)
         self._choices: dict[tuple[int, int], Choice] = {}
+        self._why = ""
+        kernel = find_kernel(network)
+        if kernel is not None:
+            self.decoder = GraphDecoder(network, self.arena, kernel)
 
     @property
     def device(self) -> str:
@@ -80,11 +54,12 @@ class LanguageModel:
         shape = self.network.shape
         return (
             f"Llama {shape.layers} x {shape.hidden}, {shape.heads}/{shape.kv_heads} heads, "
-            f"{self.dtype} on {self.device}, attention: torch SDPA"
+            f"{self.dtype} on {self.device}, attention: {self.decoder.name}{self._why}"
         )
 
     def release(self) -> None:
         """Give the cache's memory back until the next batch."""
+        self.decoder.release()
         self.arena.release()
 
     def generate(
@@ -97,7 +72,7 @@ class LanguageModel:
         """Continue every prompt (int64 `[P_i]`) by exactly `new_tokens[i]` ids, `[n_i]` each.
 
         `on_step` hears 0 after every prefill pass, then the number of tokens written by the longest row,
-        every `REPORT_EVERY` tokens and at the end; it may raise to stop. Raises `UsageError` (does not fit
+        about every 50 tokens and at the end; it may raise to stop. Raises `UsageError` (does not fit
         the context), `CheckpointError` (the network computes NaN), `torch.OutOfMemoryError` or
         `MemoryError` (fewer rows may fit), `ValueError` (ids or ranges outside the vocabulary).
         """
@@ -135,22 +110,14 @@ class LanguageModel:
         report: Report,
     ) -> Ids:
         """The ids of all rows, `[steps, rows]`; a row's entries after its own end are meaningless."""
-        cache = self.arena.view(plan.rows, plan.positions)
-        x = self._prefill(plan, prompts, cache, report)
         choices = [self._choice(lo, hi) for lo, hi in ranges]
-        picked = torch.zeros(plan.steps, plan.rows, dtype=torch.int64, device=self.network.device)
-        position = _Positions(plan, self.network)
-        for step, rows in enumerate(plan.alive()):
-            choice = choices[step % len(choices)]
-            if step:
-                length = plan.end + step
-                x = choices[(step - 1) % len(choices)].embed(picked[step - 1, :rows])
-                turn, mask = position.at(step - 1, rows, length)
-                x = self.network.step(x, cache[:, :, :rows, :, :length], turn, mask)
-            choice.pick(self.network.normed(x), picked[step, :rows])
-            if step % REPORT_EVERY == REPORT_EVERY - 1:
-                report(step + 1)
-        if not bool(x.isfinite().all()):
+        try:
+            picked, finite = self.decoder.run(plan, prompts, choices, report)
+        except RungUnavailableError as error:  # raised before the first token
+            self._why = f" ({self.decoder.name} failed: {error})"
+            self.decoder = PrefixDecoder(self.network, self.arena)
+            picked, finite = self.decoder.run(plan, prompts, choices, report)
+        if not bool(finite):
             raise CheckpointError(
                 f"the model computes NaN or infinite values in {self.dtype}", hint="try --dtype float32"
             )
@@ -159,46 +126,7 @@ class LanguageModel:
         ids: Ids = picked.cpu().numpy() + offsets[:, None]
         return ids
 
-    def _prefill(self, plan: BatchPlan, prompts: list[Ids], cache: Tensor, report: Report) -> Tensor:
-        """All prompts into the cache, each ending at `plan.end`; the last residual stream `[rows, hidden]`.
-
-        Rows of one length go through together, without padding and so without a mask.
-        """
-        device = self.network.device
-        x = torch.empty(plan.rows, self.network.shape.hidden, device=device)
-        for rows in plan.prefill(PREFILL_TOKENS.get(device.type, PREFILL_TOKENS_ELSEWHERE)):
-            ids = torch.from_numpy(np.stack([prompts[row] for row in rows])).to(device)
-            part = slice(rows.start, rows.stop)
-            start = plan.end - ids.shape[1]
-            # unused slots are masked, yet must be numbers: 0 * NaN is NaN
-            cache[:, :, part, :, :start].zero_()
-            x[part] = self.network.prefill(ids, cache[:, :, part, :, start : plan.end])
-            report(0)
-        return x
-
     def _choice(self, lo: int, hi: int) -> Choice:
         if (lo, hi) not in self._choices:
             self._choices[lo, hi] = Choice(self.network, lo, hi)
         return self._choices[lo, hi]
-
-
-class _Positions:
-    """Rotation and mask of every step. Prompts of one length need neither an index nor a mask."""
-
-    def __init__(self, plan: BatchPlan, network: Llama) -> None:
-        self.rotations, self.end = network.rotations, plan.end
-        self.mixed = any(plan.pads)
-        if self.mixed:
-            device = network.device
-            self.lengths = torch.tensor(plan.prompts, device=device)
-            pads = torch.tensor(plan.pads, device=device).view(-1, 1, 1, 1)
-            unused = torch.arange(plan.positions, device=device) < pads
-            self.mask = torch.zeros(unused.shape, dtype=network.dtype, device=device)
-            self.mask.masked_fill_(unused, float("-inf"))
-
-    def at(self, written: int, rows: int, length: int) -> tuple[Tensor, Tensor | None]:
-        """For the token written `written` steps after the prompt; `length` slots are valid then."""
-        if not self.mixed:
-            return self.rotations[self.end + written], None
-        turn = self.rotations[self.lengths[:rows] + written].unsqueeze(1)
-        return turn, self.mask[:rows, ..., :length]

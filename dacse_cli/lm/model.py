@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dacse_cli.lm.attention import decode_attention, prefill_attention
+from dacse_cli.lm.attention import StepAttention, prefill_attention, step_attention
 from dacse_cli.lm.shape import LlamaShape
 from dacse_cli.lm.weights import Block, Weights
 
@@ -41,25 +41,21 @@ class Llama:
             if layer < last:
                 out = prefill_attention(q.transpose(1, 2), keys, values).transpose(1, 2)
             else:  # only the last position is needed from here on
-                out = decode_attention(q[:, -1].contiguous(), keys, values, None)
+                out = step_attention(q[:, -1].contiguous(), keys, values, None)
                 x = x.view(B, P, -1)[:, -1].contiguous()
             x = self._finish(x, out.reshape(x.shape[0], -1), block)
         return x
 
-    def step(self, x: Tensor, cache: Tensor, turn: Tensor, mask: Tensor | None) -> Tensor:
+    def step(self, x: Tensor, turn: Tensor, attend: StepAttention) -> Tensor:
         """One token a row: its embedding x `[B, hidden]` float32 -> the residual stream after all layers.
 
-        `cache` `[layers, 2, B, H, L, D]` is the valid prefix with the new token's slot as the last;
-        `turn` `[B or 1, 1, D/2]` its rotation; `mask` `[B, 1, 1, L]` is 0 or -inf. `x` is overwritten.
+        `turn` `[B, 1, D/2]` (or `[D/2]` for all rows) rotates it; `attend` holds the cache. `x` is
+        overwritten.
         """
         B = x.shape[0]
-        slots = cache[..., -1, :].unbind(0)
-        keys, values = cache[:, 0].unbind(0), cache[:, 1].unbind(0)
         for layer, block in enumerate(self.weights.blocks):
             q, kv = self._project(x, block, (B,), turn)
-            slots[layer].copy_(kv.transpose(0, 1))
-            out = decode_attention(q, keys[layer], values[layer], mask)
-            x = self._finish(x, out.view(B, -1), block)
+            x = self._finish(x, attend(layer, q, kv).view(B, -1), block)
         return x
 
     def normed(self, x: Tensor) -> Tensor:
