@@ -34,7 +34,7 @@ class Failure:
     trace: str | None = None
 
 
-@dataclass
+@dataclass(eq=False)
 class _Open(Generic[Key]):
     """A task under way."""
 
@@ -128,6 +128,8 @@ class Engine(Generic[Key]):
 
     def _fail(self, opened: _Open[Key], error: Exception) -> None:
         """Drop one task and its waiting chunks; the others go on."""
+        if opened not in self._open:  # another of its chunks has failed before
+            return
         self._open.remove(opened)
         self._pool = [item for item in self._pool if item[0] is not opened]
         opened.task.abandon()

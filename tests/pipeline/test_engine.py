@@ -1,0 +1,225 @@
+"""The whole way of samples through chunks, batches and joins, with models that change nothing."""
+
+import numpy as np
+import pytest
+from fakes import LEVELS, EchoLM, fake_chain, on_grid
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dacse_cli.config import SoundOptions
+from dacse_cli.errors import InputError, OutputError
+from dacse_cli.pipeline.batching import pick_batch
+from dacse_cli.pipeline.engine import Engine, failure_of
+from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.token_tasks import EnhanceTokens
+from dacse_cli.tokens.files import TokenFile
+
+
+def noise(channels, samples, seed=0, rate=16000):
+    wave = np.random.default_rng(seed).uniform(-0.5, 0.5, (channels, samples))
+    wave = on_grid(wave)
+    return ArraySource(wave, Signal.of_array(wave, rate))
+
+
+def enhance(sources, chain, batch_size=4, sound=None, sinks=None):
+    """Outcome of each source: samples `[C, S]` or a Failure."""
+    sound = sound or SoundOptions()
+    sinks = sinks or [ArraySink() for _ in sources]
+    todo = list(enumerate(zip(sources, sinks, strict=True)))[::-1]
+    ends = {}
+
+    def next_task(block):
+        if not todo:
+            return None
+        key, (source, sink) = todo.pop()
+        return key, lambda: EnhanceAudio(source, sink, chain, sound)
+
+    def finished(key, result):
+        assert key not in ends
+        ends[key] = sinks[key].samples
+
+    engine = Engine(chain, batch_size, next_task, finished, ends.__setitem__)
+    engine.run()
+    return [ends[key] for key in range(len(sources))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 3), st.integers(1, 400)), min_size=1, max_size=6),
+    st.integers(1, 20),
+    st.floats(0, 0.9),
+    st.floats(0, 1),
+    st.integers(1, 8),
+)
+def test_what_goes_in_comes_out(shapes, chunk, overlap, shortest, batch_size):
+    """Layout, ranges, batching, stitching, trimming together: a slip anywhere moves a sample."""
+    chain = fake_chain(chunk, int(chunk * overlap), int(chunk * shortest))
+    if 2 * chain.grid.overlap > chain.grid.chunk:
+        chain = fake_chain(chunk, 0, 0)
+    sources = [noise(channels, samples, seed) for seed, (channels, samples) in enumerate(shapes)]
+    for source, result in zip(sources, enhance(sources, chain, batch_size), strict=True):
+        np.testing.assert_allclose(result, source.samples, atol=2e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from([8000, 11025, 22050, 44100, 48000, 96000]), st.integers(1, 3000), st.integers(1, 2))
+def test_any_rate_keeps_its_length(rate, samples, channels):
+    """Elsewhere 48 kHz stereo comes back 8.8 % long."""
+    (result,) = enhance([noise(channels, samples, rate=rate)], fake_chain(40, 2, 10))
+    assert result.shape == (channels, samples)
+
+
+def test_a_slow_sine_keeps_its_place_at_another_rate():
+    """Aligned to the sample: resampling to the model's rate and back must not shift."""
+    t = np.arange(48000) / 48000
+    wave = (0.5 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)[None]
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 48000))], fake_chain(1000, 50, 250))
+    assert np.abs(result - wave)[:, 200:-200].max() < 2 / LEVELS
+
+
+def test_equal_channels_are_generated_once():
+    wave = on_grid(np.tile(np.random.default_rng(1).uniform(-0.5, 0.5, 400), (3, 1)))
+    lm = EchoLM()
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_chain(lm=lm))
+    single = EchoLM()
+    enhance([ArraySource(wave[:1], Signal.of_array(wave[:1], 16000))], fake_chain(lm=single))
+    assert sum(lm.batches) == sum(single.batches)
+    np.testing.assert_allclose(result, wave, atol=1e-6)
+
+
+def test_digital_silence_stays_silent_and_costs_nothing():
+    lm = EchoLM()
+    wave = np.zeros((2, 4000), np.float32)
+    wave[1, 1000:1400] = on_grid(np.full(400, 0.25))
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_chain(lm=lm))
+    assert (result[0] == 0).all()
+    assert (result[1, :900] == 0).all()
+    np.testing.assert_allclose(result, wave, atol=1e-6)
+    assert sum(lm.batches) < 20  # of 125 chunks a channel
+
+
+def test_mono_is_the_mean():
+    source = noise(2, 300)
+    (result,) = enhance([source], fake_chain(), sound=SoundOptions(channels="mono"))
+    np.testing.assert_allclose(result, source.samples.mean(axis=0, keepdims=True), atol=1 / LEVELS)
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.3])
+def test_mix_with_the_input(mix):
+    """The dry part must be the very input, at its own place."""
+    lm = EchoLM()
+    source = noise(2, 500, rate=8000)
+    (result,) = enhance([source], fake_chain(lm=lm), sound=SoundOptions(mix=mix))
+    if mix == 0:
+        assert (result == source.samples).all()
+        assert lm.batches == []
+    else:
+        assert np.abs(result - source.samples).mean() < np.abs(source.samples).mean()
+
+
+def test_a_peak_above_full_scale_comes_back_at_its_level():
+    """Float files may go beyond 1; the codec saw nothing beyond 1 in training."""
+    wave = on_grid(np.random.default_rng(3).uniform(-1, 1, (1, 400))) * 8
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_chain())
+    np.testing.assert_allclose(result, wave, atol=16 / LEVELS)
+
+
+def test_other_rate_out():
+    (result,) = enhance([noise(1, 1600)], fake_chain(), sound=SoundOptions(rate=48000))
+    assert result.shape == (1, 4800)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_out_of_memory_halves_the_batch_and_loses_nothing(limit):
+    lm = EchoLM(limit)
+    sources = [noise(1, 333, seed) for seed in range(5)]
+    for source, result in zip(sources, enhance(sources, fake_chain(lm=lm), batch_size=8), strict=True):
+        np.testing.assert_allclose(result, source.samples, atol=2e-6)
+    assert max(lm.batches) <= limit
+
+
+def test_out_of_memory_with_one_chunk_is_said():
+    (failure,) = enhance([noise(1, 100)], fake_chain(lm=EchoLM(0)))
+    assert (failure.reason, failure.trace) == ("out-of-memory", None)
+
+
+class Broken(ArraySource):
+    """A source whose file is damaged in the middle."""
+
+    def blocks(self):
+        yield self.samples[:, :50]
+        raise InputError("cut off", reason="decoder")
+
+
+def test_one_bad_input_fails_alone():
+    good = [noise(1, 300, seed) for seed in range(3)]
+    bad = Broken(good[0].samples, good[0].signal)
+    ends = enhance([good[0], bad, good[1], good[2]], fake_chain())
+    assert ends[1].reason == "decoder"
+    for source, result in zip(good, [ends[0], ends[2], ends[3]], strict=True):
+        np.testing.assert_allclose(result, source.samples, atol=2e-6)
+
+
+class FullDisk(ArraySink):
+    def write(self, samples):
+        raise OutputError("no space left")
+
+
+def test_a_full_disk_is_told_apart_from_a_bad_input():
+    (failure,) = enhance([noise(1, 300)], fake_chain(), sinks=[FullDisk()])
+    assert failure.exit_code == OutputError.exit_code
+
+
+def test_unforeseen_errors_keep_their_traceback():
+    failure = failure_of(ZeroDivisionError("oops"))
+    assert failure.reason == "internal"
+    assert "ZeroDivisionError" in failure.trace
+
+
+@pytest.mark.parametrize("frames", [1, 9, 10, 11, 55, 300])
+def test_tokens_in_tokens_out(frames):
+    codes = np.random.default_rng(0).integers(0, LEVELS, (2, 4, frames)).astype(np.int16)
+    tokens = TokenFile(codes, "exact", 16000, 4, 2 * LEVELS, 16000, frames * 4, "x.wav")
+    chain = fake_chain()
+    saved = []
+    tasks = [(0, lambda: EnhanceTokens(tokens, chain, save=lambda t: saved.append(t) or []))]
+    Engine(
+        chain, 3, lambda block: tasks.pop() if tasks else None, lambda k, f: None, lambda k, f: 1 / 0
+    ).run()
+    assert (saved[0].codes == codes).all()
+
+
+@given(st.lists(st.integers(1, 500)), st.integers(1, 20))
+def test_a_batch_takes_the_longest_first_and_none_twice(lengths, size):
+    batch = pick_batch(lengths, size)
+    assert len(batch) == len(set(batch)) == min(size, len(lengths))
+    rest = [length for i, length in enumerate(lengths) if i not in batch]
+    assert all(lengths[i] >= max(rest, default=0) for i in batch)
+
+
+def test_the_pool_stays_small_however_many_inputs_there_are():
+    """A generator of inputs must be pulled as batches need them, not all at once."""
+    opened = []
+    chain = fake_chain()
+
+    class Watched(ArraySource):
+        def blocks(self):
+            opened.append(1)
+            assert len(opened) - len(done) <= 2 * 4 + 2
+            yield from super().blocks()
+
+    waves = noise(1, 40).samples
+    todo = [Watched(waves, Signal.of_array(waves, 16000)) for _ in range(100)]
+    done = []
+
+    def next_task(block):
+        source = todo.pop() if todo else None
+        return source and (0, lambda: EnhanceAudio(source, ArraySink(), chain, SoundOptions()))
+
+    def failed(key, failure):
+        pytest.fail(str(failure))
+
+    engine = Engine(chain, 4, next_task, lambda key, result: done.append(key), failed)
+    engine.run()
+    assert len(done) == 100
