@@ -1,0 +1,261 @@
+"""How fast ids are generated, three ways on one machine in one run.
+
+    python tests/benchmarks/bench_decode.py --shape nano --prompt 400 --tokens 90 --batch 1 8
+
+Ways: `published` is the released script's manner (transformers `generate`, float32, one row at a time, a
+Python mask that looks at every row's last token with `.item()`), `batched` is transformers `generate` with a
+static cache over the whole batch and a mask without host work, `dacse` is this package. All run the same
+random weights on the same prompts, in turn, several times; the medians are printed as a Markdown table and
+written as JSON. Random weights of the right shape cost what trained ones cost.
+
+Decode speed is taken from the difference of a long and a one-token run, so prefill is told apart. `bandwidth`
+is the memory traffic a step needs at least (weights once, every row's keys and values once) over its time,
+as a share of what a plain read of a large tensor reaches in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList, logging
+
+from dacse_cli.lm.checkpoint import load_language_model
+from dacse_cli.lm.generate import LanguageModel
+
+SPECIALS, CODEBOOK_SIZE = 5, 1024
+SHAPES = {  # hidden, intermediate, layers, heads, codebooks
+    "nano": (256, 704, 6, 4, 8),
+    "250m": (1024, 3000, 18, 16, 9),
+    "1b": (1536, 6144, 24, 24, 9),
+}
+Way = Callable[[list[np.ndarray], int], list[np.ndarray]]
+
+
+def read_config(shape: str) -> dict[str, Any]:
+    """The named shape, or the `config.json` at this path."""
+    if shape not in SHAPES:
+        return json.loads(Path(shape).read_text())
+    hidden, intermediate, layers, heads, codebooks = SHAPES[shape]
+    return {
+        "vocab_size": SPECIALS + codebooks * CODEBOOK_SIZE,
+        "hidden_size": hidden,
+        "intermediate_size": intermediate,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": heads,
+        "max_position_embeddings": 8192,
+        "rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"},
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": True,
+    }
+
+
+class PublishedMask(LogitsProcessor):
+    """Allow one codebook a row, found from the row's last token on the host."""
+
+    def __init__(self, ranges: list[tuple[int, int]]) -> None:
+        self.ranges = ranges
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        masked = torch.full_like(scores, float("-inf"))
+        for row in range(len(scores)):
+            last = int(input_ids[row, -1].item())
+            codebook = -1 if last < SPECIALS else (last - SPECIALS) // CODEBOOK_SIZE
+            lo, hi = self.ranges[(codebook + 1) % len(self.ranges)]
+            masked[row, lo:hi] = scores[row, lo:hi]
+        return masked
+
+
+class PositionMask(LogitsProcessor):
+    """Allow one codebook a step, known from the number of tokens alone."""
+
+    def __init__(self, ranges: list[tuple[int, int]], prompt: int) -> None:
+        self.ranges, self.prompt = ranges, prompt
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        lo, hi = self.ranges[(input_ids.shape[1] - self.prompt) % len(self.ranges)]
+        masked = torch.full_like(scores, float("-inf"))
+        masked[:, lo:hi] = scores[:, lo:hi]
+        return masked
+
+
+def hf_generate(model: Any, prompts: list[np.ndarray], tokens: int, mask: Any, **options: Any) -> np.ndarray:
+    """Exactly `tokens` greedy ids a row by transformers."""
+    ids = torch.from_numpy(np.stack(prompts)).to(model.device)
+    with torch.inference_mode():
+        out = model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            do_sample=False,
+            min_new_tokens=tokens,
+            max_new_tokens=tokens,
+            logits_processor=LogitsProcessorList([mask]),
+            **options,
+        )
+    return out[:, ids.shape[1] :].cpu().numpy()
+
+
+def make_ways(
+    folder: Path, options: argparse.Namespace, ranges: list[tuple[int, int]]
+) -> tuple[dict[str, Way], LanguageModel]:
+    """Every way as a function from prompts and a number of tokens to ids."""
+    ours = load_language_model(folder, device=options.device, dtype=options.dtype)
+    dtypes = {"published": torch.float32, "batched": getattr(torch, ours.dtype)}
+    models = {
+        name: LlamaForCausalLM.from_pretrained(folder, dtype=dtype).eval().to(options.device)
+        for name, dtype in dtypes.items()
+    }
+
+    def published(prompts: list[np.ndarray], tokens: int) -> list[np.ndarray]:
+        mask = PublishedMask(ranges)
+        return [hf_generate(models["published"], [prompt], tokens, mask)[0] for prompt in prompts]
+
+    def batched(prompts: list[np.ndarray], tokens: int) -> list[np.ndarray]:
+        mask = PositionMask(ranges, len(prompts[0]))
+        static = {"cache_implementation": "static", "disable_compile": not options.hf_compile}
+        return list(hf_generate(models["batched"], prompts, tokens, mask, **static))
+
+    def dacse(prompts: list[np.ndarray], tokens: int) -> list[np.ndarray]:
+        return ours.generate(prompts, [tokens] * len(prompts), ranges)
+
+    return {"published": published, "batched": batched, "dacse": dacse}, ours
+
+
+def timed(way: Way, prompts: list[np.ndarray], tokens: int) -> tuple[float, list[np.ndarray]]:
+    """Seconds and ids; ids on the host mean that the device is done."""
+    gc.collect()
+    start = time.perf_counter()
+    ids = way(prompts, tokens)
+    return time.perf_counter() - start, ids
+
+
+def read_bandwidth(device: str, size: int = 1 << 28) -> float:
+    """Bytes a second of the fastest of several sums over `size` bytes."""
+    block = torch.ones(size // 4, device=device)
+    best = float("inf")
+    for _ in range(5):
+        start = time.perf_counter()
+        float(block.sum())
+        best = min(best, time.perf_counter() - start)
+    return size / best
+
+
+def step_bytes(ours: LanguageModel, rows: int, positions: float) -> float:
+    """What one step has to read: every layer's weights, a slice of the head, the valid cache."""
+    shape = ours.network.shape
+    attention = shape.hidden * shape.head_dim * (shape.qkv_heads + shape.heads)
+    weights = shape.layers * (attention + 3 * shape.hidden * shape.intermediate)
+    head = 4 * CODEBOOK_SIZE * shape.hidden
+    return weights * ours.network.dtype.itemsize + head + rows * ours.row_bytes(1) * positions
+
+
+def measure(
+    ways: dict[str, Way], ours: LanguageModel, rows: int, options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """One result a way for this batch size. The one-at-a-time way is timed on a single row."""
+    rng = np.random.default_rng(rows)
+    prompts = [rng.integers(SPECIALS, ours.vocab_size, options.prompt) for _ in range(rows)]
+    for prompt in prompts:
+        prompt[-1] = 3  # a special: the first new token is of the first codebook
+    taken = {name: (prompts[:1] if name == "published" else prompts) for name in ways}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    ids: dict[str, list[np.ndarray]] = {}
+    for repeat in range(options.repeats + 1):  # the first round warms up
+        for name, way in ways.items():
+            first, _ = timed(way, taken[name], 1)
+            whole, ids[name] = timed(way, taken[name], options.tokens)
+            if repeat:
+                seconds[name].append((first, whole))
+    limit = read_bandwidth(options.device)
+    results = []
+    for name in ways:
+        count = len(taken[name])
+        prefill = statistics.median(first for first, _ in seconds[name])
+        whole = statistics.median(whole for _, whole in seconds[name])
+        step = statistics.median((w - f) / (options.tokens - 1) for f, w in seconds[name])
+        result = {
+            "way": name,
+            "batch": rows,
+            "prefill_ms_per_row": 1e3 * prefill / count,
+            "step_ms": 1e3 * step,
+            "decode_tokens_per_second": count / step,
+            "total_tokens_per_second": count * options.tokens / whole,
+            "same_first_row": float(np.mean(ids[name][0] == ids["published"][0])),
+        }
+        if name == "dacse":
+            needed = step_bytes(ours, rows, options.prompt + options.tokens / 2)
+            result |= {"read_bytes_per_second": limit, "bandwidth": needed / step / limit}
+        results.append(result)
+    for result in results:
+        result["ratio"] = result["total_tokens_per_second"] / results[0]["total_tokens_per_second"]
+    return results
+
+
+def table(results: list[dict[str, Any]]) -> str:
+    """Markdown, one line a way and batch size."""
+    lines = [
+        "| batch | way | prefill ms/row | ms/step | decode tok/s | total tok/s | x published "
+        "| bandwidth | ids equal |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for r in results:
+        share = f"{r['bandwidth']:.2f}" if "bandwidth" in r else ""
+        lines.append(
+            f"| {r['batch']} | {r['way']} | {r['prefill_ms_per_row']:.1f} | {r['step_ms']:.2f} "
+            f"| {r['decode_tokens_per_second']:.1f} | {r['total_tokens_per_second']:.1f} "
+            f"| {r['ratio']:.2f} | {share} | {r['same_first_row']:.3f} |"
+        )
+    return "\n".join(lines)
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--shape", default="nano", help="nano, 250m, 1b or the path of a config.json")
+    parser.add_argument("--prompt", type=int, default=1000, help="tokens of a prompt")
+    parser.add_argument("--tokens", type=int, default=200, help="new tokens a row (at least 2)")
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="batch sizes")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="auto", help="of `dacse` and `batched`")
+    parser.add_argument("--hf-compile", action="store_true", help="let transformers compile the static step")
+    parser.add_argument("--json", type=Path, help="write the results here")
+    options = parser.parse_args(arguments)
+    if options.tokens < 2:
+        parser.error("--tokens must be at least 2")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
+    options = parse(arguments)
+    torch.set_num_threads(options.threads)
+    logging.set_verbosity_error()
+    config = LlamaConfig(**read_config(options.shape))
+    config.update({"bos_token_id": None, "eos_token_id": None, "pad_token_id": None, "architectures": None})
+    codebooks = (config.vocab_size - SPECIALS) // CODEBOOK_SIZE
+    ranges = [(SPECIALS + c * CODEBOOK_SIZE, SPECIALS + (c + 1) * CODEBOOK_SIZE) for c in range(codebooks)]
+    with tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(0)
+        LlamaForCausalLM(config).save_pretrained(folder)
+        ways, ours = make_ways(Path(folder), options, ranges)
+    results = [result for rows in options.batch for result in measure(ways, ours, rows, options)]
+    print(f"{ours.describe()}; torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    print(table(results))
+    if options.json:
+        settings = {key: str(value) for key, value in vars(options).items()}
+        options.json.write_text(json.dumps({"settings": settings, "results": results}, indent=2))
+    return results
+
+
+if __name__ == "__main__":
+    main()
