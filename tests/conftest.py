@@ -1,9 +1,16 @@
 """Shared by all tests: no network beyond this machine, caches of their own, a small real model."""
 
 import json
+import os
 import shutil
 import socket
 from pathlib import Path
+
+# Small models on shared cores: a second thread mostly waits. Before torch is imported, and for children.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
+)
 
 import pytest
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dacse_cli.config import DEFAULT_CODEC, ModelOptions, SoundOptions
+from dacse_cli.errors import UsageError
 
 _MODELS, _CHUNKS, _SOUND, _RUN = "Models and device", "Chunks", "Sound", "Run"
 
@@ -48,22 +49,14 @@ class CodesFormat(str, Enum):
     dac = "dac"
 
 
-def _number_or(word: str, value: str) -> int | None:
+def _number_or(word: str, option: str, value: str) -> int | None:
     """A whole number, or None for the word that stands for "decide for me"."""
     if value == word:
         return None
     try:
         return int(value)
     except ValueError:
-        raise typer.BadParameter(f"{value!r} is neither {word!r} nor a whole number") from None
-
-
-def _rate(value: str) -> int | None:
-    return _number_or("keep", value)
-
-
-def _batch(value: str) -> int | None:
-    return _number_or("auto", value)
+        raise UsageError(f"{option} {value} is neither {word} nor a whole number") from None
 
 
 InputsArg = Annotated[
@@ -107,7 +100,6 @@ BatchOpt = Annotated[
     str,
     typer.Option(
         "--batch-size",
-        parser=str,
         metavar="auto|N",
         rich_help_panel=_MODELS,
         help="Chunks generated at once, over all files; halves itself when memory runs out.",
@@ -202,7 +194,9 @@ def model_options(
     model: str, codec: str | None, device: str, dtype: DType, batch_size: str, offline: bool
 ) -> ModelOptions:
     """`ModelOptions` from flags."""
-    return ModelOptions(model, codec, device, dtype.value, _batch(batch_size), offline)
+    return ModelOptions(
+        model, codec, device, dtype.value, _number_or("auto", "--batch-size", batch_size), offline
+    )
 
 
 def sound_options(
@@ -212,4 +206,4 @@ def sound_options(
     mix: float = 1.0,
 ) -> SoundOptions:
     """`SoundOptions` from flags."""
-    return SoundOptions(channels.value, _rate(rate), audio_format.value, mix)
+    return SoundOptions(channels.value, _number_or("keep", "--rate", rate), audio_format.value, mix)

@@ -42,6 +42,11 @@ def _columns() -> int:
         return 80
 
 
+def files_text(count: int) -> str:
+    """`1 file`, `2 files`."""
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
 def clock(seconds: float) -> str:
     """`0:07`, `12:30`, `3:04:05`."""
     minutes, s = divmod(round(seconds), 60)
@@ -86,7 +91,7 @@ class Screen:
         """Show one event of a run."""
         if isinstance(event, Planned):
             self._files, self._total = event.files, event.seconds
-            self._say(f"{event.files} files, {clock(event.seconds)} of audio")
+            self._say(f"{files_text(event.files)}, {clock(event.seconds)} of audio")
         elif isinstance(event, Stage):
             self._stage(event.text)
         elif isinstance(event, Detail) and self._verbose:
@@ -110,7 +115,7 @@ class Screen:
 
     def _advance(self, event: Advance) -> None:
         done = min(event.seconds, self._total) if self._total else event.seconds
-        right = f"{self._ended}/{self._files} files  {clock(done)}/{clock(self._total)}"
+        right = f"{self._ended}/{files_text(self._files)}  {clock(done)}/{clock(self._total)}"
         right += speed(event, self._total)
         if self._live and self._work is not None:
             self._bars.update(self._work, total=self._total or None, completed=done, right=right)
@@ -180,7 +185,7 @@ class Screen:
             if count:
                 table.add_row(Text(name, _STYLE.get(Outcome(name), "")), str(count))
         if summary.ignored:
-            table.add_row("passed over", f"{summary.ignored} files that are not audio")
+            table.add_row("passed over", f"{files_text(summary.ignored)} that are not audio")
         if summary.seconds:
             pace = summary.seconds / summary.elapsed
             table.add_row(
@@ -224,7 +229,7 @@ class Screen:
             self._print_json(total)
         else:
             self._out.print(
-                f"{len(todo)} files, {clock(seconds)} of audio, {total['chunks']} chunks, "
+                f"{files_text(len(todo))}, {clock(seconds)} of audio, {total['chunks']} chunks, "
                 f"at most {size / 1e6:.1f} MB; expected time: {work}"
             )
 

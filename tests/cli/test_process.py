@@ -1,0 +1,299 @@
+"""The real command in real processes, with a small real model: outcomes, exit codes, signals, reruns."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+RUN = [sys.executable, "-m", "dacse_cli"]
+
+
+def dacse(*args, **kwargs):
+    command = [*RUN, *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
+
+
+def start(*args):
+    return subprocess.Popen(
+        [*RUN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def speechlike(seconds, rate, channels=1, seed=0):
+    rng = np.random.default_rng(seed)
+    n = int(seconds * rate)
+    envelope = np.abs(np.sin(np.arange(n) / rate * 9))[:, None]
+    return 0.2 * envelope * rng.standard_normal((n, channels))
+
+
+def put(path, seconds=0.3, rate=16000, channels=1, seed=0, **kwargs):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, speechlike(seconds, rate, channels, seed), rate, **kwargs)
+    return path
+
+
+def left_over(folder):
+    return [p for p in folder.rglob("*") if p.name.endswith(".dacse-part")]
+
+
+def lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def batch(tmp_path_factory, tiny_model):
+    """One run over good and bad inputs, looked at by several tests."""
+    root = tmp_path_factory.mktemp("batch")
+    put(root / "in/a.wav", 0.4, 48000, 2)
+    put(root / "in/sub/deep/b.flac", 0.3, 22050)
+    put(root / "in/[red]c\x1b[2J.wav", 0.2, 8000)
+    put(root / "in/long.wav", 1.3, 44100, seed=4)
+    (root / "in/text.wav").write_text("this is no audio")
+    (root / "in/empty.wav").write_bytes(b"")
+    nan = speechlike(0.2, 16000)
+    nan[7] = np.nan
+    soundfile.write(root / "in/nan.wav", nan, 16000, subtype="FLOAT")
+    whole = put(root / "in/cut.wav", 0.5).read_bytes()
+    (root / "in/cut.wav").write_bytes(whole[: len(whole) // 2])
+    os.mkfifo(root / "in/fifo.wav")
+    (root / "in/notes.txt").write_text("")
+    result = dacse("enhance", root / "in", root / "out", "--model", tiny_model, "--json")
+    return root, result
+
+
+def test_every_input_ends_once_and_the_counts_add_up(batch):
+    _, result = batch
+    *files, summary = lines(result)
+    ends = {Path(f["source"]).name: (f["outcome"], f["reason"]) for f in files}
+    assert ends == {
+        "a.wav": ("done", ""),
+        "b.flac": ("done", ""),
+        "[red]c\x1b[2J.wav": ("done", ""),
+        "long.wav": ("done", ""),
+        "cut.wav": ("done-warned", "warning"),
+        "text.wav": ("failed", "not-audio"),
+        "empty.wav": ("failed", "empty"),
+        "nan.wav": ("failed", "nan"),
+        "fifo.wav": ("failed", "not-a-file"),
+    }
+    assert result.returncode == summary["exit_code"] == 3
+    assert (summary["inputs"], summary["done"], summary["done_warned"], summary["failed"]) == (9, 4, 1, 4)
+    assert summary["ignored"] == 1
+
+
+def test_outputs_keep_length_rate_channels_and_place(batch):
+    root, _ = batch
+    for name in ("a.wav", "sub/deep/b.flac", "long.wav"):
+        before, after = soundfile.info(root / "in" / name), soundfile.info(root / "out" / name)
+        for field in ("frames", "samplerate", "channels", "format", "subtype"):
+            assert getattr(before, field) == getattr(after, field)
+    assert not left_over(root / "out")
+
+
+def test_stdout_is_for_results_only_and_names_cannot_reach_the_terminal(batch):
+    _, result = batch
+    assert all(line.startswith("{") for line in result.stdout.splitlines())
+    assert "\x1b" not in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert "4 of 3,200 samples" not in result.stderr
+    assert "1 of 3,200 samples are NaN" in result.stderr
+
+
+def test_a_second_run_skips_what_is_done_and_starts_no_model(batch, tiny_model):
+    root, _ = batch
+    began = time.monotonic()
+    again = dacse("enhance", root / "in", root / "out", "--model", tiny_model, "--json")
+    *files, summary = lines(again)
+    assert summary["skipped"] == 5
+    assert {f["reason"] for f in files if f["outcome"] == "skipped"} == {"already-done"}
+    assert time.monotonic() - began < 10
+
+
+def test_a_changed_input_is_done_again_and_a_foreign_output_is_left_alone(tmp_path, tiny_model):
+    put(tmp_path / "in/a.wav")
+    put(tmp_path / "in/b.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/b.wav").write_bytes(b"mine")
+    args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model)
+    first = dacse(*args)
+    assert first.returncode == 0
+    assert (tmp_path / "out/b.wav").read_bytes() == b"mine"
+    assert "--overwrite" in first.stderr
+    before = (tmp_path / "out/a.wav").read_bytes()
+    put(tmp_path / "in/a.wav", seed=9)
+    assert dacse(*args, "--overwrite").returncode == 0
+    assert (tmp_path / "out/a.wav").read_bytes() != before
+    assert soundfile.info(tmp_path / "out/b.wav").frames == 4800
+
+
+def wait_for(predicate, seconds=60):
+    until = time.monotonic() + seconds
+    while not predicate():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_in_order(tmp_path, tiny_model, number, code):
+    for i in range(30):
+        put(tmp_path / f"in/{i:02}.wav", 2.0, seed=i)
+    run = start(
+        "enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--json", "--batch-size", 2
+    )
+    wait_for(lambda: list(tmp_path.glob("out/*.wav")))
+    run.send_signal(number)
+    began = time.monotonic()
+    out, err = run.communicate(timeout=30)
+    assert run.returncode == code, err
+    assert time.monotonic() - began < 15
+    assert not left_over(tmp_path)
+    summary = json.loads(out.splitlines()[-1])
+    assert summary["inputs"] == 30
+    assert summary["not_reached"] > 0
+    assert summary["done"] == len(list(tmp_path.glob("out/*.wav")))
+
+
+def test_kill_and_rerun_gives_what_one_run_gives(tmp_path, tiny_model):
+    """A broken file under a final name would be skipped for ever; here none can exist."""
+    for i in range(12):
+        put(tmp_path / f"in/{i:02}.wav", 0.6, seed=i)
+    args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--batch-size", 2)
+    run = start(*args)
+    wait_for(lambda: len(list(tmp_path.glob("out/*.wav"))) >= 3)
+    run.kill()
+    run.communicate()
+    done = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("out/*.wav")}
+    assert dacse(*args).returncode == 0
+    assert dacse("enhance", tmp_path / "in", tmp_path / "one", *args[3:]).returncode == 0
+    for i in range(12):
+        name = f"{i:02}.wav"
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+        assert name not in done or (tmp_path / "out" / name).stat().st_mtime_ns == done[name]
+    assert not left_over(tmp_path)
+
+
+def children_of(pid):
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = stat.read_text()
+        except OSError:
+            continue
+        if int(text.rsplit(")", 1)[1].split()[1]) == pid:
+            found.append(int(stat.parent.name))
+    return found
+
+
+def worker_of(pid):
+    for child in children_of(pid):
+        if b"dacse_cli.pipeline.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+            return child
+    return None
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the worker in /proc")
+def test_a_killed_worker_costs_nothing_and_a_killed_parent_leaves_no_worker(tmp_path, tiny_model):
+    for i in range(10):
+        put(tmp_path / f"in/{i}.wav", 1.0, seed=i)
+    args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--batch-size", 2, "--json")
+    run = start(*args)
+    wait_for(lambda: list(tmp_path.glob("out/*.wav")))
+    os.kill(worker_of(run.pid), signal.SIGKILL)
+    out, err = run.communicate(timeout=100)
+    assert run.returncode == 0, err
+    assert json.loads(out.splitlines()[-1])["done"] == 10
+
+    run = start(*args, "--overwrite")
+    wait_for(lambda: worker_of(run.pid) is not None)
+    worker = worker_of(run.pid)
+    run.kill()
+    run.communicate()
+    wait_for(lambda: not Path(f"/proc/{worker}").exists(), seconds=15)
+
+
+def test_two_runs_on_one_folder(tmp_path, tiny_model):
+    for i in range(6):
+        put(tmp_path / f"in/{i}.wav", 1.0)
+    args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model)
+    first = start(*args)
+    wait_for(
+        lambda: (tmp_path / "out/.dacse/lock").exists() and (tmp_path / "out/.dacse/journal.jsonl").exists()
+    )
+    second = dacse(*args)
+    assert second.returncode == 7
+    assert str(first.pid) in second.stderr
+    first.terminate()
+    first.communicate()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["enhance", "absent.wav", "out"], 2, "no such file"),
+        (["enhance", "in", "out", "--rate", "fast"], 2, "--rate"),
+        (["enhance", "in", "out", "--overlap", "1"], 2, "--overlap"),
+        (["enhance", "in", "out", "--chunk", "0"], 2, "--chunk"),
+        (["enhance", "in", "out", "--batch-size", "many"], 2, "--batch-size"),
+        (["enhance", "empty", "out"], 4, "no audio files"),
+        (["enhance", "in", "out", "--model", "absent/model", "--offline"], 5, "absent/model"),
+        (["enhance", "in", "out", "--chunk", "100"], 5, "shorter --chunk"),
+        (["enhance", "in", "/proc/out"], 6, "/proc/out"),
+        (["enhance", "in", "out", "--device", "cuda:7"], 8, "CUDA"),
+        (["enhance", "in/a.wav", "in/a.wav"], 2, "never written to"),
+    ],
+)
+def test_exit_codes_and_one_line_messages(tmp_path, tiny_model, args, code, says):
+    put(tmp_path / "in/a.wav")
+    (tmp_path / "empty").mkdir()
+    if "--model" not in args:
+        args = [*args, "--model", str(tiny_model)]
+    result = dacse(*args, cwd=tmp_path, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""})
+    assert result.returncode == code, result.stderr
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_codes_go_to_files_and_back(tmp_path, tiny_model):
+    put(tmp_path / "speech.wav", 0.7, 48000, 2)
+    made = dacse("tokenize", tmp_path / "speech.wav", "--model", tiny_model)
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "speech.tokens.safetensors").exists()
+    back = dacse("detokenize", tmp_path / "speech.tokens.safetensors", "--model", tiny_model)
+    assert back.returncode == 0, back.stderr
+    before, after = soundfile.info(tmp_path / "speech.wav"), soundfile.info(tmp_path / "speech.decoded.wav")
+    assert (before.frames, before.samplerate, before.channels) == (
+        after.frames,
+        after.samplerate,
+        after.channels,
+    )
+    clean = dacse("enhance", tmp_path / "speech.tokens.safetensors", tmp_path / "out", "--model", tiny_model)
+    assert clean.returncode == 0, clean.stderr
+    assert (tmp_path / "out/speech.tokens.safetensors").exists()
+
+
+def test_a_dry_run_writes_nothing(tmp_path, tiny_model):
+    put(tmp_path / "in/a.wav", 1.0)
+    plan = dacse("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--dry-run")
+    assert plan.returncode == 0
+    assert "1 file, 0:01 of audio, 5 chunks" in plan.stdout
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_loads_no_torch():
+    code = """
+import runpy, sys
+sys.argv = ["dacse", "--help"]
+try:
+    runpy.run_module("dacse_cli", run_name="__main__")
+except SystemExit as end:
+    assert end.code == 0
+assert not {"torch", "transformers", "soundfile", "librosa"} & set(sys.modules)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
