@@ -233,6 +233,14 @@ class Screen:
                 f"at most {size / 1e6:.1f} MB; expected time: {work}"
             )
 
+    def scored(self, system: str, recording: str) -> None:
+        """One recording of one system has been scored."""
+        self._say(f"scored  {shown(system)}  {shown(recording)}")
+
+    def print(self, text: str) -> None:
+        """A finished text, unchanged."""
+        self._out.print(Text(text))
+
     def location(self, kind: str, name: str, revision: str | None, folder: str, note: str | None) -> None:
         """Where a model lies."""
         if self._json:
