@@ -32,7 +32,7 @@ def evaluate(
     ] = None,
     no_reference: Annotated[
         bool,
-        typer.Option("--no-reference", help="No clean recordings: only metrics that need none."),
+        typer.Option("--no-reference", help="No clean ones: only metrics that need none."),
     ] = False,
     metrics: Annotated[
         str | None,
@@ -61,8 +61,9 @@ def evaluate(
 ) -> None:
     """Score enhanced speech: DNSMOS, PESQ, STOI, SI-SDR, word error, speaker similarity and more.
 
-    Recordings belong together by their path below their folder, whatever the suffix. Prints a table of means
-    with 95 % confidence intervals. The metrics come with [cyan]dacse\\[evaluate][/]; what is missing is named.
+    Recordings belong together by their path below their folder, whatever the suffix. Prints a table of
+    means with 95 % confidence intervals. The metrics come with [cyan]dacse\\[evaluate][/]; a missing one is
+    named.
 
     [bold]Examples[/]
 

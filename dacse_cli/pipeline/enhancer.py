@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dacse_cli.audio.atomic import commit
 from dacse_cli.audio.formats import choose_format
+from dacse_cli.audio.info import AudioScan
 from dacse_cli.audio.probe import scan
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError, InputError, UsageError
@@ -131,8 +132,7 @@ class Enhancer:
         path, place = Path(source), Path(target)
         if place.exists() and place.samefile(path):
             raise UsageError(f"{place} is the input; inputs are never written to")
-        found = scan(path)
-        recording = _usable(FileSource(path, Signal.of_scan(found)), found.bad_samples)
+        recording, found = _file_source(path)
         count = 1 if channels == "mono" else found.info.channels
         form = choose_format(
             "keep",
@@ -175,23 +175,27 @@ class Enhancer:
 
 def _source(audio: str | PathLike[str] | ArrayLike, sample_rate: int | None) -> Source:
     if isinstance(audio, (str, PathLike)):
-        found = scan(Path(audio))
-        return _usable(FileSource(Path(audio), Signal.of_scan(found)), found.bad_samples)
+        return _file_source(Path(audio))[0]
     if sample_rate is None or not 1000 <= sample_rate <= 768_000:
         raise UsageError(f"samples need their sample rate, 1000 to 768000 Hz, not {sample_rate}")
     samples = np.atleast_2d(np.asarray(audio, dtype=np.float32))
     if samples.ndim != 2 or samples.shape[0] > MAX_CHANNELS:
         raise UsageError(f"samples must have shape [S] or [channels, S], not {list(samples.shape)}")
-    bad = int((~np.isfinite(samples)).sum())
-    return _usable(ArraySource(samples, Signal.of_array(samples, sample_rate)), bad)
+    _check(samples.shape[1], int((~np.isfinite(samples)).sum()))
+    return ArraySource(samples, Signal.of_array(samples, sample_rate))
 
 
-def _usable(source: Source, bad_samples: int) -> Source:
+def _file_source(path: Path) -> tuple[FileSource, AudioScan]:
+    found = scan(path)
+    _check(found.frames, found.bad_samples)
+    return FileSource(path, Signal.of_scan(found)), found
+
+
+def _check(frames: int, bad_samples: int) -> None:
     if bad_samples:
         raise InputError(f"{bad_samples:,} samples are NaN or infinite", reason="nan")
-    if not source.signal.frames:
+    if not frames:
         raise InputError("there are no samples in it", reason="no-samples")
-    return source
 
 
 def _error(failure: Failure) -> Exception:

@@ -1,0 +1,99 @@
+"""The library as the README shows it: arrays or paths in, arrays or files out, one error type."""
+
+import threading
+
+import numpy as np
+import pytest
+import soundfile
+
+from dacse_cli import DacseError, Enhanced, Enhancer
+from dacse_cli.errors import InputError, ModelError, UsageError
+
+
+@pytest.fixture(scope="module")
+def enhancer(tiny_model):
+    with Enhancer(str(tiny_model), device="cpu", dtype="float32") as enhancer:
+        yield enhancer
+
+
+def noise(channels, samples, seed=0):
+    return (0.2 * np.random.default_rng(seed).standard_normal((channels, samples))).astype(np.float32)
+
+
+def test_arrays_keep_shape_and_rate(enhancer):
+    result = enhancer.enhance(noise(2, 12345), 48000)
+    assert isinstance(result, Enhanced)
+    assert (result.samples.shape, result.samples.dtype, result.sample_rate) == ((2, 12345), np.float32, 48000)
+    assert enhancer.enhance(noise(1, 500)[0], 8000).samples.shape == (1, 500)
+    assert enhancer.enhance(noise(1, 800), 8000, rate=16000).samples.shape == (1, 1600)
+
+
+def test_a_path_gives_what_its_samples_give(enhancer, tmp_path):
+    samples = noise(1, 4000)
+    soundfile.write(tmp_path / "a.wav", samples.T, 16000, subtype="FLOAT")
+    from_path = enhancer.enhance(tmp_path / "a.wav").samples
+    np.testing.assert_array_equal(from_path, enhancer.enhance(samples, 16000).samples)
+    target = enhancer.enhance_file(tmp_path / "a.wav", tmp_path / "new" / "b.wav")
+    np.testing.assert_allclose(soundfile.read(target, dtype="float32")[0], from_path[0], atol=1e-6)
+
+
+def test_a_batch_of_arrays_gives_what_single_calls_give(enhancer):
+    items = [(noise(1, n, seed=n), 44100) for n in (700, 9000, 15000)]
+    together = enhancer.enhance_batch(items)
+    for (samples, rate), result in zip(items, together, strict=True):
+        np.testing.assert_allclose(result.samples, enhancer.enhance(samples, rate).samples, atol=1e-4)
+
+
+def test_threads_take_turns(enhancer):
+    results = {}
+
+    def call(seed):
+        results[seed] = enhancer.enhance(noise(1, 3000, seed), 16000).samples
+
+    threads = [threading.Thread(target=call, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for seed, samples in results.items():
+        np.testing.assert_array_equal(samples, enhancer.enhance(noise(1, 3000, seed), 16000).samples)
+
+
+def test_progress_counts_seconds(tiny_model):
+    told = []
+    with Enhancer(str(tiny_model), device="cpu", progress=told.append) as enhancer:
+        enhancer.enhance(noise(1, 16000), 16000)
+    assert told == sorted(told)
+    assert told[-1] == pytest.approx(1.0, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("audio", "rate", "error"),
+    [
+        (np.array([0.1, np.nan], np.float32), 16000, InputError),
+        (np.zeros((1, 0), np.float32), 16000, InputError),
+        (np.zeros((16000, 65)), 16000, UsageError),
+        (np.zeros(100), None, UsageError),
+        (np.zeros(100), 10, UsageError),
+        ("absent.wav", None, InputError),
+    ],
+)
+def test_bad_audio_is_one_kind_of_error(enhancer, audio, rate, error):
+    with pytest.raises(error) as caught:
+        enhancer.enhance(audio, rate)
+    assert isinstance(caught.value, DacseError)
+
+
+def test_an_input_is_never_written_to(enhancer, tmp_path):
+    soundfile.write(tmp_path / "a.wav", noise(1, 400)[0], 16000)
+    with pytest.raises(UsageError):
+        enhancer.enhance_file(tmp_path / "a.wav", tmp_path / "a.wav")
+
+
+def test_a_model_that_is_not_there():
+    with pytest.raises(ModelError):
+        Enhancer("absent/model", offline=True)
+
+
+def test_docs_of_the_public_names():
+    assert all(name.__doc__ for name in (Enhancer, Enhanced, Enhancer.enhance, Enhancer.enhance_file))
