@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.codec.descript import DacFile, read_dac
+from dacse_cli.audio.loudness import loudness
+from dacse_cli.codec.descript import DacFile, read_dac, write_dac
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.channel import Message
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.outcome import OutputFile
-from dacse_cli.pipeline.sources import FileSink, FileSource, Signal
+from dacse_cli.pipeline.sources import FileSink, FileSource, Signal, Source
 from dacse_cli.pipeline.task import Chain, Task
 from dacse_cli.pipeline.token_tasks import Detokenise, EnhanceTokens, Save, Tokenise, check_codec
 from dacse_cli.tokens.files import SUFFIX, TokenFile, dump, has_token_suffix, load, token_form
@@ -81,8 +84,10 @@ def _from_dac(file: DacFile) -> TokenFile:
 def saver(target: Path) -> Save:
     """Writes token files under temporary names beside `target`; text holds one channel a file."""
 
-    def save(tokens: TokenFile) -> list[OutputFile]:
+    def save(tokens: TokenFile, source: Source | None) -> list[OutputFile]:
         form = token_form(target.name)
+        if form == "dac":
+            return [_write(target, write_dac(_to_dac(tokens, source)))]
         if form != "txt" or len(tokens.codes) == 1:
             return [_write(target, dump(tokens, form))]
         stem = target.name.removesuffix(".txt").removesuffix(SUFFIX)
@@ -93,6 +98,16 @@ def saver(target: Path) -> Save:
         return files
 
     return save
+
+
+def _to_dac(tokens: TokenFile, source: Source | None) -> DacFile:
+    """One padded window, which is what our codes are; the loudness is read from the whole recording."""
+    assert source is not None
+    samples = np.concatenate(list(source.blocks()), axis=1)
+    levels = tuple(loudness(channel, source.signal.sample_rate) for channel in samples[: len(tokens.codes)])
+    frames = tokens.codes.shape[2]
+    rate, length = tokens.original_sample_rate, tokens.original_length
+    return DacFile(tokens.codes, levels, length, rate, frames, padding=True)
 
 
 def _write(target: Path, data: bytes) -> OutputFile:

@@ -20,8 +20,8 @@ from dacse_cli.pipeline.sources import Samples, Signal, Sink, Source
 from dacse_cli.pipeline.task import Chain, Chunk, Finished
 from dacse_cli.tokens.files import TokenFile, check
 
-Save = Callable[[TokenFile], list[OutputFile]]
-"""Writes a token file under temporary names."""
+Save = Callable[[TokenFile, Source | None], list[OutputFile]]
+"""Writes a token file, and what its form wants to know of the recording, under temporary names."""
 
 DECODE_FRAMES = 256
 """Frames handed to the decoder at a time; bounds memory, does not change the sound."""
@@ -59,7 +59,7 @@ class Tokenise:
             source=self._name,
         )
         warnings = ["peaks above full scale were scaled down"] if self._encoding.gain < 1 else []
-        return Finished(self._save(tokens), signal.seconds, warnings)
+        return Finished(self._save(tokens, self._source), signal.seconds, warnings)
 
     def abandon(self) -> None:
         self._codes.clear()
@@ -223,7 +223,7 @@ class EnhanceTokens:
                 pass
             return self._sound.finish()
         assert self._save is not None
-        return Finished(self._save(self._tokens.with_codes(rows[self._row_of])), self._seconds, [])
+        return Finished(self._save(self._tokens.with_codes(rows[self._row_of]), None), self._seconds, [])
 
     def abandon(self) -> None:
         if self._sink is not None:

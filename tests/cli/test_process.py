@@ -278,6 +278,26 @@ def test_codes_go_to_files_and_back(tmp_path, tiny_model):
     assert (tmp_path / "out/speech.tokens.safetensors").exists()
 
 
+@pytest.mark.parametrize("form", ["npz", "txt", "dac"])
+def test_other_forms_of_token_files(tmp_path, tiny_model, form):
+    if form == "dac":
+        pytest.importorskip("pyloudnorm", reason="Descript's container holds a loudness")
+    put(tmp_path / "speech.wav", 0.3, 44100, 2)
+    made = dacse("tokenize", tmp_path / "speech.wav", "--model", tiny_model, "--format", form)
+    assert made.returncode == 0, made.stderr
+    names = sorted(p.name for p in tmp_path.iterdir() if p.name != "speech.wav")
+    expected = {
+        "npz": ["speech.tokens.npz"],
+        "txt": ["speech.ch1.tokens.txt", "speech.ch2.tokens.txt"],
+        "dac": ["speech.dac"],
+    }
+    assert names == expected[form]
+    back = dacse("detokenize", tmp_path / names[0], "-o", tmp_path / "out.wav", "--model", tiny_model)
+    assert back.returncode == 0, back.stderr
+    frames = soundfile.info(tmp_path / "out.wav").frames
+    assert frames == (13312 if form == "txt" else 13230)  # text does not know the length: whole frames
+
+
 def test_a_dry_run_writes_nothing(tmp_path, tiny_model):
     put(tmp_path / "in/a.wav", 1.0)
     plan = dacse("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--dry-run")
@@ -297,3 +317,24 @@ except SystemExit as end:
 assert not {"torch", "transformers", "soundfile", "librosa"} & set(sys.modules)
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "facts"),
+    [
+        (["--rate", "8000", "--channels", "mono"], "a.wav", (8000, 1, "WAV", "PCM_24", 2400)),
+        (["--format", "flac"], "a.flac", (16000, 2, "FLAC", "PCM_24", 4800)),
+        (["--format", "opus", "--mix", "0.5"], "a.opus", (16000, 2, "OGG", "OPUS", 4800)),
+        (
+            ["--format", "mp3", "--chunk", "0.1", "--overlap", "0.5"],
+            "a.mp3",
+            (16000, 2, "MP3", "MPEG_LAYER_III", 4800),
+        ),
+    ],
+)
+def test_every_option_of_the_sound(tmp_path, tiny_model, options, name, facts):
+    put(tmp_path / "a.wav", 0.3, 16000, 2, subtype="PCM_24")
+    result = dacse("enhance", tmp_path / "a.wav", tmp_path / "out", "--model", tiny_model, *options)
+    assert result.returncode == 0, result.stderr
+    info = soundfile.info(tmp_path / "out" / name)
+    assert (info.samplerate, info.channels, info.format, info.subtype, info.frames) == facts

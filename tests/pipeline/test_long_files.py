@@ -1,0 +1,105 @@
+"""Minutes to hours of real speech: codes that windows do not change, memory that length does not move.
+
+Slow: run with `pytest -m slow tests/pipeline/test_long_files.py -s`; each test prints its figures.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dacse_cli.codec.memory import tune_allocator
+from dacse_cli.codec.model import load_codec
+from dacse_cli.hub import BUILT_IN
+
+pytestmark = pytest.mark.slow
+EXAMPLES = Path(__file__).parents[2] / "examples"
+NANO = BUILT_IN["nano"]
+
+
+def speech(seconds, rate=16000):
+    """Real sentences at `rate`, each time in another order and at another level, `seconds` in all."""
+    import soxr
+
+    rng = np.random.default_rng(0)
+    sentences = []
+    for path in sorted((EXAMPLES / "sources").glob("*.opus")):
+        samples, source_rate = soundfile.read(path, dtype="float32")
+        sentences.append(soxr.resample(samples, source_rate, rate))
+    pieces, have = [], 0
+    while have < seconds * rate:
+        piece = sentences[rng.integers(len(sentences))] * rng.uniform(0.3, 1)
+        pieces.append(piece.astype(np.float32))
+        have += len(piece)
+    return np.concatenate(pieces)[: int(seconds * rate)]
+
+
+def test_windowed_codes_equal_those_of_the_whole_file():
+    """Ten minutes, three windows, against one pass over everything."""
+    tune_allocator()
+    codec = load_codec(NANO / "codec")
+    samples = speech(600)[None]
+    samples = samples[:, : samples.shape[1] // codec.spec.hop_length * codec.spec.hop_length]
+    whole = codec.encode_window(samples)
+    for seconds in (0.5, 2.0, 7.3):
+        windowed = codec.encode(samples, window_seconds=seconds)
+        print(f"window {seconds} s: {int((windowed != whole).sum())} of {whole.size} codes differ")
+        assert np.array_equal(windowed, whole)
+
+
+def one_layer_model(folder):
+    """The smallest language model over nano's codec: speed matters here, sound does not."""
+    import json
+
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    spec = load_codec(NANO / "codec").spec
+    config = LlamaConfig(
+        vocab_size=5 + spec.n_codebooks * spec.codebook_size,
+        hidden_size=32, intermediate_size=32, num_hidden_layers=1, num_attention_heads=1,
+        max_position_embeddings=8192, tie_word_embeddings=True,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "dacse.json").write_text(json.dumps({"codec": "nano", "chunk_seconds": 1.28}))
+    return folder
+
+
+def peak_mb(*args):
+    """Largest memory of any process of a `dacse` run, in MB; measured in a process of its own."""
+    code = (
+        "import resource, subprocess, sys\n"
+        "code = subprocess.run([sys.executable, '-m', 'dacse_cli', *sys.argv[1:]]).returncode\n"
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)\n"
+        "sys.exit(code)"
+    )
+    result = subprocess.run([sys.executable, "-c", code, *map(str, args)], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return float(result.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("command", ["tokenize", "enhance"])
+def test_an_hour_takes_the_memory_of_five_minutes(command, tmp_path):
+    model = one_layer_model(tmp_path / "model")
+    peaks = {}
+    for minutes in (5, 60):
+        source = tmp_path / f"{minutes}.wav"
+        with soundfile.SoundFile(source, "w", 16000, 1, "PCM_16") as file:
+            for _ in range(minutes):
+                file.write(speech(60))
+        out = ["-o", tmp_path / "out"] if command == "tokenize" else [tmp_path / "out"]
+        peaks[minutes] = peak_mb(command, source, *out, "--model", model, "-q")
+    print(f"{command}: peak {peaks[5]:.0f} MB for 5 minutes, {peaks[60]:.0f} MB for an hour")
+    assert peaks[60] <= 1.05 * peaks[5]
+
+
+def test_the_supervisor_stays_small(tmp_path):
+    """It holds no torch: what it needs for a file is its name and a few numbers."""
+    code = (
+        "import resource, dacse_cli.pipeline.run; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    small = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) / 1024
+    print(f"supervisor: {small:.0f} MB")
+    assert small < 100
