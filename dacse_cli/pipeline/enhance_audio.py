@@ -35,6 +35,9 @@ class EnhanceAudio:
         self._left = self._encoding.samples
 
     def chunks(self) -> Iterator[Chunk | None]:
+        if not self._generate:
+            yield from self._pass_through()
+            return
         buffer = CodeBuffer()
         ready = 0
         for codes in self._encoding.codes():
@@ -50,10 +53,17 @@ class EnhanceAudio:
         following = self._spans[index + 1].start if index + 1 < len(self._spans) else span.stop
         seconds = float((following - span.start) / self._chain.frame_rate) / self._encoding.rows.count
         for row in range(self._encoding.rows.count):
-            if self._generate and not self._encoding.activity.silent(row, span.start, span.stop):
-                yield Chunk(self, index, row, codes[row], seconds)
-            else:
+            if self._encoding.activity.silent(row, span.start, span.stop):
                 self._answer(index, row, None)
+            else:
+                yield Chunk(self, index, row, codes[row], seconds)
+
+    def _pass_through(self) -> Iterator[None]:
+        """All input and nothing enhanced: neither codec nor language model has work."""
+        for index in range(len(self._spans)):
+            for row in range(self._encoding.rows.count):
+                self._answer(index, row, None)
+            yield None
 
     def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
         self._answer(chunk.index, chunk.row, codes)

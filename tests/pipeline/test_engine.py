@@ -183,7 +183,7 @@ def test_tokens_in_tokens_out(frames):
     tokens = TokenFile(codes, "exact", 16000, 4, 2 * LEVELS, 16000, frames * 4, "x.wav")
     chain = fake_chain()
     saved = []
-    tasks = [(0, lambda: EnhanceTokens(tokens, chain, save=lambda t: saved.append(t) or []))]
+    tasks = [(0, lambda: EnhanceTokens(tokens, chain, save=lambda t, source: saved.append(t) or []))]
     Engine(
         chain, 3, lambda block: tasks.pop() if tasks else None, lambda k, f: None, lambda k, f: 1 / 0
     ).run()
