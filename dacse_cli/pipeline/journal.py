@@ -96,9 +96,10 @@ class Journal:
         os.write(self._lock, f"process {os.getpid()} on {socket.gethostname()} since {started}\n".encode())
 
     def _end_torn_line(self) -> None:
-        size = os.fstat(self._file).st_size
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
-            os.write(self._file, b"\n")
+        if os.lseek(self._file, 0, os.SEEK_END):
+            os.lseek(self._file, -1, os.SEEK_END)
+            if os.read(self._file, 1) != b"\n":
+                os.write(self._file, b"\n")
 
     def is_done(self, target: Path, recipe: Recipe) -> bool:
         """Whether `target` is there as this journal wrote it, from this very input and these settings."""
