@@ -201,21 +201,20 @@ def measure(
     return results
 
 
-def table(results: list[dict[str, Any]]) -> str:
-    """Markdown, one line a way and batch size."""
-    lines = [
-        "| batch | way | prefill ms/row | ms/step | decode tok/s | total tok/s | x published "
-        "| bandwidth | ids equal |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for r in results:
-        share = f"{r['bandwidth']:.2f}" if "bandwidth" in r else ""
-        lines.append(
-            f"| {r['batch']} | {r['way']} | {r['prefill_ms_per_row']:.1f} | {r['step_ms']:.2f} "
-            f"| {r['decode_tokens_per_second']:.1f} | {r['total_tokens_per_second']:.1f} "
-            f"| {r['ratio']:.2f} | {share} | {r['same_first_row']:.3f} |"
-        )
-    return "\n".join(lines)
+HEADER = (
+    "| batch | way | prefill ms/row | ms/step | decode tok/s | total tok/s | x published | bandwidth "
+    "| ids equal |\n|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def line(r: dict[str, Any]) -> str:
+    """One result as a line of the Markdown table."""
+    share = f"{r['bandwidth']:.2f}" if "bandwidth" in r else ""
+    return (
+        f"| {r['batch']} | {r['way']} | {r['prefill_ms_per_row']:.1f} | {r['step_ms']:.2f} "
+        f"| {r['decode_tokens_per_second']:.1f} | {r['total_tokens_per_second']:.1f} "
+        f"| {r['ratio']:.2f} | {share} | {r['same_first_row']:.3f} |"
+    )
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -248,9 +247,11 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
         torch.manual_seed(0)
         LlamaForCausalLM(config).save_pretrained(folder)
         ways, ours = make_ways(Path(folder), options, ranges)
-    results = [result for rows in options.batch for result in measure(ways, ours, rows, options)]
-    print(f"{ours.describe()}; torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    print(table(results))
+    print(f"{ours.describe()}; torch {torch.__version__}, {torch.get_num_threads()} threads\n\n{HEADER}")
+    results = []
+    for rows in options.batch:
+        results += measure(ways, ours, rows, options)
+        print("\n".join(map(line, results[-len(ways) :])), flush=True)
     if options.json:
         settings = {key: str(value) for key, value in vars(options).items()}
         options.json.write_text(json.dumps({"settings": settings, "results": results}, indent=2))
