@@ -38,7 +38,7 @@ def imported(path: Path) -> set[str]:
 def test_imports_point_downwards(path):
     """A codec that imports the pipeline, or anybody who imports the command line: a knot."""
     own = path.relative_to(ROOT).parts[0].removesuffix(".py")
-    if own in ("__init__", "models"):
+    if own in ("__init__", "__main__", "models"):
         return
     for name in imported(path):
         if name.startswith("dacse_cli.") and room(name) != own:
@@ -49,7 +49,9 @@ def test_imports_point_downwards(path):
 def test_no_rooms_without_a_name_and_no_pickles(path):
     assert path.stem not in ("utils", "helpers", "common", "misc")
     source = path.read_text()
-    assert "torch.load(" not in source
+    if path.name != "descript_network.py":  # Descript publishes its own weights as .pth only
+        assert "torch.load(" not in source
+    assert source.count("torch.load(") == source.count("weights_only=True")
     assert "trust_remote_code=True" not in source
     assert not re.search(r"np\.load\([^)]*allow_pickle=True", source)
 

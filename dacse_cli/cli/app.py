@@ -12,6 +12,7 @@ import typer
 
 from dacse_cli import __version__
 from dacse_cli.cli.detokenize import detokenize
+from dacse_cli.cli.doctor import doctor
 from dacse_cli.cli.download import download
 from dacse_cli.cli.enhance import enhance
 from dacse_cli.cli.evaluate import evaluate
@@ -29,7 +30,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
-for command in (enhance, tokenize, detokenize, download, evaluate):
+for command in (enhance, tokenize, detokenize, download, evaluate, doctor):
     app.command()(command)
 
 

@@ -233,6 +233,14 @@ class Screen:
                 f"at most {size / 1e6:.1f} MB; expected time: {work}"
             )
 
+    def finding(self, name: str, state: str, text: str, data: dict[str, Any]) -> None:
+        """One line of a diagnosis."""
+        if self._json:
+            self._print_json({"type": "finding", **data})
+            return
+        line = Text(f"{state:<5}", {"ok": "green", "note": "yellow", "bad": "red"}[state])
+        self._out.print(line.append(f"{name:<15}{shown(text)}", ""))
+
     def scored(self, system: str, recording: str) -> None:
         """One recording of one system has been scored."""
         self._say(f"scored  {shown(system)}  {shown(recording)}")

@@ -27,7 +27,7 @@ from dacse_cli.errors import DacseError, InputError, UsageError
 from dacse_cli.pipeline.engine import Engine, Failure
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
-from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.plan import ChainFiles, Request
 from dacse_cli.pipeline.run import chain_files, find_networks
 from dacse_cli.pipeline.sources import ArraySink, ArraySource, FileSink, FileSource, Signal, Sink, Source
 from dacse_cli.pipeline.task import Finished, Task
@@ -67,9 +67,18 @@ class Enhancer:
     ) -> None:
         models = ModelOptions(model, codec, device, dtype, batch_size, offline)
         request = Request("enhance", (), None, models, ChunkOptions(chunk, overlap), SoundOptions()).check()
-        files = chain_files(request, find_networks(models, with_model=True))
-        self._chain = load_chain(files)
-        self._batch_size = fitting_batch(files, self._chain)
+        self._set_up(chain_files(request, find_networks(models, with_model=True)), progress)
+
+    @classmethod
+    def from_files(cls, files: ChainFiles, progress: Callable[[float], None] | None = None) -> Enhancer:
+        """From networks that have been found already."""
+        enhancer = cls.__new__(cls)
+        enhancer._set_up(files, progress)
+        return enhancer
+
+    def _set_up(self, files: ChainFiles, progress: Callable[[float], None] | None) -> None:
+        self.chain = load_chain(files)
+        self.batch_size = fitting_batch(files, self.chain)
         self._progress = progress or (lambda seconds: None)
         self._lock = threading.Lock()
 
@@ -81,8 +90,8 @@ class Enhancer:
 
     def close(self) -> None:
         """Give the models' working memory back."""
-        if self._chain.lm is not None:
-            self._chain.lm.release()
+        if self.chain.lm is not None:
+            self.chain.lm.release()
 
     def enhance(
         self,
@@ -156,12 +165,12 @@ class Enhancer:
             if not waiting:
                 return None
             key, (source, sink) = waiting.pop()
-            return key, lambda: EnhanceAudio(source, sink, self._chain, sound)
+            return key, lambda: EnhanceAudio(source, sink, self.chain, sound)
 
         with self._lock:
             engine = Engine[int](
-                self._chain,
-                self._batch_size,
+                self.chain,
+                self.batch_size,
                 next_task,
                 done.__setitem__,
                 lambda key, failure: failed.append(failure),

@@ -1,0 +1,38 @@
+"""`dacse doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from dacse_cli.cli import options as opt
+
+
+def doctor(
+    model: Annotated[str, typer.Option("--model", "-m", help="The model to try.")] = "nano",
+    device: opt.DeviceOpt = "auto",
+    dtype: opt.DTypeOpt = opt.DType.auto,
+    batch_size: opt.BatchOpt = "auto",
+    json: opt.JsonOpt = False,
+) -> None:
+    """Say what this installation can do: versions, cache, device, memory, bandwidth, and a self-test.
+
+    [bold]Examples[/]
+
+    dacse doctor
+
+    dacse doctor --model disco-eth/DAC-SE1 --device cuda
+    """
+    from dacse_cli.cli.render import Screen
+    from dacse_cli.pipeline.doctor import Finding, examine
+
+    screen = Screen(json=json)
+
+    def show(finding: Finding) -> None:
+        screen.finding(finding.name, finding.state, finding.text, asdict(finding))
+
+    error = examine(opt.model_options(model, None, device, dtype, batch_size, offline=True), show)
+    if error is not None:
+        raise typer.Exit(error.exit_code)

@@ -1,0 +1,39 @@
+"""The diagnosis says what would run, and fails with the code of the error that would stop a run."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from dacse_cli.cli.app import app
+from dacse_cli.lm.bandwidth import step_bytes, weight_bytes
+from dacse_cli.lm.checkpoint import load_language_model
+
+
+def run(*args):
+    return CliRunner().invoke(app, ["doctor", *map(str, args)])
+
+
+def test_every_finding_of_a_working_model(tiny_model):
+    result = run("--model", tiny_model, "--device", "cpu", "--json")
+    assert result.exit_code == 0, result.output
+    found = {line["name"]: line for line in map(json.loads, result.stdout.splitlines())}
+    assert {"dacse", "packages", "cache", "runs", "memory", "bandwidth", "self-test"} <= set(found)
+    assert found["self-test"]["state"] == "ok"
+    assert "Llama 3 x 96" in found["runs"]["text"]
+
+
+@pytest.mark.parametrize(("args", "code"), [(["--model", "absent/model"], 5), (["--device", "tpu"], 8)])
+def test_what_would_stop_a_run_is_the_exit_code(tiny_model, args, code):
+    model = [] if "--model" in args else ["--model", tiny_model]
+    result = run(*args, *model)
+    assert result.exit_code == code
+    assert "bad" in result.stdout
+
+
+def test_bytes_of_a_step(tiny_model):
+    """3 layers of 4*96*96 + 3*96*192 + 2*96 and the last norm, 4 bytes each; the table is looked up."""
+    lm = load_language_model(tiny_model, device="cpu", dtype="float32")
+    layers = 3 * (4 * 96 * 96 + 3 * 96 * 192 + 2 * 96) + 96
+    assert weight_bytes(lm) == 4 * layers
+    assert step_bytes(lm, 2, 100) == 4 * layers + 2 * 100 * 3 * 2 * 96 * 4
