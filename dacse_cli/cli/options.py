@@ -82,7 +82,7 @@ CodecOpt = Annotated[
         "--codec",
         rich_help_panel=_MODELS,
         show_default=f"what the model names, else {DEFAULT_CODEC}",
-        help="Hub id or local folder of a transformers DacModel.",
+        help="Hub id or local folder of a transformers DacModel; or Descript's own .pth (an extra).",
     ),
 ]
 DeviceOpt = Annotated[

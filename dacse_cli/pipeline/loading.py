@@ -7,14 +7,14 @@ import os
 from pathlib import Path
 
 from dacse_cli.codec.memory import tune_allocator
-from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.model import Codec, load_codec
 from dacse_cli.config import ChunkOptions
 from dacse_cli.errors import CheckpointError
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.device import resolve_device
 from dacse_cli.lm.memory import fit_batch, free_memory
 from dacse_cli.pipeline.chunks import ChunkGrid
-from dacse_cli.pipeline.plan import ChainFiles
+from dacse_cli.pipeline.plan import ChainFiles, is_descript_weights
 from dacse_cli.pipeline.task import Chain
 from dacse_cli.tokens.layout import TokenLayout
 
@@ -28,7 +28,7 @@ def load_chain(files: ChainFiles) -> Chain:
     device = resolve_device(files.device)
     if device == "cpu":
         tune_allocator()
-    codec = load_codec(Path(files.codec_folder), device=device, name=files.codec_name)
+    codec = _codec(files, device)
     spec = codec.spec
     layout = TokenLayout(spec.n_codebooks, spec.codebook_size)
     grid = ChunkGrid.from_options(ChunkOptions.from_json(files.chunk), spec.frame_rate)
@@ -38,6 +38,15 @@ def load_chain(files: ChainFiles) -> Chain:
         lm = load_language_model(folder, device=device, dtype=files.dtype, vocab_size=layout.vocab_size)
         _check_context(grid, layout, lm.max_positions)
     return Chain(codec, lm, layout, grid, files.codec_name)
+
+
+def _codec(files: ChainFiles, device: str) -> Codec:
+    where = Path(files.codec_folder)
+    if is_descript_weights(files.codec_folder):
+        from dacse_cli.codec.descript_network import DescriptCodec
+
+        return DescriptCodec.load(where, device=device, name=files.codec_name)
+    return load_codec(where, device=device, name=files.codec_name)
 
 
 def fitting_batch(files: ChainFiles, chain: Chain) -> int:

@@ -38,11 +38,17 @@ class Request:
         return self
 
 
+def is_descript_weights(codec: str) -> bool:
+    """Whether a codec is named by a weights file of Descript's instead of a `DacModel`'s folder."""
+    return codec.endswith(".pth")
+
+
 @dataclass(frozen=True)
 class ChainFiles:
     """Where the networks of a run lie and how they shall run; crosses process borders as JSON."""
 
     codec_folder: str
+    """Or a weights file of Descript's."""
     codec_name: str
     """What token files say made them: a Hub id, a built-in name or a hash."""
     model_folder: str | None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from dacse_cli.audio.atomic import sweep
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.codec.shape import read_shape
 from dacse_cli.config import ChunkOptions, ModelOptions
-from dacse_cli.errors import DacseError, OutputError
+from dacse_cli.errors import CodecError, DacseError, OutputError, UsageError
 from dacse_cli.hub import Resolved, read_card, resolve, resolve_codec
 from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.events import Event, Stage
@@ -21,7 +23,7 @@ from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.journal import Journal, settings_hash
 from dacse_cli.pipeline.ledger import Ledger
 from dacse_cli.pipeline.outcome import Summary
-from dacse_cli.pipeline.plan import ChainFiles, Plan, Request, plan
+from dacse_cli.pipeline.plan import ChainFiles, Plan, Request, is_descript_weights, plan
 from dacse_cli.pipeline.speed import recalled, remember
 from dacse_cli.pipeline.supervisor import Supervisor
 
@@ -52,12 +54,26 @@ def find_networks(options: ModelOptions, *, with_model: bool, progress: Download
     model = None
     if with_model or options.codec is None:
         model = resolve(options.model, kind="model", offline=options.offline, progress=progress)
-    if options.codec is not None:
+    if options.codec is not None and is_descript_weights(options.codec):
+        codec = _weights_file(Path(options.codec))
+    elif options.codec is not None:
         codec = resolve(options.codec, kind="codec", offline=options.offline, progress=progress)
     else:
         assert model is not None
         codec = resolve_codec(model, offline=options.offline, progress=progress)
     return Networks(model if with_model else None, codec)
+
+
+def _weights_file(path: Path) -> Resolved:
+    """A file of Descript's own weights, for its own package."""
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise CodecError(f"{path} cannot be read: {error.strerror}") from None
+    return Resolved(path, path.name, None, digest.hexdigest(), kind="codec")
 
 
 def chain_files(request: Request, networks: Networks) -> ChainFiles:
@@ -148,6 +164,10 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
     with supervisor.watching_signals():
         infos = supervisor.probe([job for job in todo.jobs if ledger.admit(job)])
     ended = {result.source: result.message for result in ledger.summary.results}
+    if not networks.codec.folder.is_dir():
+        raise UsageError(
+            "--dry-run cannot look into a weights file of Descript's", hint="Name a codec folder."
+        )
     frame_rate = read_shape(networks.codec.folder).spec(networks.codec.name).frame_rate
     grid = ChunkGrid.from_options(ChunkOptions.from_json(files.chunk), frame_rate)
     pace = recalled(pace_key(request, files))
