@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList, logging
 
+from dacse_cli.lm.bandwidth import read_bandwidth, step_bytes
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
 
@@ -137,26 +138,6 @@ def timed(way: Way, prompts: list[np.ndarray], tokens: int) -> tuple[float, list
     start = time.perf_counter()
     ids = way(prompts, tokens)
     return time.perf_counter() - start, ids
-
-
-def read_bandwidth(device: str, size: int = 1 << 28) -> float:
-    """Bytes a second of the fastest of several sums over `size` bytes."""
-    block = torch.ones(size // 4, device=device)
-    best = float("inf")
-    for _ in range(5):
-        start = time.perf_counter()
-        float(block.sum())
-        best = min(best, time.perf_counter() - start)
-    return size / best
-
-
-def step_bytes(ours: LanguageModel, rows: int, positions: float) -> float:
-    """What one step has to read: every layer's weights, a slice of the head, the valid cache."""
-    shape = ours.network.shape
-    attention = shape.hidden * shape.head_dim * (shape.qkv_heads + shape.heads)
-    weights = shape.layers * (attention + 3 * shape.hidden * shape.intermediate)
-    head = 4 * CODEBOOK_SIZE * shape.hidden
-    return weights * ours.network.dtype.itemsize + head + rows * ours.row_bytes(1) * positions
 
 
 def measure(
