@@ -15,12 +15,14 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dacse_cli.errors import DacseError, InputError, OutputError
+from dacse_cli.errors import DacseError, DeviceError, InputError, LockedError, OutputError, UsageError
 from dacse_cli.pipeline.batching import halves, pick_batch
 from dacse_cli.pipeline.task import Chain, Chunk, Finished, Task
 
 Key = TypeVar("Key")
 PROGRESS_SECONDS = 0.25
+_REASONS = {OutputError: "output", LockedError: "locked", UsageError: "options"}
+"""What is not the model's fault among errors other than `InputError`."""
 
 
 @dataclass(frozen=True)
@@ -89,18 +91,17 @@ class Engine(Generic[Key]):
         return True
 
     def _open_next(self, block: bool) -> _Open[Key] | None:
-        entry = self.next_task(block)
-        if entry is None:
-            return None
-        key, make = entry
-        try:
-            task = make()
-        except Exception as error:
-            self.on_failed(key, failure_of(error))
-            return self._open_next(block)
-        opened = _Open(key, task, iter(task.chunks()))
-        self._open.append(opened)
-        return opened
+        while (entry := self.next_task(block)) is not None:
+            key, make = entry
+            try:
+                task = make()
+            except Exception as error:
+                self.on_failed(key, failure_of(error))
+                continue
+            opened = _Open(key, task, iter(task.chunks()))
+            self._open.append(opened)
+            return opened
+        return None
 
     def _advance(self, opened: _Open[Key]) -> None:
         try:
@@ -136,17 +137,25 @@ class Engine(Generic[Key]):
         self.on_failed(opened.key, failure_of(error))
 
     def _generate(self, batch: list[tuple[_Open[Key], Chunk]]) -> None:
+        """Answers for a batch; one that fails is halved until the chunk at fault stands alone."""
         try:
             answers = self._answers([chunk for _, chunk in batch])
         except Exception as error:
-            if not is_out_of_memory(error) or len(batch) == 1:
-                for opened in {id(o): o for o, _ in batch}.values():
-                    self._fail(opened, error)
+            if is_out_of_memory(error):
+                self.batch_size = (len(batch) + 1) // 2
+            if len(batch) == 1 or is_device_lost(error):
+                self._fail(batch[0][0], error)
                 return
-            self.batch_size = (len(batch) + 1) // 2
-            for half in halves(range(len(batch))):
-                self._generate([batch[i] for i in half])
+        else:
+            self._deliver_all(batch, answers)
             return
+        # out of the handler: the error's traceback holds the tensors of the batch that did not fit
+        for half in halves(batch):
+            still_open = [item for item in half if item[0] in self._open]
+            if still_open:
+                self._generate(still_open)
+
+    def _deliver_all(self, batch: list[tuple[_Open[Key], Chunk]], answers: list[NDArray[np.int16]]) -> None:
         for (opened, chunk), codes in zip(batch, answers, strict=True):
             self._seconds += chunk.seconds
             if opened in self._open:
@@ -188,17 +197,28 @@ def is_out_of_memory(error: BaseException) -> bool:
 
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    says = str(error)  # the CPU's allocator and Apple's devices have no class for it
+    return isinstance(error, RuntimeError) and ("can't allocate memory" in says or "out of memory" in says)
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device will refuse all that follows in this process, as after a failed assert on it."""
+    import torch
+
+    return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
 
 
 def failure_of(error: Exception) -> Failure:
-    """An exception as facts for the report; what nobody foresaw keeps its traceback."""
+    """An exception as facts for the report; what nobody foresaw keeps its traceback.
+
+    Raises `DeviceError` where it is not this input that failed but the device under all of them.
+    """
+    if is_device_lost(error):
+        raise DeviceError(f"the device failed: {str(error).splitlines()[0]}") from error
     if isinstance(error, InputError):
         return Failure(error.reason, error.message, error.hint)
-    if isinstance(error, OutputError):
-        return Failure("output", error.message, error.hint, error.exit_code)
     if isinstance(error, DacseError):
-        return Failure("model", error.message, error.hint, error.exit_code)
+        return Failure(_REASONS.get(type(error), "model"), error.message, error.hint, error.exit_code)
     if is_out_of_memory(error):
         return Failure("out-of-memory", "memory ran out with a single chunk", "Try a shorter --chunk.")
     trace = "".join(traceback.format_exception(error))

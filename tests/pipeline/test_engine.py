@@ -1,13 +1,16 @@
 """The whole way of samples through chunks, batches and joins, with models that change nothing."""
 
+import weakref
+
 import numpy as np
 import pytest
-from fakes import LEVELS, EchoLM, fake_chain, on_grid
+import torch
+from fakes import LEVELS, EchoLM, ExactCodec, fake_chain, on_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacse_cli.config import SoundOptions
-from dacse_cli.errors import InputError, OutputError
+from dacse_cli.errors import CheckpointError, DeviceError, InputError, LockedError, OutputError, UsageError
 from dacse_cli.pipeline.batching import pick_batch
 from dacse_cli.pipeline.engine import Engine, failure_of
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
@@ -142,6 +145,82 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(limit):
 def test_out_of_memory_with_one_chunk_is_said():
     (failure,) = enhance([noise(1, 100)], fake_chain(lm=EchoLM(0)))
     assert (failure.reason, failure.trace) == ("out-of-memory", None)
+
+
+def test_a_batch_that_did_not_fit_is_gone_when_its_halves_run():
+    """An error keeps its traceback, a traceback its frames, and they the tensors that filled the device."""
+
+    class Hoarder(EchoLM):
+        def generate(self, prompts, new_tokens, ranges, on_step=None):
+            assert all(ref() is None for ref in held)
+            if len(prompts) > 1:
+                activations = np.zeros(4)
+                held.append(weakref.ref(activations))
+                raise MemoryError
+            return super().generate(prompts, new_tokens, ranges, on_step)
+
+    held = []
+    source = noise(1, 100)
+    (result,) = enhance([source], fake_chain(lm=Hoarder()))
+    assert len(held) == 2  # of 4 and of 2 chunks; from then on one at a time
+    np.testing.assert_allclose(result, source.samples, atol=2e-6)
+
+
+def test_one_chunk_that_breaks_the_model_fails_its_file_only():
+    """A batch holds chunks of many files: NaN from one of them must not fail sixty others."""
+    sources = [noise(1, 100, seed) for seed in range(3)]
+    poison = fake_chain().layout.prompt(ExactCodec().encode_window(sources[1].samples)[0])[1:-1]
+
+    class Picky(EchoLM):
+        def generate(self, prompts, new_tokens, ranges, on_step=None):
+            if any(prompt[1] == poison[0] for prompt in prompts):
+                raise CheckpointError("NaN")
+            return super().generate(prompts, new_tokens, ranges, on_step)
+
+    ends = enhance(sources, fake_chain(lm=Picky()), batch_size=8)
+    assert (ends[1].reason, ends[1].exit_code) == ("model", CheckpointError.exit_code)
+    for i in (0, 2):
+        np.testing.assert_allclose(ends[i], sources[i].samples, atol=2e-6)
+
+
+def test_a_lost_device_ends_the_worker():
+    """After a failed assert every call fails: going on would fail every file that is left."""
+    error = torch.AcceleratorError("CUDA error: device-side assert triggered\nmore")
+    source = noise(1, 100)
+
+    class Lost(EchoLM):
+        def generate(self, prompts, new_tokens, ranges, on_step=None):
+            raise error
+
+    with pytest.raises(DeviceError, match=r"device-side assert triggered$"):
+        enhance([source, source], fake_chain(lm=Lost()))
+
+
+def test_thousands_of_inputs_that_cannot_be_opened():
+    """One frame of the stack for each of them would end the worker."""
+    ids = list(range(3000))
+    failed = []
+
+    def bad():
+        raise InputError("not a token file", reason="not-tokens")
+
+    engine = Engine(
+        fake_chain(),
+        4,
+        lambda block: (ids.pop(), bad) if ids else None,
+        pytest.fail,
+        lambda key, failure: failed.append(failure.reason),
+    )
+    engine.run()
+    assert failed == ["not-tokens"] * 3000
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(LockedError("held"), "locked"), (UsageError("no"), "options"), (CheckpointError("NaN"), "model")],
+)
+def test_reasons_name_the_culprit(error, reason):
+    assert failure_of(error).reason == reason
 
 
 class Broken(ArraySource):
