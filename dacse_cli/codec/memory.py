@@ -1,9 +1,13 @@
-"""Settings of the C allocator and of threads that a process which runs the codec wants. Linux, glibc.
+"""A setting of the C allocator that a process which runs the codec wants. Linux with glibc.
 
-Called once by the process that owns the models, never at import: these are settings of a whole process.
+Called once by the process that owns the models, never at import: it holds for the whole process.
 
 A DAC pass allocates and frees buffers of tens of MiB by the hundred. glibc maps each afresh and gives it
-back, so every pass touches its memory for the first time. Telling it to keep what it has ends that.
+back, so every pass touches its memory for the first time. Telling it to keep what it has ends that. Measured
+with a random 44.1 kHz model (76.6 M parameters) encoding and decoding 2 s of sound, torch 2.13, glibc 2.36,
+two shared cores: 690,000 page faults a pass become none; 1 thread 6.8 s -> 5.5 s; 2 threads 10.6 s -> between
+4.3 s and 10.7 s (the cores were busy). By CPU time, 1.5 s of sound on 1 thread: 4.6 s -> 4.1 s. Peak memory
+rises by up to 11 %.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from dacse_cli.errors import DeviceError, InputError
 Value = TypeVar("Value", bound=np.generic)
 
 _ROWS = 8
-"""Channels computed at once on an accelerator; on the CPU one at a time is as fast and takes less."""
+"""Channels computed at once on an accelerator; on the CPU one at a time, which bounds memory."""
 
 
 class Codec:

