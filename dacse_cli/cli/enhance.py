@@ -30,6 +30,7 @@ def enhance(
     audio_format: opt.FormatOpt = opt.AudioFormat.keep,
     mix: opt.MixOpt = 1.0,
     overwrite: opt.OverwriteOpt = False,
+    shard: opt.ShardOpt = None,
     dry_run: opt.DryRunOpt = False,
     json: opt.JsonOpt = False,
     offline: opt.OfflineOpt = False,
@@ -51,6 +52,7 @@ def enhance(
     """
     from dacse_cli.cli.launch import launch
     from dacse_cli.pipeline.plan import Request
+    from dacse_cli.pipeline.shards import parse_shard
 
     request = Request(
         form="enhance",
@@ -60,5 +62,6 @@ def enhance(
         chunk=ChunkOptions(chunk, overlap),
         sound=opt.sound_options(channels, rate, audio_format, mix),
         overwrite=overwrite,
+        shard=parse_shard(shard) if shard else None,
     )
     launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)

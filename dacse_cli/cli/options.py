@@ -166,6 +166,16 @@ OverwriteOpt = Annotated[
 DryRunOpt = Annotated[
     bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Print the plan and stop; writes nothing.")
 ]
+ShardOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        show_default=False,
+        rich_help_panel=_RUN,
+        help="Do part I of N of the inputs; slurm takes both from an array job. See `dacse status`.",
+    ),
+]
 JsonOpt = Annotated[
     bool,
     typer.Option(

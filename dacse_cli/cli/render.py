@@ -22,6 +22,7 @@ from dacse_cli.pipeline.events import Detail, Ended, Event, Planned, Stage
 from dacse_cli.pipeline.events import Progress as Advance
 from dacse_cli.pipeline.outcome import Outcome, Result, Summary
 from dacse_cli.pipeline.run import Forecast
+from dacse_cli.pipeline.status import Status
 
 PLAIN_EVERY = 30.0
 """Seconds between progress lines where there is no terminal."""
@@ -232,6 +233,21 @@ class Screen:
                 f"{files_text(len(todo))}, {clock(seconds)} of audio, {total['chunks']} chunks, "
                 f"at most {size / 1e6:.1f} MB; expected time: {work}"
             )
+
+    def status(self, status: Status) -> None:
+        """What an output folder holds."""
+        if self._json:
+            self._print_json({"type": "status", **vars(status)})
+            return
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        table.add_row(Text("finished", "green"), f"{status.finished}, {status.finished_bytes / 1e6:.1f} MB")
+        for target in status.missing:
+            table.add_row(Text("changed", "yellow"), Text(shown(target)))
+        for target, why in status.failed:
+            table.add_row(Text("failed", "red"), Text(f"{shown(target)}: {shown(why)}"))
+        for holder in status.writing:
+            table.add_row("writing", Text(shown(holder)))
+        self._out.print(table)
 
     def finding(self, name: str, state: str, text: str, data: dict[str, Any]) -> None:
         """One line of a diagnosis."""

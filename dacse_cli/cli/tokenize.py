@@ -26,6 +26,7 @@ def tokenize(
     device: opt.DeviceOpt = "auto",
     channels: opt.ChannelsOpt = opt.ChannelPolicy.keep,
     overwrite: opt.OverwriteOpt = False,
+    shard: opt.ShardOpt = None,
     dry_run: opt.DryRunOpt = False,
     json: opt.JsonOpt = False,
     offline: opt.OfflineOpt = False,
@@ -42,6 +43,7 @@ def tokenize(
     """
     from dacse_cli.cli.launch import launch
     from dacse_cli.pipeline.plan import Request
+    from dacse_cli.pipeline.shards import parse_shard
 
     request = Request(
         form="tokenize",
@@ -52,5 +54,6 @@ def tokenize(
         sound=opt.sound_options(channels),
         codes_format=codes_format.value,
         overwrite=overwrite,
+        shard=parse_shard(shard) if shard else None,
     )
     launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)

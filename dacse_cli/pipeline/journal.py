@@ -1,25 +1,32 @@
-"""What an output folder remembers: which file was made from what, and who is writing now.
+"""What an output folder remembers: which file was made from what, what failed, and who is writing now.
 
 `.dacse/journal.jsonl` is append-only, one `write` a record; a torn last line is ignored. An *intent* goes in
 before the rename and a *done* after it, so a crash between the two costs nothing: a target that matches its
 intent is done. `.dacse/lock` is held with `flock`, which the kernel drops however the process ends.
+
+Shards of one run write journals of their own (`journal.2-of-4.jsonl`) and read all. A run over everything
+holds the lock alone; shards share it, and each holds a lock of its own besides.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import socket
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from dacse_cli.errors import LockedError, OutputError
+from dacse_cli.pipeline.shards import Shard
 
 FOLDER = ".dacse"
+Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,26 +47,28 @@ def settings_hash(*parts: object) -> str:
 class Journal:
     """The journal and lock of one output folder; a context manager."""
 
-    def __init__(self, output: Path) -> None:
+    def __init__(self, output: Path, shard: Shard | None = None) -> None:
         self._output = output
         self._folder = output / FOLDER
-        self._records: dict[str, dict[str, Any]] = {}
+        self._suffix = f".{shard.index}-of-{shard.count}" if shard else ""
+        self._records: dict[str, Record] = {}
         self._file = -1
-        self._lock = -1
+        self._locks: list[int] = []
 
     @classmethod
     def peek(cls, output: Path) -> Journal:
         """What a folder remembers, for looking only: takes no lock and writes nothing."""
         journal = cls(output)
-        journal._records = _load(journal._folder / "journal.jsonl")
+        journal._records = _load_all(journal._folder)
         return journal
 
     def __enter__(self) -> Journal:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
-            self._records = _load(self._folder / "journal.jsonl")
-            self._file = os.open(self._folder / "journal.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+            self._take_locks()
+            self._records = _load_all(self._folder)
+            path = self._folder / f"journal{self._suffix}.jsonl"
+            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             self._end_torn_line()
         except OSError as error:
             self.__exit__(None, None, None)
@@ -69,37 +78,52 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for descriptor in (self._file, self._lock):
+        for descriptor in (self._file, *self._locks):
             if descriptor >= 0:
                 os.close(descriptor)
-        self._file = self._lock = -1
+        self._file = -1
+        self._locks.clear()
 
-    def _take_lock(self) -> None:
-        path = self._folder / "lock"
-        self._lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    def _take_locks(self) -> None:
+        """The folder's lock: alone, or shared among shards that each hold one of their own too."""
+        if not self._suffix:
+            self._take_lock("lock", alone=True)
+            return
+        self._take_lock("lock", alone=False)
+        self._take_lock(f"lock{self._suffix}", alone=True)
+
+    def _take_lock(self, name: str, *, alone: bool) -> None:
+        path = self._folder / name
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        self._locks.append(descriptor)
         if os.name != "posix":  # there two runs on one folder are not detected
             return
         import fcntl
 
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError:
             holder = path.read_text(errors="replace").strip() or "unknown"
-            os.close(self._lock)
-            self._lock = -1
+            self.__exit__(None, None, None)
             raise LockedError(
                 f"another run is writing to {self._output} ({holder})",
                 hint="Wait for it, or give another output folder.",
             ) from None
-        os.ftruncate(self._lock, 0)
+        if alone:
+            os.ftruncate(descriptor, 0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
-        os.write(self._lock, f"process {os.getpid()} on {socket.gethostname()} since {started}\n".encode())
+        os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {started}\n".encode())
 
     def _end_torn_line(self) -> None:
         if os.lseek(self._file, 0, os.SEEK_END):
             os.lseek(self._file, -1, os.SEEK_END)
             if os.read(self._file, 1) != b"\n":
                 os.write(self._file, b"\n")
+
+    @property
+    def records(self) -> Mapping[str, Record]:
+        """The last record of every target, by its path below the output folder."""
+        return self._records
 
     def is_done(self, target: Path, recipe: Recipe) -> bool:
         """Whether `target` is there as this journal wrote it, from this very input and these settings."""
@@ -115,7 +139,9 @@ class Journal:
         record = self._records.get(self._key(target))
         return record is None or not self._is_ours(target, record)
 
-    def _is_ours(self, target: Path, record: dict[str, Any]) -> bool:
+    def _is_ours(self, target: Path, record: Record) -> bool:
+        if record["state"] == "failed":
+            return False
         try:
             if target.stat().st_size != record["size"]:
                 return False
@@ -132,21 +158,29 @@ class Journal:
         """Record that `target` is in place."""
         self._append(target, "done", recipe, size, sha256)
 
-    def _append(self, target: Path, state: str, recipe: Recipe, size: int, sha256: str) -> None:
-        record = {
+    def fail(self, target: Path, recipe: Recipe, reason: str, message: str) -> None:
+        """Record that `target` could not be made; the next run tries again."""
+        if os.path.lexists(target):  # of an earlier input: what is known of it stays
+            return
+        self._append(target, "failed", recipe, 0, "", reason=reason, message=message)
+
+    def _append(self, target: Path, state: str, recipe: Recipe, size: int, sha256: str, **more: str) -> None:
+        record: Record = {
             "target": self._key(target),
             "state": state,
+            "time": round(time.time(), 3),
             "recipe": [recipe.size, recipe.mtime_ns, recipe.settings],
             "size": size,
             "sha256": sha256,
+            **more,
         }
         line = json.dumps(record).encode() + b"\n"
         try:
             if os.write(self._file, line) != len(line):
-                raise OSError(28, os.strerror(28))
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise OutputError(f"cannot write the journal in {self._folder}: {error.strerror}") from error
-        self._records[record["target"]] = record  # type: ignore[index]
+        self._records[record["target"]] = record
 
     def _key(self, target: Path) -> str:
         return os.path.relpath(target, self._output)
@@ -160,20 +194,23 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _load(path: Path) -> dict[str, dict[str, Any]]:
-    """Last record of every target; lines that are torn or foreign are passed over."""
-    records: dict[str, dict[str, Any]] = {}
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        return records
-    for line in lines:
-        try:
-            record = json.loads(line)
-            if isinstance(record["recipe"], list) and isinstance(record["size"], int):
-                records[record["target"]] = {
-                    key: record[key] for key in ("state", "recipe", "size", "sha256")
-                }
-        except (ValueError, KeyError, TypeError):
-            continue
-    return records
+def _load_all(folder: Path) -> dict[str, Record]:
+    """Last record of every target over all journals of a folder."""
+    paths = sorted(folder.glob("journal*.jsonl"))
+    records = [record for path in paths for record in _load(path)]
+    if len(paths) > 1:
+        records.sort(key=lambda record: float(record.get("time", 0)))  # stable: order within a file stays
+    return {record["target"]: record for record in records}
+
+
+def _load(path: Path) -> Iterator[Record]:
+    """Records of one journal; lines that are torn or foreign are passed over."""
+    with path.open("rb") as file:
+        for line in file:
+            try:
+                record = json.loads(line)
+                whole = isinstance(record["recipe"], list) and isinstance(record["size"], int)
+                if whole and {"target", "state", "sha256"} <= record.keys():
+                    yield record
+            except (ValueError, KeyError, TypeError):
+                continue

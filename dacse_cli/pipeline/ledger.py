@@ -89,7 +89,9 @@ class Ledger:
         self.end(index, outcome, "warning" if warnings else "", "; ".join(warnings), message["seconds"])
 
     def fail(self, index: int, reason: str, message: str) -> None:
-        """End a job as failed."""
+        """End a job as failed, and remember it where there is a journal."""
+        if self._journal is not None and index in self._recipes:
+            self._journal.fail(self._open[index].target, self._recipes[index], reason, message)
         self.end(index, Outcome.FAILED, reason, message)
 
     def end(self, index: int, outcome: Outcome, reason: str, message: str, seconds: float = 0.0) -> None:

@@ -11,6 +11,7 @@ from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, suffix_for
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.jobs import Found, Inputs, Job, find_inputs, plan_jobs
+from dacse_cli.pipeline.shards import Shard
 from dacse_cli.tokens.files import SUFFIX, TOKEN_FORMATS, has_token_suffix, is_token_name
 
 
@@ -27,6 +28,7 @@ class Request:
     codes_format: str = "safetensors"
     """Of token files: safetensors, npz, txt or dac."""
     overwrite: bool = False
+    shard: Shard | None = None
 
     def check(self) -> Request:
         """Raise `UsageError` naming every impossible option."""
@@ -81,6 +83,11 @@ def plan(request: Request) -> Plan:
         return _single(request, inputs, output)
     name = _namer(request)
     jobs = plan_jobs(inputs.files, lambda found: _place(found, output) / name(found))
+    if request.shard is not None:  # after the whole was found free of collisions
+        if output is None:
+            raise UsageError("--shard needs an output folder, which holds the journals of all parts")
+        mine = [request.shard.holds(found.relative) for found in inputs.files]
+        jobs = [job for job, here in zip(jobs, mine, strict=True) if here]
     return Plan(request, jobs, output, inputs.ignored)
 
 

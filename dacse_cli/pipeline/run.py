@@ -116,7 +116,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
     networks = find_networks(request.models, with_model=request.form == "enhance", progress=progress)
     files = chain_files(request, networks)
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(todo.journal)) if todo.journal else None
+        journal = stack.enter_context(Journal(todo.journal, request.shard)) if todo.journal else None
         if todo.journal:
             sweep(todo.journal)
         ledger = Ledger(todo.jobs, journal, settings_of(request, networks, files), request.overwrite, tell)

@@ -1,0 +1,66 @@
+"""What the journals of an output folder say, over all runs and shards. Writes nothing and takes no lock."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from dacse_cli.errors import NoInputError
+from dacse_cli.pipeline.journal import FOLDER, Journal
+
+
+@dataclass(frozen=True)
+class Status:
+    """State of an output folder. Lists hold paths below it."""
+
+    finished: int
+    finished_bytes: int
+    missing: list[str]
+    """Finished once, but gone or changed since."""
+    failed: list[tuple[str, str]]
+    """(output, why) of inputs that failed in their last run."""
+    writing: list[str]
+    """Holders of locks: runs that are writing now."""
+    journals: int
+
+
+def look(output: Path) -> Status:
+    """Raises `NoInputError` for a folder that no run has written to."""
+    folder = output / FOLDER
+    journals = sorted(folder.glob("journal*.jsonl"))
+    if not journals:
+        raise NoInputError(f"{output} holds no journal: no run has written there")
+    finished, size, missing, failed = 0, 0, [], []
+    for target, record in Journal.peek(output).records.items():
+        if record["state"] == "failed":
+            failed.append((target, str(record.get("message", ""))))
+        elif _size(output / target) == record["size"]:
+            finished += 1
+            size += record["size"]
+        else:
+            missing.append(target)
+    locks = sorted(path for path in folder.glob("lock*") if _is_held(path))
+    writing = [line for path in locks for line in path.read_text(errors="replace").splitlines()]
+    return Status(finished, size, missing, failed, writing, len(journals))
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a running process holds this lock for itself."""
+    if os.name != "posix":
+        return False
+    import fcntl
+
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
