@@ -1,7 +1,8 @@
 """Samples into a file that is read back before anybody is told that it is there.
 
 libsndfile reports a full disk for WAV only: FLAC, Ogg and MP3 lose their last kilobytes without an error.
-So an output counts as written when it has been opened again and holds as many samples as went in.
+So every write goes through a stream that keeps its error, and an output counts as written when it has been
+opened again and holds as many samples as went in.
 """
 
 from __future__ import annotations
@@ -29,11 +30,27 @@ _WRITE_BLOCK = 16_384
 _CANNOT_BE_EMPTY = ("FLAC", "MP3", "OGG")
 
 
-class _UnsyncedSound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile ships no types
-    """A `SoundFile` whose `close` does not sync: that is done once, after the file has been read back."""
+class _PartStream:
+    """The part file as libsndfile sees it. `error` is the first failed write, which libsndfile forgets."""
 
-    def flush(self) -> None:
-        pass
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self.error: OSError | None = None
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        return os.lseek(self._descriptor, offset, whence)
+
+    def tell(self) -> int:
+        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
+
+    def write(self, data: bytes) -> int:
+        written = 0
+        try:
+            while self.error is None and written < len(data):
+                written += os.write(self._descriptor, memoryview(data)[written:])
+        except OSError as error:
+            self.error = error
+        return written
 
 
 class OutputWriter:
@@ -50,6 +67,7 @@ class OutputWriter:
         self._channels = channels
         self._clipped = self._frames = 0
         self._part = PartFile(target)
+        self._stream = _PartStream(self._part.descriptor)
         self._sound: Any = None
         try:
             self._sound = self._open()
@@ -74,8 +92,9 @@ class OutputWriter:
             block = self._stored(samples[:, start : start + _WRITE_BLOCK])
             try:
                 self._sound.write(np.ascontiguousarray(block.T))
-            except soundfile.LibsndfileError as error:
-                self._fail(error.error_string, error)
+            except (soundfile.LibsndfileError, AssertionError) as error:
+                self._fail(str(error), error)
+            self._check_stream()
             self._frames += block.shape[1]
 
     def finish(self, expected_frames: int) -> Written:
@@ -91,7 +110,8 @@ class OutputWriter:
         try:
             self._sound.close()
         except soundfile.LibsndfileError as error:
-            self._fail(error.error_string, error)
+            self._fail(str(error), error)
+        self._check_stream()
         if expected_frames:
             self._verify()
         return replace(self._part.seal(), clipped=self._clipped)
@@ -103,17 +123,18 @@ class OutputWriter:
                 self._sound.close()
 
     def _open(self) -> Any:
-        # by descriptor, so that libsndfile writes to the file that was locked; see `source` for Windows
-        handle = self._part.descriptor if os.name == "posix" else os.fspath(self._part.path)
-        return _UnsyncedSound(
-            handle,
+        return soundfile.SoundFile(
+            self._stream,
             "w",
             self._format.sample_rate,
             self._channels,
             subtype=self._format.subtype,
             format=self._format.container,
-            closefd=False,
         )
+
+    def _check_stream(self) -> None:
+        if self._stream.error is not None:
+            self._fail("", None)
 
     def _stored(self, block: NDArray[np.float32]) -> NDArray[Any]:
         """`block` `[C, n]` as the type that is handed to libsndfile."""
@@ -148,15 +169,10 @@ class OutputWriter:
         self._fail(found, None)
 
     def _fail(self, says: str, cause: Exception | None) -> NoReturn:
-        """Remove the file and raise the reason the system gives, or what libsndfile `says`."""
+        """Remove the file and raise the reason the system gave, or what libsndfile `says`."""
         self._abandon_sound()
-        # libsndfile keeps no errno: ask the disk for one by writing a little more
-        try:
-            os.lseek(self._part.descriptor, 0, os.SEEK_END)
-            os.write(self._part.descriptor, bytes(BLOCK))
-            os.fsync(self._part.descriptor)
-        except OSError as error:
-            self._part.fail(error)
+        if self._stream.error is not None:
+            self._part.fail(self._stream.error)
         self._part.discard()
         raise OutputError(f"cannot write {self._target}: {says.strip()}") from cause
 
