@@ -16,6 +16,8 @@ from dacse_cli.audio.source import Source
 
 BLOCK = 65_536
 """Frames a read that is neither slow nor large: 256 kB a channel."""
+_SEEK_IS_EXACT = ("WAV", "WAVEX", "RF64", "W64", "AIFF", "AU", "CAF", "FLAC")
+_BLOCK_CODECS = ("IMA_ADPCM", "MS_ADPCM", "GSM610", "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32")
 
 
 class AudioReader:
@@ -63,6 +65,21 @@ class AudioReader:
                 self.damage = error.error_string.strip()
         self.frames_read += len(block)
         return np.ascontiguousarray(block.T)
+
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` samples a channel, or to the end; by seeking where that is exact."""
+        info = self.info
+        if info.container in _SEEK_IS_EXACT and info.subtype not in _BLOCK_CODECS and info.frames:
+            target = min(self.frames_read + count, info.frames)
+            try:
+                self._source.sound.seek(target)
+            except soundfile.LibsndfileError:  # a cut file ends before it
+                self._ended = True
+            else:
+                self.frames_read = target
+            return
+        while count > 0 and (passed := self.read(min(count, BLOCK)).shape[1]):
+            count -= passed
 
     def warning(self) -> str | None:
         """After the last read: in one line how the file is not whole, or None."""
