@@ -152,6 +152,11 @@ def sweep(folder: Path, *, recursive: bool = True) -> int:
     return removed
 
 
+def discard_part(target: Path) -> bool:
+    """Remove the part file of `target` if its writer is gone; whether there was one."""
+    return _remove_if_stale(part_path(target))
+
+
 def part_path(target: Path) -> Path:
     """Where `target` is written first: at most 102 bytes of name, the same for the same target."""
     name = target.name.encode("utf-8", "surrogateescape")
@@ -215,7 +220,8 @@ def _remove_if_stale(path: Path) -> bool:
     except OSError:
         return False
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

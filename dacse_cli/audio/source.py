@@ -128,7 +128,8 @@ class Source:
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        self._closing.close()
+        with contextlib.suppress(OSError):  # it was only read: what was read is not wrong for it
+            self._closing.close()
 
     @property
     def reached_end(self) -> bool:

@@ -10,6 +10,7 @@ holds the lock alone; shards share it, and each holds a lock of its own besides.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -52,6 +53,7 @@ class Journal:
         self._folder = output / FOLDER
         self._suffix = f".{shard.index}-of-{shard.count}" if shard else ""
         self._records: dict[str, Record] = {}
+        self._placed: dict[str, Record] = {}
         self._file = -1
         self._locks: list[int] = []
 
@@ -59,14 +61,14 @@ class Journal:
     def peek(cls, output: Path) -> Journal:
         """What a folder remembers, for looking only: takes no lock and writes nothing."""
         journal = cls(output)
-        journal._records = _load_all(journal._folder)
+        journal._load()
         return journal
 
     def __enter__(self) -> Journal:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._take_locks()
-            self._records = _load_all(self._folder)
+            self._load()
             path = self._folder / f"journal{self._suffix}.jsonl"
             self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
             self._end_torn_line()
@@ -79,7 +81,8 @@ class Journal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for descriptor in (self._file, *self._locks):
-            if descriptor >= 0:
+            # a record that a failing close may lose makes an output foreign, never wrong
+            with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._file = -1
         self._locks.clear()
@@ -136,8 +139,9 @@ class Journal:
         """Whether `target` exists but is not what this journal wrote: made or changed by somebody else."""
         if not os.path.lexists(target):
             return False
-        record = self._records.get(self._key(target))
-        return record is None or not self._is_ours(target, record)
+        # after an intent that came to nothing the file that stood there before is still ours
+        known = (self._records.get(self._key(target)), self._placed.get(self._key(target)))
+        return not any(record and self._is_ours(target, record) for record in known)
 
     def _is_ours(self, target: Path, record: Record) -> bool:
         if record["state"] == "failed":
@@ -180,7 +184,16 @@ class Journal:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise OutputError(f"cannot write the journal in {self._folder}: {error.strerror}") from error
+        self._note(record)
+
+    def _load(self) -> None:
+        for record in _load_all(self._folder):
+            self._note(record)
+
+    def _note(self, record: Record) -> None:
         self._records[record["target"]] = record
+        if record["state"] == "done":
+            self._placed[record["target"]] = record
 
     def _key(self, target: Path) -> str:
         return os.path.relpath(target, self._output)
@@ -194,13 +207,13 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _load_all(folder: Path) -> dict[str, Record]:
-    """Last record of every target over all journals of a folder."""
+def _load_all(folder: Path) -> list[Record]:
+    """The records of all journals of a folder, oldest first."""
     paths = sorted(folder.glob("journal*.jsonl"))
     records = [record for path in paths for record in _load(path)]
     if len(paths) > 1:
         records.sort(key=lambda record: float(record.get("time", 0)))  # stable: order within a file stays
-    return {record["target"]: record for record in records}
+    return records
 
 
 def _load(path: Path) -> Iterator[Record]:

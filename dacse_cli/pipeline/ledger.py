@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from dacse_cli.audio.atomic import commit
-from dacse_cli.errors import InputError
+from dacse_cli.errors import DacseError, InputError
 from dacse_cli.pipeline.channel import Message
 from dacse_cli.pipeline.events import Ended, Event
 from dacse_cli.pipeline.jobs import Job, input_stamp
@@ -36,6 +37,11 @@ class Ledger:
     def open_jobs(self) -> list[Job]:
         """Jobs that have not ended, in order."""
         return list(self._open.values())
+
+    @property
+    def open_count(self) -> int:
+        """How many jobs have not ended."""
+        return len(self._open)
 
     def is_open(self, index: int) -> bool:
         return index in self._open
@@ -74,19 +80,25 @@ class Ledger:
         except InputError:
             changed = True
         if changed:
-            for file in files:
-                file.temp.unlink(missing_ok=True)
+            _discard(files)
             self.fail(index, "changed", "the input changed while it was read")
             return
-        for file in files:
-            if self._journal is not None:
-                self._journal.intend(file.target, recipe, file.size, file.sha256)
-            commit(file.temp, file.target)
-            if self._journal is not None:
-                self._journal.finish(file.target, recipe, file.size, file.sha256)
+        try:
+            for file in files:
+                self._place(file, recipe)
+        except DacseError:
+            _discard(files)
+            raise
         warnings = [*warnings, *message["warnings"]]
         outcome = Outcome.WARNED if warnings else Outcome.DONE
         self.end(index, outcome, "warning" if warnings else "", "; ".join(warnings), message["seconds"])
+
+    def _place(self, file: OutputFile, recipe: Recipe) -> None:
+        if self._journal is not None:
+            self._journal.intend(file.target, recipe, file.size, file.sha256)
+        commit(file.temp, file.target)
+        if self._journal is not None:
+            self._journal.finish(file.target, recipe, file.size, file.sha256)
 
     def fail(self, index: int, reason: str, message: str) -> None:
         """End a job as failed, and remember it where there is a journal."""
@@ -108,3 +120,9 @@ class Ledger:
         for index in list(self._open):
             self.end(index, Outcome.NOT_REACHED, "stopped", "the run was stopped before this input")
         return self.summary
+
+
+def _discard(files: list[OutputFile]) -> None:
+    for file in files:
+        with contextlib.suppress(OSError):
+            file.temp.unlink(missing_ok=True)

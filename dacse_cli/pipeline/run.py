@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from dacse_cli.audio.atomic import sweep
+from dacse_cli.audio.atomic import discard_part, sweep
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.codec.shape import read_shape
 from dacse_cli.config import ChunkOptions, ModelOptions
@@ -118,7 +118,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
     with ExitStack() as stack:
         journal = stack.enter_context(Journal(todo.journal, request.shard)) if todo.journal else None
         if todo.journal:
-            sweep(todo.journal)
+            _sweep(todo, todo.journal)
         ledger = Ledger(todo.jobs, journal, settings_of(request, networks, files), request.overwrite, tell)
         ledger.summary.ignored = todo.ignored
         supervisor = Supervisor(todo, files, ledger, tell)
@@ -134,6 +134,15 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
         summary = ledger.close()
     summary.elapsed = time.monotonic() - started
     return summary
+
+
+def _sweep(todo: Plan, folder: Path) -> None:
+    """Remove what killed runs have left; beside other shards only what can be of no other."""
+    if todo.request.shard is None:
+        sweep(folder)
+    else:
+        for job in todo.jobs:
+            discard_part(job.target)
 
 
 @dataclass(frozen=True)
