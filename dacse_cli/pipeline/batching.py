@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 def pick_batch(lengths: Sequence[int], size: int) -> list[int]:
@@ -15,7 +18,7 @@ def pick_batch(lengths: Sequence[int], size: int) -> list[int]:
     return order[:size]
 
 
-def halves(batch: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
-    """A batch that did not fit memory, as two that may."""
+def halves(batch: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
+    """A batch that could not be generated, as two that may."""
     middle = (len(batch) + 1) // 2
     return batch[:middle], batch[middle:]
