@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import traceback
@@ -17,6 +16,7 @@ from dacse_cli.cli.download import download
 from dacse_cli.cli.enhance import enhance
 from dacse_cli.cli.evaluate import evaluate
 from dacse_cli.cli.names import shown
+from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
 from dacse_cli.errors import DacseError
@@ -56,27 +56,27 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGINT, lambda *_: sys.exit(128 + signal.SIGINT))
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(number, lambda signum, frame: sys.exit(128 + signum))
     try:
         app()
     except DacseError as error:
-        _complain(error)
+        _say(f"dacse: {error.message}", f"  {error.hint}" if error.hint else None)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at exit
-        sys.exit(0)
     except Exception as error:
         if _verbose():
-            traceback.print_exc()
-        sys.stderr.write(f"dacse: a bug: {type(error).__name__}: {shown(str(error))}\n")
-        sys.stderr.write("  Run it again with -v and report what it says.\n")
+            _say(*traceback.format_exc().splitlines())
+        _say(f"dacse: a bug: {type(error).__name__}: {error}")
+        _say("  Run it again with -v and report what it says.")
         sys.exit(1)
 
 
-def _complain(error: DacseError) -> None:
-    sys.stderr.write(f"dacse: {shown(error.message)}\n")
-    if error.hint:
-        sys.stderr.write(f"  {shown(error.hint)}\n")
+def _say(*lines: str | None) -> None:
+    stderr = Outlet(sys.stderr)
+    stderr.write("".join(f"{shown(line)}\n" for line in lines if line))
+    stderr.flush()
 
 
 def _verbose() -> bool:

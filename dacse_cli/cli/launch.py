@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from dacse_cli.cli.render import Screen
+from dacse_cli.errors import OutputError
 from dacse_cli.pipeline.plan import Request
 from dacse_cli.pipeline.run import forecast, run
 
@@ -20,4 +21,6 @@ def launch(request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose:
     with screen:
         summary = run(request, screen.tell, screen.download)
     screen.summary(summary)
+    if screen.lost and not summary.exit_code:
+        raise OutputError(f"all is done, but the report could not be written: {screen.lost.strerror}")
     raise typer.Exit(summary.exit_code)

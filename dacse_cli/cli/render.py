@@ -10,7 +10,7 @@ import os
 import sys
 import time
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dacse_cli.cli.names import shown
+from dacse_cli.cli.outlet import Outlet
 from dacse_cli.pipeline.events import Detail, Ended, Event, Planned, Stage
 from dacse_cli.pipeline.events import Progress as Advance
 from dacse_cli.pipeline.outcome import Outcome, Result, Summary
@@ -29,10 +30,11 @@ PLAIN_EVERY = 30.0
 _STYLE = {Outcome.DONE: "green", Outcome.WARNED: "yellow", Outcome.SKIPPED: "dim", Outcome.FAILED: "red"}
 
 
-def console(stderr: bool) -> Console:
+def console(outlet: Outlet) -> Console:
     """A console that never wraps into nothing and never interprets names."""
     width = None if _columns() >= 20 else 80
-    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    file = cast(TextIO, outlet)
+    return Console(file=file, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 def _columns() -> int:
@@ -60,22 +62,26 @@ class Screen:
 
     def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self._json, self._quiet, self._verbose = json, quiet, verbose
-        self._err, self._out = console(stderr=True), console(stderr=False)
-        self._live = self._err.is_terminal and not quiet
+        errors, self._results = Outlet(sys.stderr), Outlet(sys.stdout)
+        self._err, self._out = console(errors), console(self._results)
+        # asked of the stream: FORCE_COLOR makes Rich take any pipe for a terminal
+        self._live = errors.isatty() and not self._err.is_dumb_terminal and not quiet
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TextColumn("{task.fields[right]}"),
+            TextColumn("{task.fields[right]}", markup=False),
             console=self._err,
             transient=True,
             disable=not self._live,
+            redirect_stdout=False,  # or Rich sends the results to stderr while a bar moves
+            redirect_stderr=False,
         )
         self._work: TaskID | None = None
         self._fetch: dict[str, TaskID] = {}
+        self._fetched: set[str] = set()
         self._files = self._ended = 0
         self._total = 0.0
         self._last_line = time.monotonic()
-        self._broken_pipe = False
 
     def __enter__(self) -> Screen:
         self._bars.start()
@@ -96,7 +102,7 @@ class Screen:
         elif isinstance(event, Stage):
             self._stage(event.text)
         elif isinstance(event, Detail) and self._verbose:
-            self._say(event.text)
+            self._say("\n".join(map(shown, event.text.splitlines())))
         elif isinstance(event, Advance):
             self._advance(event)
         elif isinstance(event, Ended):
@@ -125,12 +131,12 @@ class Screen:
             self._say(right)
 
     def _end(self, result: Result) -> None:
+        if self._json:
+            self._print_json(result.to_json())
         if result.outcome is Outcome.NOT_REACHED:
             return
         if result.outcome is not Outcome.SKIPPED:
             self._ended += 1
-        if self._json:
-            self._print_json(result.to_json())
         if result.outcome is Outcome.FAILED:
             self._err.print(Text(f"failed  {shown(result.source)}: {shown(result.message)}", "red"))
         elif result.outcome is not Outcome.SKIPPED or self._verbose or result.reason == "exists":
@@ -147,27 +153,31 @@ class Screen:
 
     def download(self, file: str, done: int, total: int) -> None:
         """Progress of one file that is being fetched; bytes."""
-        if not self._live:
-            if not self._quiet and done >= total and file not in self._fetch:
-                self._fetch[file] = TaskID(-1)
-                self._say(f"fetched {shown(file)}, {total / 1e6:.1f} MB")
-            return
-        if file not in self._fetch:
-            self._fetch[file] = self._bars.add_task(shown(file), total=total, right="")
-        self._bars.update(self._fetch[file], completed=done, right=f"{done / 1e6:.0f}/{total / 1e6:.0f} MB")
+        if done < total:
+            self._fetched.discard(file)
+            if file not in self._fetch:
+                self._fetch[file] = self._bars.add_task(shown(file), total=total, right="")
+            self._bars.update(
+                self._fetch[file], completed=done, right=f"{done / 1e6:.0f}/{total / 1e6:.0f} MB"
+            )
+        elif file not in self._fetched:
+            self._fetched.add(file)
+            if file in self._fetch:
+                self._bars.remove_task(self._fetch.pop(file))
+            self._say(f"fetched {shown(file)}, {total / 1e6:.1f} MB")
 
     # -- results -----------------------------------------------------------------------------------------
 
     def _print_json(self, data: dict[str, Any]) -> None:
-        """One line on stdout. A reader that has gone away does not stop the work."""
-        if self._broken_pipe:
-            return
-        try:
-            sys.stdout.write(jsonlib.dumps(data) + "\n")
-            sys.stdout.flush()
-        except BrokenPipeError:
-            self._broken_pipe = True
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        """One line on stdout."""
+        self._results.write(jsonlib.dumps(data) + "\n")
+        self._results.flush()
+
+    @property
+    def lost(self) -> OSError | None:
+        """Why results could not be shown: nothing where the reader has left, which is the reader's right."""
+        error = self._results.error
+        return None if isinstance(error, BrokenPipeError) else error
 
     def summary(self, summary: Summary) -> None:
         """The account of a run."""
@@ -192,10 +202,7 @@ class Screen:
             table.add_row(
                 "audio", f"{clock(summary.seconds)} in {clock(summary.elapsed)} ({pace:.2f} x real time)"
             )
-        try:
-            self._out.print(table)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        self._out.print(table)
 
     def forecast(self, rows: list[Forecast]) -> None:
         """The plan of a dry run."""

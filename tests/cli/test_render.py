@@ -1,0 +1,123 @@
+"""What reaches stdout and stderr, whoever listens: a terminal, a pipe, a closed pipe, a full disk, nobody."""
+
+import contextlib
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from dacse_cli.cli.outlet import Outlet
+from dacse_cli.cli.render import Screen
+from dacse_cli.pipeline.events import Detail, Ended, Planned, Stage
+from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+
+DONE = Result("in/a.wav", "out/a.wav", Outcome.DONE, seconds=1.0)
+LATER = Result("in/b.wav", "out/b.wav", Outcome.NOT_REACHED, "stopped", "the run was stopped")
+
+RUN = """
+import sys
+from dacse_cli.cli.render import Screen
+from dacse_cli.pipeline.events import *
+from dacse_cli.pipeline.outcome import *
+screen = Screen(json="--json" in sys.argv)
+results = [Result(f"in/{i}.wav", f"out/{i}.wav", Outcome.DONE, seconds=1.0) for i in range(2000)]
+with screen:
+    screen.tell(Planned(2000, 2000.0))
+    screen.tell(Stage("enhancing"))
+    for result in results:
+        screen.tell(Ended(result))
+screen.summary(Summary(results, elapsed=1.0))
+sys.exit(7 if screen.lost else 5)
+"""
+
+
+def run(*args, **kwargs):
+    return subprocess.Popen([sys.executable, "-c", RUN, *args], text=True, **kwargs)
+
+
+def test_results_stay_on_stdout_while_a_bar_moves_on_stderr():
+    """Rich redirects stdout to the terminal of its bars: `--json > results.jsonl` then stays empty."""
+    terminal, other = pty.openpty()
+    process = run("--json", stdout=subprocess.PIPE, stderr=other)
+    os.close(other)
+    threading.Thread(target=drain, args=(terminal,), daemon=True).start()
+    out, _ = process.communicate(timeout=60)
+    assert len([json.loads(line) for line in out.splitlines()]) == 2001
+
+
+def drain(terminal):
+    """A terminal that nobody reads holds up who writes to it."""
+    with contextlib.suppress(OSError), open(terminal, "rb", buffering=0) as screen:
+        while screen.read(4096):
+            pass
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_leaves_does_not_stop_the_work(stream):
+    """`dacse enhance ... | head -1`: Rich ends the process with status 1, whatever is still to do."""
+    process = run(**{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: subprocess.PIPE})
+    getattr(process, stream).close()
+    assert process.wait(timeout=60) == 5
+
+
+@pytest.mark.parametrize(("args", "redirect", "code"), [
+    ([], "1>&-", 5), ([], "2>&-", 5), (["--json"], "1>&-", 5), (["--json"], "1>/dev/full", 7),
+])  # fmt: skip
+def test_closed_streams_and_full_disks(args, redirect, code):
+    command = ["bash", "-c", f'exec "$@" {redirect}', "bash", sys.executable, "-c", RUN, *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def screen_with(monkeypatch, **kwargs):
+    out, err = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setattr(sys, "stderr", err)
+    return Screen(**kwargs), out, err
+
+
+def test_every_input_has_its_line_of_json_even_if_it_was_not_reached(monkeypatch):
+    screen, out, err = screen_with(monkeypatch, json=True)
+    for result in (DONE, LATER):
+        screen.tell(Ended(result))
+    screen.summary(Summary([DONE, LATER], elapsed=1.0))
+    *files, summary = map(json.loads, out.getvalue().splitlines())
+    assert [file["outcome"] for file in files] == ["done", "not-reached"]
+    assert summary["inputs"] == len(files)
+    assert err.getvalue() == ""
+
+
+def test_details_cannot_move_the_cursor(monkeypatch):
+    """A traceback holds file names, a dead worker's last words hold anything."""
+    screen, _, err = screen_with(monkeypatch, verbose=True)
+    screen.tell(Detail("Traceback:\n  in/\x1b[2J.wav\x9b"))
+    assert err.getvalue() == "Traceback:\n  in/\\x1b[2J.wav\\x9b\n"
+
+
+def test_no_bars_where_there_is_no_terminal(monkeypatch):
+    """Workflows set FORCE_COLOR for everything they run; their logs then filled with cursor movements."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    screen, _, err = screen_with(monkeypatch)
+    with screen:
+        screen.tell(Planned(1, 1.0))
+        screen.tell(Stage("enhancing"))
+        screen.download("[/]model.safetensors", 1, 2)
+        screen.download("[/]model.safetensors", 2, 2)
+        screen.download("[/]model.safetensors", 2, 2)
+    assert "\x1b[?25l" not in err.getvalue()
+    assert err.getvalue().count("fetched [/]model.safetensors") == 1
+
+
+def test_a_silent_outlet_keeps_what_silenced_it(tmp_path):
+    with open("/dev/full", "w") as full:
+        outlet = Outlet(full)
+        outlet.write("x")
+        outlet.flush()
+        outlet.write("y")
+        assert outlet.error.errno == 28
