@@ -86,7 +86,12 @@ CodecOpt = Annotated[
     ),
 ]
 DeviceOpt = Annotated[
-    str, typer.Option("--device", rich_help_panel=_MODELS, help="auto, cuda, cuda:1, mps or cpu.")
+    str,
+    typer.Option(
+        "--device",
+        rich_help_panel=_MODELS,
+        help="auto, cuda, cuda:1, mps or cpu; several, as cuda:0,cuda:1; or all.",
+    ),
 ]
 DTypeOpt = Annotated[
     DType,

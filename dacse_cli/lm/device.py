@@ -31,6 +31,11 @@ def _require_cuda(index: int) -> None:
         raise DeviceError(f"there is no cuda:{index}, only {torch.cuda.device_count()} CUDA device(s)")
 
 
+def cuda_devices() -> int:
+    """How many CUDA devices there are."""
+    return torch.cuda.device_count()
+
+
 def resolve_dtype(name: str, device: str) -> torch.dtype:
     """`auto` -> bfloat16 on CUDA devices built for it, else float32. Raises `DeviceError`.
 

@@ -1,22 +1,26 @@
-"""The supervisor's side of the model worker: what it holds, how much it may hold, what its death means."""
+"""The supervisor's side of the model workers: what each holds, how much it may hold, what its death means."""
 
 from __future__ import annotations
 
 import math
 import queue
-from dataclasses import asdict, dataclass, field
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 
 from dacse_cli.errors import DeviceError
 from dacse_cli.pipeline.channel import Child, Message
 from dacse_cli.pipeline.plan import ChainFiles
 
 MAX_DEATHS = 3
-"""Deaths while loading, or files given up, in a row, after which the device is given up."""
+"""Deaths while loading, or files given up, in a row, after which a device is given up."""
+WORKER = "dacse_cli.pipeline.worker"
+ALL = "all"
 
 
 @dataclass
 class Load:
-    """A job ready for the worker. `chunks` is how many rows it will bring at most."""
+    """A job ready for a worker. `rows` is how many channel rows it brings at most."""
 
     index: int
     message: Message
@@ -25,87 +29,149 @@ class Load:
     deaths: int = 0
 
 
-@dataclass
-class Crew:
-    """One worker, restarted when it dies. After a death the jobs it held are tried one at a time."""
+@dataclass(eq=False)
+class Station:
+    """One worker on one device, restarted when it dies. The jobs it held then are tried again one by one."""
 
     files: ChainFiles
-    inbox: queue.SimpleQueue[tuple[Child, Message | None]]
+    sharing: int = 1
+    """Workers of this crew that share the processor with this one, itself counted."""
     held: dict[int, Load] = field(default_factory=dict)
+    suspects: deque[Load] = field(default_factory=deque)
     ready: bool = False
     description: Message = field(default_factory=dict)
-    _child: Child | None = None
-    _deaths: int = 0
-    _suspects: int = 0
+    child: Child | None = None
+    deaths: int = 0
+    seconds_before: float = 0.0
+    """Of audio, by workers of this station that have died."""
+    seconds: float = 0.0
 
-    def owns(self, child: Child) -> bool:
-        return child is self._child
-
-    def start(self) -> None:
+    def start(self, inbox: queue.SimpleQueue[tuple[Child, Message | None]], module: str) -> None:
         """Start the worker if there is none; it loads in the background."""
-        if self._child is None:
-            self._child = Child("dacse_cli.pipeline.worker", self.inbox)
-            divide = 2 if self._suspects else 1
-            self._child.send({"type": "load", "files": asdict(self.files), "divide_batch": divide})
+        if self.child is None:
+            self.child = Child(module, inbox)
+            divide = 2 if self.suspects else 1
+            settings = {"files": asdict(self.files), "divide_batch": divide, "sharing": self.sharing}
+            self.child.send({"type": "load", **settings})
 
     def loaded(self, description: Message) -> None:
         self.ready = True
         self.description = description
 
     def has_room(self) -> bool:
-        """Whether the worker should get another job: two batches of chunks ahead, at least two files."""
-        if not self.ready:
+        """Whether it should get another job: two batches of chunks ahead, at least two files."""
+        if not self.ready or self.suspects:
             return False
-        if self._suspects:
-            return not self.held
+        if any(load.deaths for load in self.held.values()):  # a suspect is tried alone
+            return False
         return len(self.held) < 2 or self._chunks_held() < 2 * int(self.description["batch"])
 
     def _chunks_held(self) -> int:
         stride = float(self.description["stride_seconds"])
         return sum(math.ceil(load.seconds / stride) * load.rows for load in self.held.values())
 
+    def next_suspect(self) -> Load | None:
+        """A job that a worker died on, once nothing else is in the worker's hands."""
+        return self.suspects.popleft() if self.ready and self.suspects and not self.held else None
+
     def give(self, load: Load) -> None:
-        assert self._child is not None
+        assert self.child is not None
         self.held[load.index] = load
-        self._child.send(load.message)
+        self.child.send(load.message)
 
-    def release(self, index: int) -> Load:
+    def release(self, index: int) -> None:
         """A job has left the worker's hands, finished or failed."""
-        self._deaths = 0
-        load = self.held.pop(index)
-        if load.deaths:
-            self._suspects -= 1
-        return load
+        self.deaths = 0
+        del self.held[index]
 
-    def bury(self) -> tuple[str, list[Load], list[Load]]:
-        """After a death: its cause, the jobs to try again, and those given up (killed two workers).
+    def progress(self, seconds: float) -> None:
+        """Seconds of audio that the present worker has generated."""
+        self.seconds = self.seconds_before + seconds
 
-        Raises `DeviceError` after `MAX_DEATHS` deaths in a row.
-        """
-        assert self._child is not None
-        cause = self._child.cause_of_death()
-        self._child, self.ready = None, False
+    def bury(self) -> tuple[str, list[Load]]:
+        """After a death: its cause, and the jobs given up because they killed two workers."""
+        assert self.child is not None
+        cause = self.child.cause_of_death()
+        self.child, self.ready = None, False
+        self.seconds_before = self.seconds
         held = list(self.held.values())
         self.held.clear()
         for load in held:
             load.deaths += 1
         given_up = [load for load in held if load.deaths > 1]
-        again = [load for load in held if load.deaths == 1]
-        self._deaths += bool(given_up or not held)
-        if self._deaths >= MAX_DEATHS:
-            raise DeviceError(
-                f"the model worker {cause}",
-                hint="Try a smaller --batch-size or --chunk, or another --device.",
-            )
-        self._suspects += len(again) - len(given_up)
-        return cause, again, given_up
-
-    def dismiss(self) -> None:
-        """No more jobs: the worker ends by itself."""
-        if self._child is not None:
-            self._child.send({"type": "end"})
+        self.suspects.extend(load for load in held if load.deaths == 1)
+        self.deaths += bool(given_up or not held)
+        return cause, given_up
 
     def kill(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
+        if self.child is not None:
+            self.child.kill()
+            self.child = None
+
+
+class Crew:
+    """All workers of a run: one for each device named (`cuda:0,cuda:1`; `all` is every CUDA device)."""
+
+    def __init__(
+        self, files: ChainFiles, inbox: queue.SimpleQueue[tuple[Child, Message | None]], module: str = WORKER
+    ) -> None:
+        self._files, self._inbox, self._module = files, inbox, module
+        self._wants_all = files.device == ALL
+        names = ["cuda:0"] if self._wants_all else files.device.split(",")
+        shared = len([name for name in names if name == "cpu"])
+        self.stations = [
+            Station(replace(files, device=name), shared if name == "cpu" else 1) for name in names
+        ]
+        self._retired_seconds = 0.0
+
+    def start(self) -> None:
+        for station in self.stations:
+            station.start(self._inbox, self._module)
+
+    def station_of(self, child: Child) -> Station | None:
+        """Whose worker a message comes from; None for one that is gone already."""
+        return next((station for station in self.stations if station.child is child), None)
+
+    def loaded(self, station: Station, description: Message) -> None:
+        """A worker is ready; the first one tells how many devices `all` is."""
+        station.loaded(description)
+        if self._wants_all:
+            self._wants_all = False
+            for index in range(1, int(description["devices"])):
+                self.stations.append(Station(replace(self._files, device=f"cuda:{index}")))
+            self.start()
+
+    def bury(self, station: Station) -> tuple[str, list[Load], list[Load]]:
+        """After a death: its cause, the jobs given up, and jobs that other stations must take over.
+
+        A station that keeps dying is closed; `DeviceError` when it was the last.
+        """
+        cause, given_up = station.bury()
+        if station.deaths < MAX_DEATHS:
+            return cause, given_up, []
+        self.stations.remove(station)
+        self._retired_seconds += station.seconds
+        if not self.stations:
+            hint = "Try a smaller --batch-size or --chunk, or another --device."
+            raise DeviceError(f"the model worker {cause}", hint=hint)
+        return cause, given_up, list(station.suspects)
+
+    @property
+    def held(self) -> Iterator[Load]:
+        """Jobs in any worker's hands."""
+        return (load for station in self.stations for load in station.held.values())
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of audio generated so far."""
+        return self._retired_seconds + sum(station.seconds for station in self.stations)
+
+    def dismiss(self) -> None:
+        """No more jobs: the workers end by themselves."""
+        for station in self.stations:
+            if station.child is not None:
+                station.child.send({"type": "end"})
+
+    def kill(self) -> None:
+        for station in self.stations:
+            station.kill()

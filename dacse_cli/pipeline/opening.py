@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -31,17 +32,30 @@ def open_task(job: Message, chain: Chain) -> Task:
     sound = SoundOptions.from_json(job["sound"])
     to_tokens = has_token_suffix(target.name)
     if job["scan"] is None:
+        if job["form"] == "tokenize":
+            raise InputError("a token file, not audio", reason="not-audio")
         tokens = check_codec(read_tokens(source), chain)
+        _check_sound(tokens, sound)
         if job["form"] == "detokenize":
             return Detokenise(tokens, _sink_for_tokens(target, tokens, sound), chain, sound.rate)
         if to_tokens:
             return EnhanceTokens(tokens, chain, save=saver(target))
         return EnhanceTokens(tokens, chain, sink=_sink_for_tokens(target, tokens, sound), rate=sound.rate)
+    if job["form"] == "detokenize":
+        raise InputError("audio, not a token file", reason="not-tokens")
     scan = AudioScan.from_json(job["scan"])
     recording = FileSource(source, Signal.of_scan(scan))
     if to_tokens:
         return Tokenise(recording, source.name, chain, sound.channels, saver(target))
     return EnhanceAudio(recording, _sink(target, scan.info, recording.signal.channels, sound), chain, sound)
+
+
+def _check_sound(tokens: TokenFile, sound: SoundOptions) -> None:
+    """Codes can be mixed neither with each other nor with a recording that is not there."""
+    if sound.channels == "mono" and len(tokens.codes) > 1:
+        raise InputError("--channels mono needs a recording, this is a token file", reason="options")
+    if sound.mix < 1:
+        raise InputError("--mix needs a recording, this is a token file", reason="options")
 
 
 def _sink(target: Path, info: AudioInfo, channels: int, sound: SoundOptions) -> FileSink:
@@ -64,10 +78,14 @@ def _sink_for_tokens(target: Path, tokens: TokenFile, sound: SoundOptions) -> Fi
 def read_tokens(path: Path) -> TokenFile:
     """A token file of any form; `InputError` where it is none."""
     try:
-        size = path.stat().st_size
-        if size > MAX_TOKEN_FILE:
-            raise InputError(f"{size} bytes are more than any token file", reason="not-tokens")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a read from a pipe would wait for ever
+            raise InputError("not a regular file", reason="not-a-file")
+        if status.st_size > MAX_TOKEN_FILE:
+            raise InputError(f"{status.st_size} bytes are more than any token file", reason="not-tokens")
         data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError("no such file", reason="missing") from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", reason="permission") from None
     form = token_form(path.name)

@@ -11,8 +11,9 @@ import queue
 import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -20,7 +21,7 @@ from dacse_cli.audio.atomic import sweep
 from dacse_cli.audio.info import AudioInfo, AudioScan
 from dacse_cli.errors import CheckpointError, CodecError, DeviceError, OutputError
 from dacse_cli.pipeline.channel import Child, Message
-from dacse_cli.pipeline.crew import Crew, Load
+from dacse_cli.pipeline.crew import WORKER, Crew, Load, Station
 from dacse_cli.pipeline.events import Detail, Event, Planned, Progress, Stage
 from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.ledger import Ledger
@@ -43,11 +44,18 @@ class _InterruptedError(Exception):
 class Supervisor:
     """Runs the jobs of a plan to their ends; the ledger holds the outcome."""
 
-    def __init__(self, plan: Plan, files: ChainFiles, ledger: Ledger, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        files: ChainFiles,
+        ledger: Ledger,
+        tell: Callable[[Event], None],
+        worker: str = WORKER,
+    ) -> None:
         self._request, self._ledger, self._tell = plan.request, ledger, tell
         self._inbox: queue.SimpleQueue[tuple[Child | None, Message | None]] = queue.SimpleQueue()
         self._intake = Intake(self._inbox)  # type: ignore[arg-type]
-        self._crew = Crew(files, self._inbox)  # type: ignore[arg-type]
+        self._crew = Crew(files, self._inbox, worker)  # type: ignore[arg-type]
         self._jobs = {job.index: job for job in plan.jobs}
         self._infos: dict[int, AudioInfo] = {}
         self._to_scan: deque[int] = deque()
@@ -55,13 +63,11 @@ class Supervisor:
         self._warnings: dict[int, list[str]] = {}
         self._deadline: float | None = None
         self._loaded_at = 0.0
-        self._seconds_before = 0.0  # of audio, by workers that have died
-        self._seconds = 0.0
 
     @property
     def pace(self) -> tuple[float, float]:
         """Seconds of audio done, and seconds of work since the models were ready."""
-        return self._seconds, time.monotonic() - self._loaded_at if self._loaded_at else 0.0
+        return self._crew.seconds, time.monotonic() - self._loaded_at if self._loaded_at else 0.0
 
     def probe(self, jobs: list[Job]) -> dict[int, AudioInfo]:
         """Look at the headers of all inputs; bad ones end as failed. Token files are not audio."""
@@ -86,7 +92,7 @@ class Supervisor:
                 self._to_scan.append(job.index)
             else:
                 self._loads.append(self._load(job, None))
-        while any(self._ledger.is_open(job.index) for job in jobs):
+        while self._ledger.open_count:
             self._hand_out()
             self._step()
         self._crew.dismiss()
@@ -98,10 +104,14 @@ class Supervisor:
         while self._to_scan and self._intake.busy + len(self._loads) < SCAN_AHEAD:
             index = self._to_scan.popleft()
             self._intake.ask(Look("scan", index, self._jobs[index].source))
-        while self._loads and self._crew.has_room():
-            load = self._loads.popleft()
-            self._ledger.start(load.index)
-            self._crew.give(load)
+        for station in self._crew.stations:
+            while load := station.next_suspect() or self._next_load(station):
+                self._ledger.start(load.index)
+                station.give(load)
+
+    def _next_load(self, station: Station) -> Load | None:
+        """A job for a station with room. Each takes only what keeps it busy, so none waits for another."""
+        return self._loads.popleft() if self._loads and station.has_room() else None
 
     def _load(self, job: Job, scan: AudioScan | None) -> Load:
         request = self._request
@@ -135,12 +145,12 @@ class Supervisor:
             answer = self._intake.take(message)
             if answer is not None:
                 self._looked(*answer)
-        elif self._crew.owns(child):
+        elif station := self._crew.station_of(child):
             if message is None:
-                self._worker_died()
+                self._worker_died(station)
             else:
-                self._worker_says(message)
-        if self._stopping and not self._crew.held:
+                self._worker_says(station, message)
+        if self._stopping and not any(self._crew.held):
             raise _InterruptedError
 
     def _looked(self, look: Look, answer: Message) -> None:
@@ -166,44 +176,47 @@ class Supervisor:
             self._warnings.setdefault(job.index, []).append(scan.warning)
         self._loads.append(self._load(job, scan))
 
-    def _worker_says(self, message: Message) -> None:
+    def _worker_says(self, station: Station, message: Message) -> None:
         kind = message["type"]
         if kind == "loaded":
-            self._crew.loaded(message)
+            self._crew.loaded(station, message)
             self._loaded_at = self._loaded_at or time.monotonic()
             self._tell(Detail(f"{message['runs']}, batches of {message['batch']}"))
             self._tell(Stage("enhancing" if self._request.form == "enhance" else "working"))
         elif kind == "progress":
-            self._seconds = self._seconds_before + message["seconds"]
+            station.progress(message["seconds"])
             self._tell(Progress(*self.pace))
         elif kind == "ready":
-            self._crew.release(message["id"])
+            station.release(message["id"])
             self._ledger.settle(message["id"], message, self._warnings.pop(message["id"], []))
         elif kind == "failed":
+            station.release(message["id"])
             self._job_failed(message)
         elif kind == "fatal":
             raise _FATAL.get(message["error"], DeviceError)(message["message"], hint=message["hint"])
 
     def _job_failed(self, message: Message) -> None:
-        self._crew.release(message["id"])
         if message["exit_code"] == OutputError.exit_code:
             raise OutputError(message["message"], hint=message["hint"])
         if message["trace"]:
             self._tell(Detail(message["trace"]))
         self._ledger.fail(message["id"], message["reason"], message["message"])
 
-    def _worker_died(self) -> None:
-        temps = {self._jobs[index].target.parent for index in self._crew.held}
-        self._seconds_before = self._seconds
-        cause, again, given_up = self._crew.bury()
-        for folder in temps:
+    def _worker_died(self, station: Station) -> None:
+        folders = self._folders(station.held.values())
+        cause, given_up, orphans = self._crew.bury(station)
+        for folder in folders:
             sweep(folder, recursive=False)
         for load in given_up:
             self._ledger.fail(load.index, "worker-died", f"the model worker {cause}, twice, on this file")
-        self._tell(Detail(f"the model worker {cause}; {len(again)} files are tried again one by one"))
-        self._loads.extendleft(reversed(again))
+        self._tell(Detail(f"the model worker {cause}; the files it held are tried again one by one"))
+        self._loads.extendleft(reversed(orphans))
         if not self._stopping:
             self._crew.start()
+
+    def _folders(self, loads: Iterable[Load]) -> set[Path]:
+        """Where workers have begun to write."""
+        return {self._jobs[load.index].target.parent for load in loads}
 
     # -- signals -----------------------------------------------------------------------------------------
 
@@ -242,16 +255,16 @@ class Supervisor:
 
     def _ends_soon(self) -> bool:
         """Whether the files in the worker's hands will be done within the grace period."""
-        elapsed = time.monotonic() - self._loaded_at
-        if not self._crew.held or not self._loaded_at or not self._seconds:
+        seconds, elapsed = self.pace
+        if not any(self._crew.held) or not seconds:
             return False
         done = sum(r.seconds for r in self._ledger.summary.results if r.outcome is not Outcome.SKIPPED)
-        left = sum(load.seconds for load in self._crew.held.values()) - (self._seconds - done)
-        return left * elapsed / self._seconds < GRACE_SECONDS
+        left = sum(load.seconds for load in self._crew.held) - (seconds - done)
+        return left * elapsed / seconds < GRACE_SECONDS
 
     def _drop(self) -> None:
-        """Kill the worker and remove what it had begun."""
-        folders = {self._jobs[index].target.parent for index in self._crew.held}
+        """Kill the workers and remove what they had begun."""
+        folders = self._folders(self._crew.held)
         self._crew.kill()
         for folder in folders:
             sweep(folder, recursive=False)

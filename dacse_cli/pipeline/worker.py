@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from dacse_cli.errors import DacseError
+from dacse_cli.lm.device import cuda_devices
 from dacse_cli.pipeline.channel import Message, serve
 from dacse_cli.pipeline.engine import Engine, Failure
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
@@ -34,6 +35,7 @@ class Worker:
             return
         threading.Thread(target=self._listen, args=(commands,), daemon=True).start()
         files = ChainFiles(**load["files"])
+        _share_processor(load.get("sharing", 1))
         try:
             chain = load_chain(files)
             batch = fitting_batch(files, chain)
@@ -89,11 +91,20 @@ class Worker:
         self._answer({"type": "failed", "id": key, **vars(failure)})
 
 
+def _share_processor(workers: int) -> None:
+    """Leave the other workers their cores: threads that wait for one another are slower than none."""
+    if workers > 1:
+        import torch
+
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+
+
 def _description(chain: Chain) -> Message:
     """What runs, for `-v` and for the supervisor's bookkeeping."""
     return {
         "chunk_seconds": float(chain.grid.chunk / chain.frame_rate),
         "stride_seconds": float(chain.grid.stride / chain.frame_rate),
+        "devices": cuda_devices(),
         "runs": chain.lm.describe() if chain.lm else f"codec on {chain.codec.device}",
     }
 

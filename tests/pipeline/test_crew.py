@@ -1,0 +1,92 @@
+"""Several workers under one supervisor: the work is shared, a death stays with its station."""
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import DeviceError
+from dacse_cli.pipeline.events import Stage
+from dacse_cli.pipeline.ledger import Ledger
+from dacse_cli.pipeline.plan import ChainFiles, Request, plan
+from dacse_cli.pipeline.supervisor import Supervisor
+
+
+@pytest.fixture(autouse=True)
+def _stub_on_the_path(monkeypatch):
+    here = str(Path(__file__).parent)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((here, os.environ["PYTHONPATH"])))
+
+
+def run(root, device, names, seconds, monkeypatch):
+    """(summary, seconds from the first worker's readiness to the end)."""
+    monkeypatch.setenv("STUB_SECONDS", str(seconds))
+    for name in names:
+        (root / "in").mkdir(exist_ok=True)
+        soundfile.write(root / "in" / name, np.ones(1000) * 0.1, 8000)
+    request = Request(
+        "enhance",
+        (str(root / "in"),),
+        str(root / "out"),
+        ModelOptions(device=device),
+        ChunkOptions(),
+        SoundOptions(),
+    )
+    todo = plan(request)
+    files = ChainFiles("codec", "codec", "model", device, "auto", None, {})
+    stages = []
+
+    def tell(event):
+        if isinstance(event, Stage) and event.text == "enhancing":
+            stages.append(time.monotonic())
+
+    ledger = Ledger(todo.jobs, None, "", False, tell)
+    supervisor = Supervisor(todo, files, ledger, tell, worker="stub_worker")
+    with supervisor.watching_signals():
+        jobs = [job for job in todo.jobs if ledger.admit(job)]
+        supervisor.probe(jobs)
+        supervisor.run(jobs)
+    return ledger.close(), time.monotonic() - stages[-1]
+
+
+def workers(root):
+    return {path.read_text() for path in (root / "out").iterdir()}
+
+
+def test_two_workers_take_half_the_time(tmp_path, monkeypatch):
+    names = [f"{i:02}.wav" for i in range(16)]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    one, alone = run(tmp_path / "one", "cpu", names, 0.2, monkeypatch)
+    two, together = run(tmp_path / "two", "cpu,cpu", names, 0.2, monkeypatch)
+    assert one.counts["done"] == two.counts["done"] == 16
+    print(
+        f"16 files: {alone:.2f} s with one worker, {together:.2f} s with two ({alone / together:.2f} times)"
+    )
+    assert alone / together > 1.6
+
+
+def test_all_devices_are_counted_by_the_first_worker(tmp_path, monkeypatch):
+    summary, _ = run(tmp_path, "all", [f"{i}.wav" for i in range(40)], 0.1, monkeypatch)
+    assert summary.counts["done"] == 40
+    assert workers(tmp_path) == {"cuda:0", "cuda:1", "cuda:2"}
+
+
+def test_a_file_that_kills_workers_fails_alone(tmp_path, monkeypatch):
+    names = ["a.wav", "b poison.wav", "c.wav", "d.wav", "e.wav", "f.wav"]
+    summary, _ = run(tmp_path, "cpu,cpu", names, 0.05, monkeypatch)
+    assert summary.counts["done"] == 5
+    (failed,) = [result for result in summary.results if result.outcome.value == "failed"]
+    assert failed.reason == "worker-died"
+    assert "b poison" in failed.source
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_device_on_which_everything_dies_is_given_up(tmp_path, monkeypatch):
+    names = [f"poison {i}.wav" for i in range(8)]
+    with pytest.raises(DeviceError, match="killed"):
+        run(tmp_path, "cpu", names, 0.01, monkeypatch)
