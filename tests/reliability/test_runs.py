@@ -1,0 +1,315 @@
+"""Whole runs over stand-in models: bad files, dying children, signals, changing inputs, odd names."""
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import fake_children
+import numpy as np
+import pytest
+import soundfile
+from conftest import outputs, parts
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import NoInputError, OutputError
+from dacse_cli.pipeline.journal import Journal
+from dacse_cli.pipeline.outcome import Outcome
+from dacse_cli.pipeline.plan import Request, plan
+from dacse_cli.pipeline.run import run
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(monkeypatch):
+    fake_children.install(monkeypatch.setattr)
+
+
+def request(source, output, **more):
+    names = (os.fsdecode(source),)
+    return Request("enhance", names, str(output), ModelOptions(), ChunkOptions(), SoundOptions(), **more)
+
+
+def enhance(source, output, **more):
+    """Summary of a run, after checking what holds for every run."""
+    summary = run(request(source, output, **more), lambda event: None)
+    assert sum(summary.counts.values()) == len(summary.results)
+    assert not parts(Path(output))
+    done = [r for r in summary.results if r.outcome in (Outcome.DONE, Outcome.WARNED)]
+    assert all(os.path.exists(result.target) for result in done)
+    return summary
+
+
+def record(folder, *names, samples=400):
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, name in enumerate(names):
+        wave = 0.1 * np.random.default_rng(seed).standard_normal(samples)
+        with open(os.path.join(os.fsencode(folder), os.fsencode(name)), "wb") as file:
+            soundfile.write(file, wave, 16000, format="WAV")
+    return folder
+
+
+def ends(summary):
+    return {Path(r.source).name: (r.outcome.value, r.reason) for r in summary.results}
+
+
+def test_a_decoder_that_crashes_costs_one_file(tmp_path):
+    """A heap overflow in a parser ended the run for everybody."""
+    source = record(tmp_path / "in", "a.wav", "bad-decoder.wav", "c.wav", "d.wav")
+    summary = enhance(source, tmp_path / "out")
+    assert ends(summary)["bad-decoder.wav"] == ("failed", "decoder")
+    assert summary.counts["done"] == 3
+    assert summary.exit_code == 3
+    assert "SIGSEGV" in next(r.message for r in summary.results if r.reason == "decoder")
+
+
+def test_a_file_that_kills_its_worker_is_tried_once_more_and_given_up(tmp_path):
+    """After a device assert or an out-of-memory kill every later file failed too."""
+    source = record(tmp_path / "in", "a.wav", "b.wav", "kills-worker.wav", "x.wav", "y.wav")
+    summary = enhance(source, tmp_path / "out")
+    assert ends(summary)["kills-worker.wav"] == ("failed", "worker-died")
+    assert "memory ran out" in next(r.message for r in summary.results if r.reason == "worker-died")
+    assert summary.counts["done"] == 4
+
+
+def test_a_worker_that_dies_once_costs_nothing(tmp_path):
+    source = record(tmp_path / "in", "a.wav", "kills-once.wav", "z.wav")
+    summary = enhance(source, tmp_path / "out")
+    assert summary.counts["done"] == 3
+    assert fake_children.FakeChild.started.count("worker") == 2
+
+
+@pytest.mark.parametrize("name", ["grows.wav", "vanishes.wav"])
+def test_an_input_that_changes_while_it_is_read_gives_no_output(tmp_path, name):
+    """The result of half an old and half a new file, reported as done."""
+    source = record(tmp_path / "in", "a.wav", name)
+    summary = enhance(source, tmp_path / "out")
+    assert ends(summary)[name] in {("failed", "changed"), ("failed", "missing")}
+    assert set(outputs(tmp_path / "out")) == {"a.wav"}
+
+
+@pytest.mark.parametrize(("name", "code"), [("sigint", 130), ("sigterm", 143), ("sighup", 129)])
+def test_a_signal_ends_a_run_in_order(tmp_path, name, code):
+    """Pre-emption on a cluster or a closed terminal left temporary files and no account."""
+    names = [f"{i}.wav" for i in range(20)]
+    source = record(tmp_path / "in", *names, f"3-{name}.wav")
+    summary = enhance(source, tmp_path / "out")
+    assert summary.exit_code == code
+    assert summary.counts["not-reached"] > 0
+    assert summary.counts["done"] == len(outputs(tmp_path / "out"))
+    again = enhance(source, tmp_path / "out")
+    assert again.counts["skipped"] == summary.counts["done"]
+    assert len(outputs(tmp_path / "out")) == 21
+
+
+def test_nohup_is_honoured(tmp_path):
+    """SIGHUP ignored by whoever started the run stays ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        summary = enhance(record(tmp_path / "in", "a.wav", "b-sighup.wav"), tmp_path / "out")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (summary.exit_code, summary.counts["done"]) == (0, 2)
+
+
+def test_a_second_signal_ends_a_run_at_once(tmp_path):
+    """The third Ctrl-C of somebody who has waited long enough."""
+    source = record(tmp_path / "in", "1.wav", "2-sigint-never-ends.wav", "3.wav")
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    began = time.monotonic()
+    try:
+        summary = enhance(source, tmp_path / "out")
+        took = time.monotonic() - began
+        timer.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert 0.25 < took < 2  # the first one waits for what is under way
+    assert summary.exit_code == 130
+    assert ends(summary)["2-sigint-never-ends.wav"] == ("not-reached", "stopped")
+
+
+def test_inputs_added_during_a_run_are_the_next_runs(tmp_path):
+    source = record(tmp_path / "in", "a.wav")
+    todo = plan(request(source, tmp_path / "out"))
+    record(source, "b.wav")
+    assert len(todo.jobs) == 1
+    assert enhance(source, tmp_path / "out").counts["done"] == 2
+
+
+def test_a_crash_while_redoing_does_not_freeze_the_old_output(tmp_path):
+    """The intent of a redo that came to nothing made the file before it look like somebody else's."""
+    source = record(tmp_path / "in", "a.wav")
+    enhance(source, tmp_path / "out")
+    record(source, "a.wav", samples=900)
+    todo = plan(request(source, tmp_path / "out"))
+    with Journal(tmp_path / "out") as journal:
+        from dacse_cli.pipeline.jobs import input_stamp
+        from dacse_cli.pipeline.journal import Recipe
+
+        recipe = Recipe(*input_stamp(source / "a.wav"), "s")
+        journal.intend(todo.jobs[0].target, recipe, 999, "0" * 64)
+    assert enhance(source, tmp_path / "out").counts["done"] == 1
+    assert soundfile.info(tmp_path / "out" / "a.wav").frames == 900
+
+
+def test_a_replaced_model_is_not_mixed_with_the_old_one(tmp_path, monkeypatch):
+    """Half a folder enhanced by one model and half by another under the same name."""
+    from dacse_cli.hub import Resolved
+    from dacse_cli.pipeline import run as module
+
+    source = record(tmp_path / "in", "a.wav")
+    enhance(source, tmp_path / "out")
+    networks = module.Networks(
+        Resolved(Path("model"), "model", None, "n" * 64), Resolved(Path("codec"), "codec", None, "c" * 64)
+    )
+    monkeypatch.setattr(module, "find_networks", lambda *args, **kwargs: networks)
+    assert enhance(source, tmp_path / "out").counts["done"] == 1
+    assert enhance(source, tmp_path / "out").counts["skipped"] == 1
+
+
+def test_two_runs_may_share_a_tree_but_not_a_folder(tmp_path):
+    with Journal(tmp_path / "out" / "a"), Journal(tmp_path / "out" / "b"):
+        pass
+
+
+def test_clocks_may_be_wrong(tmp_path):
+    source = record(tmp_path / "in", "a.wav", "b.wav")
+    os.utime(source / "a.wav", (4e9, 4e9))
+    os.utime(source / "b.wav", (0, 0))
+    assert enhance(source, tmp_path / "out").counts["done"] == 2
+    assert enhance(source, tmp_path / "out").counts["skipped"] == 2
+
+
+ODD = [
+    b" leading.wav", b"two  spaces.wav", b"tab\t.wav", b"quote'\".wav", b"$HOME.wav", b"%s%n.wav", b"star*.wav",
+    b"what?.wav", b"new\nline.wav", b"return\r.wav", b"\x1b[2J\x1b]0;title\x07.wav", b"\xc2\x9b31m.wav",
+    "‮gpj.wav".encode(), b"[red]x.wav", b"[bold].wav", b"[link=http:x]y.wav", b":boom:.wav",
+    "é.wav".encode(), "日本 🎤.wav".encode(), b"\xff\xfe.wav", b"-rf.wav", b"--output.wav", b"CON.wav",
+    b"a:b.wav", b"trailing..wav", b"back\\slash.wav", b"x" * 247 + b".wav", "é".encode() * 123 + b".wav",
+]  # fmt: skip
+
+
+def test_odd_names_go_through_unchanged(tmp_path):
+    """Names that are no Unicode, too long for a suffix, or patterns, commands and markup to somebody."""
+    source = record(tmp_path / "in [1]", *ODD)
+    record(source / ".hidden", "x.wav")
+    record(source, "._resource.wav")
+    summary = enhance(source, tmp_path / "out")
+    assert summary.counts["done"] == len(ODD)
+    names = {name for name in os.listdir(os.fsencode(tmp_path / "out")) if name != b".dacse"}
+    assert names == set(ODD)
+    assert summary.ignored >= 1
+
+
+@pytest.mark.parametrize("colour", [False, True])
+@pytest.mark.parametrize("columns", ["0", "10", "abc", "80"])
+def test_no_name_reaches_the_terminal_raw(tmp_path, monkeypatch, capsys, columns, colour):
+    """A name that clears the screen, hides what follows it, or makes the tool die of markup."""
+    import re
+
+    from dacse_cli.cli.render import Screen
+    from dacse_cli.pipeline.outcome import Result, Summary
+
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("FORCE_COLOR", "1") if colour else monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    results = [
+        Result(os.fsdecode(name), os.fsdecode(b"out/" + name), outcome, "text", os.fsdecode(name))
+        for name in [*ODD, b"[red]x[/].wav", b"[/].wav"]
+        for outcome in (Outcome.DONE, Outcome.WARNED, Outcome.FAILED)
+    ]
+    with Screen(verbose=True) as screen:
+        for result in results:
+            from dacse_cli.pipeline.events import Ended
+
+            screen.tell(Ended(result))
+        screen.summary(Summary(results))
+    text = "".join(capsys.readouterr())
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text) if colour else text
+    assert not [c for c in plain if c != "\n" and (ord(c) < 32 or 127 <= ord(c) < 160 or c in "‮")]
+    for shown in ("[red]x[/].wav", ":boom:.wav", "new\\nline.wav", "\\xff\\xfe.wav", "日本 🎤.wav"):
+        assert shown in plain
+    assert len([line for line in plain.splitlines() if line.startswith(("done", "failed"))]) >= len(ODD)
+
+
+def test_a_long_path_is_made_or_named(tmp_path):
+    """4,000 bytes of folders: the temporary name must not be what breaks the limit."""
+    deep = tmp_path / "in"
+    while len(os.fsencode(deep)) < 3600:
+        deep = deep / ("d" * 90)
+    os.makedirs(deep)
+    record(deep, "a.wav")
+    assert enhance(tmp_path / "in", tmp_path / "out").counts["done"] == 1
+
+
+def test_many_files_and_deep_folders(tmp_path):
+    """A walk that recurses, or compares every file with every other."""
+    flat, deep = tmp_path / "in" / "flat", tmp_path / "in" / "deep"
+    flat.mkdir(parents=True)
+    for i in range(2000):
+        (flat / f"{i}.wav").touch()
+    deep = deep.joinpath(*["d"] * 200)
+    os.makedirs(deep)
+    (deep / "x.wav").touch()
+    began = time.process_time()
+    assert len(plan(request(tmp_path / "in", tmp_path / "out")).jobs) == 2001
+    assert time.process_time() - began < 1
+
+
+def test_every_bad_file_ends_alone_and_the_counts_add_up(tmp_path):
+    source = record(tmp_path / "in", "good.wav", "other.wav")
+    (source / "empty.wav").touch()
+    (source / "words.wav").write_text("these are words" * 20)
+    (source / "gone.wav").symlink_to("nowhere.wav")
+    os.mkfifo(source / "pipe.wav")
+    (source / "movie.m4a").write_bytes(b"\x00\x00\x00\x20ftypM4A \x00\x00\x00\x00" + bytes(100))
+    for name in ("movie.mkv", "pack.zip", ".DS_Store"):
+        (source / name).write_bytes(b"x")
+    began = time.monotonic()
+    summary = enhance(source, tmp_path / "out")
+    assert time.monotonic() - began < 10
+    assert Counter(ends(summary).values()) == Counter(
+        {
+            ("done", ""): 2,
+            ("failed", "empty"): 1,
+            ("failed", "not-audio"): 1,
+            ("failed", "vanished"): 1,
+            ("failed", "not-a-file"): 1,
+            ("failed", "unsupported"): 1,
+        }
+    )
+    assert summary.ignored == 3
+
+
+def test_a_folder_without_audio_is_said(tmp_path):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(NoInputError, match="no audio files"):
+        enhance(tmp_path / "in", tmp_path / "out")
+
+
+def test_no_room_is_seen_before_the_models_are_loaded(tmp_path, monkeypatch):
+    import shutil
+
+    source = record(tmp_path / "in", "a.wav")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 100))
+    summary = enhance(source, tmp_path / "out")
+    assert summary.exit_code == OutputError.exit_code
+    assert "needs about" in summary.fatal.message
+    assert "worker" not in fake_children.FakeChild.started
+
+
+def test_a_file_size_limit_is_named(tmp_path):
+    """`ulimit -f 0`: Python ignores the signal, so every write answers with an error."""
+    import resource
+
+    source = record(tmp_path / "in", "a.wav")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(OutputError, match="File too large"):
+            run(request(source, tmp_path / "out"), lambda event: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -1,0 +1,60 @@
+"""A process that runs `dacse enhance` over stand-in models again and again, each time in a fork of itself.
+
+Orders are lines of JSON on standard input: `input`, `output`, `overwrite`. For each it prints the pid of the
+fork, then (unless that was killed) the summary as JSON, then `ended` and the exit status. A fork costs
+milliseconds where a fresh interpreter costs half a second, so that thousands of runs can be broken.
+"""
+
+import json
+import os
+import signal
+import sys
+import traceback
+
+import fake_children
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import DacseError
+from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.run import run
+
+
+def enhance(order):
+    """One run, as the command line does it; the exit code."""
+    models, chunk, sound = ModelOptions(), ChunkOptions(), SoundOptions()
+    inputs = (order["input"],)
+    request = Request("enhance", inputs, order["output"], models, chunk, sound, overwrite=order["overwrite"])
+    try:
+        summary = run(request, lambda event: None)
+    except DacseError as error:
+        say(json.dumps({"fatal": error.message}))
+        return error.exit_code
+    fatal = summary.fatal.message if summary.fatal else None
+    say(json.dumps({**summary.to_json(), "fatal": fatal}))
+    return summary.exit_code
+
+
+def say(line):
+    os.write(1, line.encode() + b"\n")
+
+
+def main():
+    fake_children.install()
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    for line in sys.stdin:
+        order = json.loads(line)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                code = enhance(order)
+            except BaseException:
+                say(json.dumps({"bug": traceback.format_exc()}))
+                code = 1
+            os._exit(code)
+        say(str(pid))
+        status = os.waitpid(pid, 0)[1]
+        say(f"ended {os.waitstatus_to_exitcode(status)}")
+
+
+if __name__ == "__main__":
+    main()
