@@ -18,6 +18,10 @@ class DacseError(Exception):
         self.message = message
         self.hint = hint
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Errors cross process borders; the default would call the constructor without its keywords."""
+        return (_restored, (type(self), self.args, self.__dict__))
+
 
 class UsageError(DacseError):
     """Options or paths that cannot work together, found before anything is loaded."""
@@ -75,3 +79,9 @@ class DeviceError(DacseError):
     """The device asked for is absent or cannot run the model."""
 
     exit_code = 8
+
+
+def _restored(kind: type[DacseError], args: tuple[object, ...], facts: dict[str, object]) -> DacseError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(facts)
+    return error

@@ -124,11 +124,22 @@ class Screen:
         done = min(event.seconds, self._total) if self._total else event.seconds
         right = f"{self._ended}/{files_text(self._files)}  {clock(done)}/{clock(self._total)}"
         right += speed(event, self._total)
+        self._move(done, self._total, right)
+
+    def _move(self, done: float, total: float, right: str) -> None:
+        """Bring the bar to `done` of `total`; without one, say `right` now and then."""
         if self._live and self._work is not None:
-            self._bars.update(self._work, total=self._total or None, completed=done, right=right)
+            self._bars.update(self._work, total=total or None, completed=done, right=right)
         elif time.monotonic() - self._last_line > PLAIN_EVERY:
             self._last_line = time.monotonic()
             self._say(right)
+
+    def counted(self, done: int, total: int, seconds: float, elapsed: float) -> None:
+        """`done` of `total` pieces of work, `seconds` of audio in `elapsed` seconds."""
+        if self._work is None:
+            self._stage("")
+        pace = f"  {seconds / elapsed:.1f} x real time" if elapsed >= 1 else ""
+        self._move(done, total, f"{done}/{total}{pace}")
 
     def _end(self, result: Result) -> None:
         if self._json:
@@ -267,6 +278,22 @@ class Screen:
     def scored(self, system: str, recording: str) -> None:
         """One recording of one system has been scored."""
         self._say(f"scored  {shown(system)}  {shown(recording)}")
+
+    def remark(self, text: str) -> None:
+        """Something to know that stops nothing."""
+        self._say(shown(text), "yellow")
+
+    def record(self, data: dict[str, Any]) -> None:
+        """One result for scripts; nothing without `--json`."""
+        if self._json:
+            self._print_json(data)
+
+    def conclude(self, text: str, data: dict[str, Any]) -> None:
+        """The end of a command: `text` to read, or `data` for scripts."""
+        if self._json:
+            self._print_json(data)
+        elif not self._quiet:
+            self._out.print(Text(text))
 
     def print(self, text: str) -> None:
         """A finished text, unchanged."""

@@ -1,0 +1,140 @@
+"""From a seed and a row number to one noisy/clean pair: nothing else decides, so any row can be made alone.
+
+Which recording, which part of it and which task is `PairPlan.row`, a pure function; `make_pair` reads and
+mixes. Every clean recording is used once before any is used again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.errors import InputError
+from dacse_cli.training.mixing import Samples, fit_both, power
+from dacse_cli.training.noises import RecordedNoise
+from dacse_cli.training.recipes import Drawn, DrawRoom
+from dacse_cli.training.rooms import recorded_room, simulated_room
+from dacse_cli.training.segments import Segmenting, cut
+from dacse_cli.training.sources import Recording, read_part
+from dacse_cli.training.tasks import TASKS, Means, task_of
+
+QUIETEST = 1e-3
+"""RMS of full scale below which a part of a clean recording is a pause, and another one is taken."""
+TRIES = 10
+"""Parts tried for a row before the recordings count as useless."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one row is made from. `start` and `samples` count at the plan's rate."""
+
+    index: int
+    task: str
+    speech: Recording
+    start: int
+    samples: int
+
+
+@dataclass(frozen=True)
+class Pair:
+    """`noisy` and `clean` [S], equally long and under one gain, and what was drawn for them."""
+
+    noisy: Samples
+    clean: Samples
+    record: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PairPlan:
+    """All rows of one split, without end. Recordings in `speech` are long enough for `lengths`."""
+
+    split: str
+    seed: int
+    rate: int
+    shares: Mapping[str, float]
+    lengths: Segmenting
+    speech: tuple[Recording, ...]
+    noises: tuple[Recording, ...]
+    rooms: tuple[Recording, ...]
+    """Room responses; where there are none, rooms are simulated by `room_model`."""
+    room_model: str
+
+    def rng(self, index: int, attempt: int) -> np.random.Generator:
+        """Randomness of one row, unlike that of any other row, split or seed."""
+        return np.random.default_rng((self.seed, crc32(self.split.encode()), 1, index, attempt))
+
+    def row(self, index: int, rng: np.random.Generator, attempt: int = 0) -> Row:
+        """Row `index`; a later `attempt` takes any recording instead of the one whose turn it is."""
+        turn, place = divmod(index, len(self.speech))
+        if attempt:
+            chosen = int(rng.integers(len(self.speech)))
+        else:
+            chosen = int(_order(self.seed, self.split, turn, len(self.speech))[place])
+        speech = self.speech[chosen]
+        parts = cut(speech.samples_at(self.rate), self.rate, self.lengths)
+        start, samples = parts[int(rng.integers(len(parts)))]
+        return Row(index, task_of(index, self.shares), speech, start, samples)
+
+    def draw_room(self) -> DrawRoom:
+        """Where reverberation comes from."""
+        return (
+            recorded_room(self.rooms, self.rate) if self.rooms else simulated_room(self.room_model, self.rate)
+        )
+
+
+def make_pair(plan: PairPlan, index: int) -> Pair:
+    """Row `index` of `plan`. What is silent or damaged is passed over, and named in the record.
+
+    Raises `InputError` when ten attempts in turn have failed.
+    """
+    passed_over: list[str] = []
+    for attempt in range(TRIES):
+        rng = plan.rng(index, attempt)
+        row = plan.row(index, rng, attempt)
+        try:
+            return _mixed(plan, row, rng, passed_over)
+        except InputError as error:
+            passed_over.append(f"{row.speech.name}: {error.message}")
+    raise InputError(
+        f"row {index}: {TRIES} attempts in turn failed; the last: {passed_over[-1]}",
+        reason="no-usable-source",
+    )
+
+
+def _mixed(plan: PairPlan, row: Row, rng: np.random.Generator, passed_over: list[str]) -> Pair:
+    clean = read_part(row.speech, row.start, row.samples, plan.rate)
+    if power(clean) < QUIETEST**2:
+        raise InputError(f"silent from sample {row.start}", reason="silent")
+    drawn: Drawn = {}
+    noises: list[Drawn] = []
+    noise = RecordedNoise(plan.noises, plan.rate, rng, noises)
+    noisy = TASKS[row.task](clean, Means(plan.rate, rng, noise, plan.draw_room()), drawn)
+    if noises:
+        drawn["noises"] = noises
+    fitted_noisy, fitted_clean = fit_both(noisy, clean)
+    record = {
+        "row": row.index,
+        "task": row.task,
+        "speech": row.speech.name,
+        "speaker": row.speech.speaker,
+        "start": row.start,
+        "samples": row.samples,
+        "sample_rate": plan.rate,
+        "gain": float(np.abs(fitted_clean).max() / np.abs(clean).max()),
+        "drawn": drawn,
+    }
+    if passed_over:
+        record["passed_over"] = passed_over
+    return Pair(fitted_noisy, fitted_clean, record)
+
+
+@lru_cache(maxsize=4)
+def _order(seed: int, split: str, turn: int, recordings: int) -> NDArray[np.int64]:
+    """The order in which recordings are used when they are used for the `turn`-th time."""
+    return np.random.default_rng((seed, crc32(split.encode()), 0, turn)).permutation(recordings)
