@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -19,17 +19,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dacse_cli.audio.atomic import commit
-from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioScan
 from dacse_cli.audio.probe import scan
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.errors import DacseError, InputError, UsageError
+from dacse_cli.errors import DacseError, InputError, LockedError, ModelError, OutputError, UsageError
 from dacse_cli.pipeline.engine import Engine, Failure
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
+from dacse_cli.pipeline.opening import open_sink
 from dacse_cli.pipeline.plan import ChainFiles, Request
 from dacse_cli.pipeline.run import chain_files, find_networks
-from dacse_cli.pipeline.sources import ArraySink, ArraySource, FileSink, FileSource, Signal, Sink, Source
+from dacse_cli.pipeline.sources import ArraySink, ArraySource, FileSource, Signal, Sink, Source
 from dacse_cli.pipeline.task import Finished, Task
 
 MAX_CHANNELS = 64
@@ -139,18 +139,15 @@ class Enhancer:
         """
         sound = SoundOptions(channels, rate, mix=mix).check()
         path, place = Path(source), Path(target)
+        recording, found = _file_source(path)
         if place.exists() and place.samefile(path):
             raise UsageError(f"{place} is the input; inputs are never written to")
-        recording, found = _file_source(path)
-        count = 1 if channels == "mono" else found.info.channels
-        form = choose_format(
-            "keep",
-            found.info,
-            source_suffix=place.suffix,
-            rate=rate or found.info.sample_rate,
-            channels=count,
-        )
-        (finished,) = self._run([recording], [FileSink(place, form, count)], sound)
+        sink = open_sink(place, found.info, sound)
+        try:
+            (finished,) = self._run([recording], [sink], replace(sound, rate=sink.sample_rate))
+        except BaseException:  # Ctrl-C while another thread has its turn, too
+            sink.abandon()
+            raise
         for file in finished.files:
             commit(file.temp, file.target)
         return place
@@ -188,7 +185,7 @@ def _source(audio: str | PathLike[str] | ArrayLike, sample_rate: int | None) -> 
     if sample_rate is None or not 1000 <= sample_rate <= 768_000:
         raise UsageError(f"samples need their sample rate, 1000 to 768000 Hz, not {sample_rate}")
     samples = np.atleast_2d(np.asarray(audio, dtype=np.float32))
-    if samples.ndim != 2 or samples.shape[0] > MAX_CHANNELS:
+    if samples.ndim != 2 or not 1 <= samples.shape[0] <= MAX_CHANNELS:
         raise UsageError(f"samples must have shape [S] or [channels, S], not {list(samples.shape)}")
     _check(samples.shape[1], int((~np.isfinite(samples)).sum()))
     return ArraySource(samples, Signal.of_array(samples, sample_rate))
@@ -212,4 +209,7 @@ def _error(failure: Failure) -> Exception:
         return RuntimeError(failure.trace)
     if failure.exit_code == InputError.exit_code:
         return InputError(failure.message, reason=failure.reason, hint=failure.hint)
-    return DacseError(failure.message, hint=failure.hint)
+    kinds: dict[int, type[DacseError]] = {
+        kind.exit_code: kind for kind in (UsageError, ModelError, OutputError, LockedError)
+    }
+    return kinds.get(failure.exit_code, DacseError)(failure.message, hint=failure.hint)

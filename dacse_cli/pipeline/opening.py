@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,18 +37,20 @@ def open_task(job: Message, chain: Chain) -> Task:
             raise InputError("a token file, not audio", reason="not-audio")
         tokens = check_codec(read_tokens(source), chain)
         _check_sound(tokens, sound)
-        if job["form"] == "detokenize":
-            return Detokenise(tokens, _sink_for_tokens(target, tokens, sound), chain, sound.rate)
         if to_tokens:
             return EnhanceTokens(tokens, chain, save=saver(target))
-        return EnhanceTokens(tokens, chain, sink=_sink_for_tokens(target, tokens, sound), rate=sound.rate)
+        sink = _sink_for_tokens(target, tokens, sound)
+        if job["form"] == "detokenize":
+            return Detokenise(tokens, sink, chain, sink.sample_rate)
+        return EnhanceTokens(tokens, chain, sink=sink, rate=sink.sample_rate)
     if job["form"] == "detokenize":
         raise InputError("audio, not a token file", reason="not-tokens")
     scan = AudioScan.from_json(job["scan"])
     recording = FileSource(source, Signal.of_scan(scan))
     if to_tokens:
         return Tokenise(recording, source.name, chain, sound.channels, saver(target))
-    return EnhanceAudio(recording, _sink(target, scan.info, recording.signal.channels, sound), chain, sound)
+    sink = open_sink(target, scan.info, sound)
+    return EnhanceAudio(recording, sink, chain, replace(sound, rate=sink.sample_rate))
 
 
 def _check_sound(tokens: TokenFile, sound: SoundOptions) -> None:
@@ -58,21 +61,25 @@ def _check_sound(tokens: TokenFile, sound: SoundOptions) -> None:
         raise InputError("--mix needs a recording, this is a token file", reason="options")
 
 
-def _sink(target: Path, info: AudioInfo, channels: int, sound: SoundOptions) -> FileSink:
-    channels = 1 if sound.channels == "mono" else channels
+def open_sink(target: Path, info: AudioInfo, sound: SoundOptions) -> FileSink:
+    """Where the result of a recording goes; the sink says at which rate it wants it.
+
+    Raises `InputError` with reason `format` where `target` cannot hold the result, `OutputError`.
+    """
+    channels = 1 if sound.channels == "mono" else info.channels
     rate = sound.rate or info.sample_rate
     form = choose_format(sound.format, info, source_suffix=target.suffix, rate=rate, channels=channels)
     if form.suffix != target.suffix:  # names were settled before files were opened
         raise InputError(
             form.note or f"{target.suffix} cannot hold the result", reason="format", hint="use --format wav"
         )
-    return FileSink(target, form, channels)
+    return FileSink(target, form, channels, form.note if form.sample_rate != rate else None)
 
 
 def _sink_for_tokens(target: Path, tokens: TokenFile, sound: SoundOptions) -> FileSink:
     rate = tokens.original_sample_rate
     info = AudioInfo(tokens.original_length, rate, len(tokens.codes), "WAV", "PCM_16", 0)
-    return _sink(target, info, info.channels, sound)
+    return open_sink(target, info, sound)
 
 
 def read_tokens(path: Path) -> TokenFile:

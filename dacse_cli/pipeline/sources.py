@@ -104,10 +104,14 @@ class ArraySource:
 
 
 class FileSink:
-    """Writes an audio file under a temporary name beside `target`."""
+    """Writes an audio file of `sample_rate` under a temporary name beside `target`.
 
-    def __init__(self, target: Path, form: OutputFormat, channels: int) -> None:
-        self._target = target
+    `note` is what the user should know of the format, a warning.
+    """
+
+    def __init__(self, target: Path, form: OutputFormat, channels: int, note: str | None = None) -> None:
+        self._target, self._note = target, note
+        self.sample_rate = form.sample_rate
         self._writer = OutputWriter(target, form, channels)
 
     def write(self, samples: Samples) -> None:
@@ -115,7 +119,9 @@ class FileSink:
 
     def finish(self, frames: int) -> tuple[list[OutputFile], list[str]]:
         written = self._writer.finish(frames)
-        warnings = [f"{written.clipped} samples were clipped"] if written.clipped else []
+        warnings = [self._note] if self._note else []
+        if written.clipped:
+            warnings.append(f"{written.clipped} samples were clipped")
         return [OutputFile(written.temp, self._target, written.size, written.sha256)], warnings
 
     def abandon(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -40,11 +41,13 @@ class TokenFile:
     def metadata(self) -> dict[str, str]:
         """The header's strings."""
         numbers = {name: str(getattr(self, name)) for name in _NUMBERS}
+        # a name need not be UTF-8, a header must be
+        source = os.fsencode(self.source).decode("utf-8", "backslashreplace")
         return {
             "format": FORMAT,
             "version": str(VERSION),
             "codec": self.codec,
-            "source": self.source,
+            "source": source,
             **numbers,
         }
 
@@ -165,7 +168,7 @@ def _build(codes: NDArray[np.generic], metadata: object) -> TokenFile:
     try:
         numbers = {name: int(metadata[name]) for name in _NUMBERS}
         texts = {name: str(metadata[name]) for name in ("codec", "source")}
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, OverflowError) as error:  # the last for an infinite number
         raise refuse(f"metadata missing or not a number: {_first_line(error)}") from None
     tokens = TokenFile(codes=_as_int16(codes), **texts, **numbers)  # type: ignore[arg-type]
     check(tokens)

@@ -7,7 +7,9 @@ import pytest
 import soundfile
 
 from dacse_cli import DacseError, Enhanced, Enhancer
-from dacse_cli.errors import InputError, ModelError, UsageError
+from dacse_cli.errors import InputError, LockedError, ModelError, OutputError, UsageError
+from dacse_cli.pipeline.engine import Failure
+from dacse_cli.pipeline.enhancer import _error
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +99,17 @@ def test_a_model_that_is_not_there():
 
 def test_docs_of_the_public_names():
     assert all(name.__doc__ for name in (Enhancer, Enhanced, Enhancer.enhance, Enhancer.enhance_file))
+
+
+def test_files_fail_as_the_docstring_says(enhancer, tmp_path):
+    """A caller who catches `OutputError` must not get another class; a wrong suffix must not become WAV."""
+    soundfile.write(tmp_path / "a.wav", noise(1, 800).T, 16000)
+    (tmp_path / "there.wav").write_bytes(b"")
+    with pytest.raises(InputError, match="no such file"):
+        enhancer.enhance_file(tmp_path / "absent.wav", tmp_path / "there.wav")
+    with pytest.raises(InputError):
+        enhancer.enhance_file(tmp_path / "a.wav", tmp_path / "b.xyz")
+    with pytest.raises(UsageError, match="channels, S"):
+        enhancer.enhance(np.zeros((0, 100), np.float32), 16000)
+    for code, kind in ((5, ModelError), (6, OutputError), (7, LockedError)):
+        assert type(_error(Failure("reason", "message", None, code))) is kind

@@ -56,6 +56,10 @@ def header_claims_more():
 
 
 HOSTILE = {
+    "endless": (
+        npz(codes=CODES, metadata=np.array(json.dumps({**TOKENS.metadata(), "original_length": np.inf}))),
+        "npz",
+    ),
     "empty": (b"", "safetensors"),
     "text": (b"hello", "safetensors"),
     "cut": (dump(TOKENS, "safetensors")[:-10], "safetensors"),
