@@ -15,6 +15,7 @@ from dacse_cli.cli.doctor import doctor
 from dacse_cli.cli.download import download
 from dacse_cli.cli.enhance import enhance
 from dacse_cli.cli.evaluate import evaluate
+from dacse_cli.cli.inspect import inspect
 from dacse_cli.cli.mix import mix
 from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
@@ -32,7 +33,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
-for command in (enhance, tokenize, detokenize, download, evaluate, mix, doctor, status):
+for command in (enhance, tokenize, detokenize, download, evaluate, mix, doctor, status, inspect):
     app.command()(command)
 
 

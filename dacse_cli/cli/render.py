@@ -267,6 +267,19 @@ class Screen:
             table.add_row("writing", Text(shown(holder)))
         self._out.print(table)
 
+    def facts(self, name: str, facts: dict[str, Any]) -> None:
+        """What a file holds."""
+        if self._json:
+            self._print_json({"type": "facts", "file": name, **facts})
+            return
+        table = Table(
+            show_header=False, box=None, padding=(0, 2, 0, 0), title=Text(shown(name)), title_justify="left"
+        )
+        for key, value in facts.items():
+            if value is not None:
+                table.add_row(key.replace("_", " "), Text(shown(str(value))))
+        self._out.print(table)
+
     def finding(self, name: str, state: str, text: str, data: dict[str, Any]) -> None:
         """One line of a diagnosis."""
         if self._json:

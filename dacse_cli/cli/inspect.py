@@ -1,0 +1,37 @@
+"""`dacse inspect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dacse_cli.cli import options as opt
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio or token files.")],
+    json: opt.JsonOpt = False,
+) -> None:
+    """What a file really holds: format, length, level, silent or equal channels, damage; or codes and codec.
+
+    [bold]Examples[/]
+
+    dacse inspect talk.wav
+
+    dacse inspect talk.tokens.safetensors --json
+    """
+    from dacse_cli.cli.render import Screen
+    from dacse_cli.errors import InputError
+    from dacse_cli.pipeline.inspection import inspect as look
+
+    screen = Screen(json=json)
+    bad = []
+    for path in files:
+        try:
+            screen.facts(str(path), look(path))
+        except InputError as error:
+            bad.append(f"{path}: {error.message}")
+    if bad:
+        raise InputError("; ".join(bad), reason="bad")
