@@ -35,6 +35,7 @@ class Child:
             stderr=subprocess.PIPE,
         )
         self.stderr: deque[str] = deque(maxlen=40)
+        self._cause: str | None = None
         threading.Thread(target=self._read, args=(inbox,), daemon=True).start()
         self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
         self._drain.start()
@@ -77,9 +78,16 @@ class Child:
         self.process.wait()
         self.end_input()
 
+    def stop(self, cause: str) -> None:
+        """Kill it for a `cause`; its end arrives in the inbox like any other."""
+        self._cause = cause
+        self.process.kill()
+
     def cause_of_death(self) -> str:
         """Why it ended, for people."""
         code = self.process.wait()
+        if self._cause is not None:
+            return self._cause
         self._drain.join(timeout=1)
         if code == -signal.SIGKILL:
             return "killed, most likely because memory ran out"

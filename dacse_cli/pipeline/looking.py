@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 from collections import deque
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from dacse_cli.pipeline.channel import Child, Message
 
 WINDOW = 32
 """Commands given ahead, so that the intake never waits for the supervisor."""
+PATIENCE_SECONDS = 120.0
+PATIENCE_BYTES_PER_SECOND = 250_000
+"""A look at a file may take so long: a hundred times what it takes on a slow machine and disk."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Intake:
         self._child: Child | None = None
         self._waiting: deque[Look] = deque()
         self._given: deque[Look] = deque()
+        self._waited = 0.0
 
     def ask(self, look: Look) -> None:
         """Queue a look."""
@@ -49,6 +54,7 @@ class Intake:
 
     def take(self, message: Message | None) -> tuple[Look, Message] | None:
         """An answer and what it answers. A dead intake (`message` None) answers for its current input."""
+        self._waited = 0.0
         if message is not None:
             look = self._given.popleft()
             self._give()
@@ -64,6 +70,14 @@ class Intake:
         self._give()
         return look, {"type": "bad", "reason": "decoder", "message": f"its decoder {cause}", "hint": None}
 
+    def passed(self, seconds: float) -> None:
+        """Time has gone by; a child that stays in one file for too long is stopped."""
+        self._waited += seconds if self._given else 0.0
+        if self._child is None or self._waited <= PATIENCE_SECONDS:
+            return
+        if self._waited > (limit := _patience(self._given[0].path)):
+            self._child.stop(f"did not end within {limit:.0f} s")
+
     @property
     def busy(self) -> int:
         """Looks not yet answered."""
@@ -73,3 +87,9 @@ class Intake:
         if self._child is not None:
             self._child.kill()
             self._child = None
+
+
+def _patience(path: Path) -> float:
+    with contextlib.suppress(OSError):
+        return PATIENCE_SECONDS + path.stat().st_size / PATIENCE_BYTES_PER_SECOND
+    return PATIENCE_SECONDS

@@ -13,11 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dacse_cli.audio.atomic import sweep
+from dacse_cli.audio.atomic import discard_part
 from dacse_cli.audio.info import AudioInfo, AudioScan
 from dacse_cli.errors import CheckpointError, CodecError, DeviceError, OutputError
 from dacse_cli.pipeline.channel import Child, Message
@@ -31,6 +30,8 @@ from dacse_cli.pipeline.plan import ChainFiles, Plan
 from dacse_cli.tokens.files import has_token_suffix
 
 GRACE_SECONDS = 10.0
+TICK = 1.0
+"""Seconds after which the supervisor looks around although nothing has happened."""
 SCAN_AHEAD = 8
 """Inputs scanned before the worker asks for them."""
 
@@ -62,6 +63,7 @@ class Supervisor:
         self._loads: deque[Load] = deque()
         self._warnings: dict[int, list[str]] = {}
         self._deadline: float | None = None
+        self._stepped_at = time.monotonic()
         self._loaded_at = 0.0
 
     @property
@@ -135,10 +137,13 @@ class Supervisor:
 
     def _step(self) -> None:
         try:
-            wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-            child, message = self._inbox.get(timeout=wait)
+            child, message = self._inbox.get(timeout=self._wait())
         except queue.Empty:
-            raise _InterruptedError from None
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                raise _InterruptedError from None
+            return
+        finally:
+            self._watch_intake()
         if child is None:
             self._signalled()
         elif self._intake.owns(child):
@@ -152,6 +157,16 @@ class Supervisor:
                 self._worker_says(station, message)
         if self._stopping and not any(self._crew.held):
             raise _InterruptedError
+
+    def _wait(self) -> float:
+        """Seconds until there is something to do even if nothing happens."""
+        return TICK if self._deadline is None else min(TICK, max(0.0, self._deadline - time.monotonic()))
+
+    def _watch_intake(self) -> None:
+        """Count the time a decoder takes, but no time in which the machine slept or this process stood."""
+        now = time.monotonic()
+        self._intake.passed(min(now - self._stepped_at, 2 * TICK))
+        self._stepped_at = now
 
     def _looked(self, look: Look, answer: Message) -> None:
         if not self._ledger.is_open(look.index):
@@ -203,10 +218,9 @@ class Supervisor:
         self._ledger.fail(message["id"], message["reason"], message["message"])
 
     def _worker_died(self, station: Station) -> None:
-        folders = self._folders(station.held.values())
+        held = list(station.held)
         cause, given_up, orphans = self._crew.bury(station)
-        for folder in folders:
-            sweep(folder, recursive=False)
+        self._discard_parts(held)
         for load in given_up:
             self._ledger.fail(load.index, "worker-died", f"the model worker {cause}, twice, on this file")
         self._tell(Detail(f"the model worker {cause}; the files it held are tried again one by one"))
@@ -214,9 +228,10 @@ class Supervisor:
         if not self._stopping:
             self._crew.start()
 
-    def _folders(self, loads: Iterable[Load]) -> set[Path]:
-        """Where workers have begun to write."""
-        return {self._jobs[load.index].target.parent for load in loads}
+    def _discard_parts(self, indices: Iterable[int]) -> None:
+        """Remove what a dead worker had begun. By name: others may be writing into the same folders."""
+        for index in indices:
+            discard_part(self._jobs[index].target)
 
     # -- signals -----------------------------------------------------------------------------------------
 
@@ -264,7 +279,6 @@ class Supervisor:
 
     def _drop(self) -> None:
         """Kill the workers and remove what they had begun."""
-        folders = self._folders(self._crew.held)
+        held = [load.index for load in self._crew.held]
         self._crew.kill()
-        for folder in folders:
-            sweep(folder, recursive=False)
+        self._discard_parts(held)

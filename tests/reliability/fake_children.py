@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import ClassVar
 
 from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.formats import OutputFormat
@@ -30,11 +31,11 @@ SUBTYPES = {"WAV": "PCM_16", "FLAC": "PCM_16"}
 class FakeChild(Child):
     """Answers at once, in the caller's thread."""
 
-    started: list[str] = []
+    started: ClassVar[list[str]] = []
 
     def __init__(self, module, inbox):
         self.module, self.inbox = module, inbox
-        self.alive, self.cause = True, "crashed (SIGSEGV)"
+        self.alive, self.stuck, self.cause = True, False, "crashed (SIGSEGV)"
         self.started.append(module.rsplit(".", 1)[1])
 
     def answer(self, message):
@@ -57,6 +58,10 @@ class FakeChild(Child):
     def kill(self):
         self.alive = False
 
+    def stop(self, cause):
+        if self.alive:
+            self.die(cause)
+
     def cause_of_death(self):
         return self.cause
 
@@ -64,7 +69,8 @@ class FakeChild(Child):
         path = Path(message["path"])
         if "bad-decoder" in path.name and message["type"] == "scan":
             return self.die()
-        if "stuck-decoder" in path.name:
+        self.stuck |= "stuck-decoder" in path.name
+        if self.stuck:
             return None
         try:
             found = scan(path) if message["type"] == "scan" else probe(path)
@@ -127,15 +133,15 @@ def copy(message):
     return [OutputFile(written.temp, target, written.size, written.sha256).to_json()], seconds
 
 
-def install(setattr=setattr):
-    """Let `run` use the stand-ins. `setattr` may be a monkeypatch's, which undoes it."""
+def install(put=setattr):
+    """Let `run` use the stand-ins. `put` may be a monkeypatch's `setattr`, which undoes it."""
     FakeChild.started.clear()
-    setattr(crew, "Child", FakeChild)
-    setattr(looking, "Child", FakeChild)
+    put(crew, "Child", FakeChild)
+    put(looking, "Child", FakeChild)
     networks = run.Networks(
         Resolved(Path("model"), "model", None, "m" * 64, False),
         Resolved(Path("codec"), "codec", None, "c" * 64, False),
     )
     files = ChainFiles("codec", "codec", "model", "cpu", "float32", 2, {"seconds": 1.0, "overlap": 0.0})
-    setattr(run, "find_networks", lambda *args, **kwargs: networks)
-    setattr(run, "chain_files", lambda request, networks: files)
+    put(run, "find_networks", lambda *args, **kwargs: networks)
+    put(run, "chain_files", lambda request, networks: files)

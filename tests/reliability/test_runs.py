@@ -15,6 +15,7 @@ from conftest import outputs, parts
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError
+from dacse_cli.pipeline import looking, supervisor
 from dacse_cli.pipeline.journal import Journal
 from dacse_cli.pipeline.outcome import Outcome
 from dacse_cli.pipeline.plan import Request, plan
@@ -62,6 +63,27 @@ def test_a_decoder_that_crashes_costs_one_file(tmp_path):
     assert summary.counts["done"] == 3
     assert summary.exit_code == 3
     assert "SIGSEGV" in next(r.message for r in summary.results if r.reason == "decoder")
+
+
+def test_a_decoder_that_hangs_is_left_in_time(tmp_path, monkeypatch):
+    """One endless file in ten thousand: the run stood still for ever."""
+    monkeypatch.setattr(looking, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(supervisor, "TICK", 0.1)
+    source = record(tmp_path / "in", "a.wav", "stuck-decoder.wav", "z.wav")
+    summary = enhance(source, tmp_path / "out")
+    assert ends(summary)["stuck-decoder.wav"] == ("failed", "decoder")
+    assert "did not end within" in next(r.message for r in summary.results if r.reason == "decoder")
+    assert summary.counts["done"] == 2
+
+
+def test_a_machine_asleep_is_not_a_decoder_that_hangs(tmp_path):
+    """A laptop closed over lunch: all time-outs had run out when it woke."""
+    lookout = looking.Intake(None)
+    watch = supervisor.Supervisor.__new__(supervisor.Supervisor)
+    watch._intake, watch._stepped_at = lookout, time.monotonic() - 10_000
+    lookout._given.append(looking.Look("scan", 0, tmp_path))
+    watch._watch_intake()
+    assert 0 < lookout._waited <= 2 * supervisor.TICK
 
 
 def test_a_file_that_kills_its_worker_is_tried_once_more_and_given_up(tmp_path):
@@ -184,9 +206,9 @@ def test_clocks_may_be_wrong(tmp_path):
 
 
 ODD = [
-    b" leading.wav", b"two  spaces.wav", b"tab\t.wav", b"quote'\".wav", b"$HOME.wav", b"%s%n.wav", b"star*.wav",
-    b"what?.wav", b"new\nline.wav", b"return\r.wav", b"\x1b[2J\x1b]0;title\x07.wav", b"\xc2\x9b31m.wav",
-    "‮gpj.wav".encode(), b"[red]x.wav", b"[bold].wav", b"[link=http:x]y.wav", b":boom:.wav",
+    b" leading.wav", b"two  spaces.wav", b"tab\t.wav", b"quote'\".wav", b"$HOME.wav", b"%s%n.wav",
+    b"star*.wav", b"what?.wav", b"new\nline.wav", b"return\r.wav", b"\x1b[2J\x1b]0;title\x07.wav",
+    b"\xc2\x9b31m.wav",    "‮gpj.wav".encode(), b"[red]x.wav", b"[bold].wav", b"[link=http:x]y.wav", b":boom:.wav",
     "é.wav".encode(), "日本 🎤.wav".encode(), b"\xff\xfe.wav", b"-rf.wav", b"--output.wav", b"CON.wav",
     b"a:b.wav", b"trailing..wav", b"back\\slash.wav", b"x" * 247 + b".wav", "é".encode() * 123 + b".wav",
 ]  # fmt: skip
