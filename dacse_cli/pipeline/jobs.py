@@ -6,6 +6,7 @@ the mirrored tree, and the refusal of plans in which a file would be lost.
 
 from __future__ import annotations
 
+import functools
 import glob
 import os
 import stat
@@ -43,8 +44,6 @@ class Inputs:
 
     files: list[Found] = field(default_factory=list)
     ignored: int = 0
-    named: int = 0
-    """Files the user named one by one (not through a folder or pattern)."""
 
 
 def find_inputs(
@@ -59,7 +58,9 @@ def find_inputs(
     seen: set[tuple[int, int]] = set()
     output = leave_out.resolve() if leave_out else None
     for name in names:
-        for found in _expand(name, accepts, output, inputs):
+        if len(names) > 1 and output is not None and Path(name).resolve() == output:
+            continue  # of `takes/* takes/out`, the second time
+        for found in _expanded(name, accepts, output, inputs):
             identity = _identity(found.source)
             if identity is None or identity not in seen:
                 inputs.files.append(found)
@@ -73,6 +74,15 @@ def find_inputs(
     return inputs
 
 
+def _expanded(
+    name: str, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
+) -> Iterator[Found]:
+    try:
+        yield from _expand(name, accepts, output, inputs)
+    except OSError as error:  # a name longer than any, a folder above it that is closed
+        raise UsageError(f"{name}: {error.strerror}") from None
+
+
 def _expand(
     name: str, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
 ) -> Iterator[Found]:
@@ -82,7 +92,6 @@ def _expand(
     elif path.exists() or path.is_symlink():
         if path.suffix.lower() in ARCHIVES:
             raise UsageError(f"{name} is an archive", hint="Unpack it and give the folder.")
-        inputs.named += 1
         yield Found(path, path.name)
     elif glob.has_magic(name):
         yield from _matches(name, accepts, output, inputs)
@@ -93,14 +102,23 @@ def _expand(
 def _matches(
     name: str, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
 ) -> Iterator[Found]:
-    """Files behind a pattern, mirrored below the pattern's fixed folders."""
+    """Files behind a pattern, mirrored below the pattern's fixed folders, an output below those left out."""
     parts = Path(name).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     base = Path(*parts[:fixed]) if fixed else Path()
+    nested = output is not None and base.resolve() in output.parents
+
+    @functools.cache
+    def is_output(folder: Path) -> bool:
+        place = folder.resolve()
+        return nested and (place == output or output in place.parents)
+
     for match in sorted(glob.iglob(name, recursive=True)):  # noqa: PTH207 - a user's pattern may be absolute
         path = Path(match)
+        if is_output(path.parent):
+            continue
         if path.is_dir():
-            if "**" not in name:
+            if "**" not in name and not is_output(path):
                 yield from _walk(path, base, accepts, output, inputs)
         elif accepts(path.name):
             yield Found(path, os.path.relpath(path, base))
@@ -111,8 +129,12 @@ def _matches(
 def _walk(
     folder: Path, base: Path, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
 ) -> Iterator[Found]:
-    """Depth first, names sorted; links to folders are not followed, hidden names are passed over."""
-    for root, folders, files in os.walk(folder):
+    """Depth first, names sorted; links to folders are not followed, hidden names are passed over.
+
+    A folder that cannot be listed is yielded itself, to end as failed and not to be overlooked.
+    """
+    closed: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=closed.append):
         here = Path(root)
         folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() != output)
         for file in sorted(files):
@@ -121,6 +143,8 @@ def _walk(
                 yield Found(path, os.path.relpath(path, base))
             else:
                 inputs.ignored += 1
+    for error in closed:
+        yield Found(Path(error.filename), os.path.relpath(error.filename, base))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -142,7 +166,7 @@ def plan_jobs(files: Iterable[Found], target_of: Callable[[Found], Path]) -> lis
     sources = {_identity(found.source) for found in files}
     for index, found in enumerate(files):
         target = target_of(found)
-        key = unicodedata.normalize("NFC", str(target)).casefold()
+        key = unicodedata.normalize("NFC", os.path.normpath(target.absolute())).casefold()
         if key in taken:
             raise UsageError(
                 f"{taken[key].source} and {found.source} would both write {target}",

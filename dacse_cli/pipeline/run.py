@@ -199,6 +199,7 @@ def pace_key(request: Request, files: ChainFiles) -> str:
     return settings_hash(request.form, asdict(files))
 
 
+COMPRESSED = (".flac", ".ogg", ".oga", ".opus", ".mp3")
 BYTES_PER_SAMPLE = {
     "PCM_U8": 1,
     "PCM_S8": 1,
@@ -222,10 +223,14 @@ def check_space(todo: Plan, infos: dict[int, AudioInfo]) -> None:
     """Raise `OutputError` when the outputs cannot fit the disk, before any time is spent on them."""
     if todo.journal is None or todo.request.form == "tokenize":
         return
-    needed = sum(output_bytes(info, todo.request) for info in infos.values())
+    # how far a compressed output shrinks is known afterwards: it is not held against the disk
+    needed = sum(
+        output_bytes(infos[job.index], todo.request)
+        for job in todo.jobs
+        if job.index in infos and job.target.suffix.lower() not in COMPRESSED
+    )
     free = shutil.disk_usage(todo.journal).free
-    compressed = todo.request.sound.format in ("flac", "ogg", "opus", "mp3")
-    if needed > free and not compressed:
+    if needed > free:
         raise OutputError(
             f"no space in {todo.journal}: needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
             hint="Free some space, give another folder, or choose --format flac.",

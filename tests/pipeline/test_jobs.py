@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.errors import InputError, NoInputError, UsageError
+from dacse_cli.errors import InputError, NoInputError, OutputError, UsageError
 from dacse_cli.pipeline.jobs import Found, input_stamp, plan_jobs
 from dacse_cli.pipeline.plan import Request, plan
+from dacse_cli.pipeline.run import check_space
 
 
 def tree(root: Path, *names: str) -> None:
@@ -151,3 +153,51 @@ def test_a_plan_never_writes_one_file_twice(names):
         assert {"a.wav", "A.wav"} <= set(names)
     else:
         assert len({str(job.target).casefold() for job in jobs}) == len(names)
+
+
+@pytest.mark.parametrize("inputs", [["in/**/*.wav"], ["in/*"], ["in/a.wav", "in/sub", "in/out"]])
+def test_an_output_folder_below_a_pattern_is_left_out(tmp_path, inputs):
+    """Otherwise a rerun finds its own results, and refuses to write over an input."""
+    tree(tmp_path / "in", "a.wav", "sub/b.wav", "out/a.wav", "out/sub/b.wav", "out/b.wav")
+    todo = plan(request(*(tmp_path / name for name in inputs), output=tmp_path / "in/out"))
+    assert {job.source.name for job in todo.jobs} == {"a.wav", "b.wav"}
+    assert len(todo.jobs) == 2
+    above = plan(request(tmp_path / "in/sub/*.wav", output=tmp_path / "in"))
+    assert [job.source.name for job in above.jobs] == ["b.wav"]
+
+
+def test_a_folder_that_cannot_be_listed_fails_and_is_not_overlooked(tmp_path, monkeypatch):
+    tree(tmp_path / "in", "a.wav", "closed/b.wav")
+    scandir = os.scandir
+
+    def closed(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    todo = plan(request(tmp_path / "in", output=tmp_path / "out"))
+    assert [job.source.name for job in todo.jobs] == ["a.wav", "closed"]
+
+
+def test_a_name_longer_than_any_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="too long"):
+        plan(request(tmp_path / ("x" * 300 + ".wav"), output=tmp_path / "out"))
+
+
+def test_one_output_by_two_spellings_is_one_output(tmp_path, monkeypatch):
+    """Beside their inputs outputs have no folder in common to be compared in."""
+    tree(tmp_path, "a.wav", "a.flac")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="both write"):
+        plan(request("a.wav", tmp_path / "a.flac", form="tokenize"))
+
+
+def test_only_what_surely_needs_the_space_is_held_against_the_disk(tmp_path):
+    """A hundred hours of MP3 are a tenth of their samples; the disk they fill must not be refused."""
+    tree(tmp_path, "in/a.mp3", "in/b.wav")
+    todo = plan(request(tmp_path / "in", output=tmp_path))
+    exabyte = AudioInfo(10**18, 16000, 1, "WAV", "PCM_16", 1)
+    check_space(todo, {0: exabyte})
+    with pytest.raises(OutputError, match="no space"):
+        check_space(todo, {1: exabyte})
