@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_folder.py --clips 100 --model nano
 
 Both ways share the codec, the chunk plan and the cross-fade, so what differs is how ids are generated and
-that dacse pools the chunks of all clips. Ways run in turn on quarters of the folder, so a machine that slows down
-slows both. The codes of both ways are compared. Prints a Markdown table and, with `--json FILE`, writes it.
+that dacse pools the chunks of all clips. Ways run in turn on quarters of the folder, so a machine that slows
+down slows both. The codes of both ways are compared. Prints a Markdown table; `--json FILE` writes it too.
 """
 
 from __future__ import annotations
