@@ -68,6 +68,23 @@ def test_a_disk_that_is_full_at_any_byte_leaves_nothing(tmp_path: Path, fmt: Out
     assert (tmp_path / "out").read_bytes()[-4000:] == (tmp_path / "whole").read_bytes()[-4000:] or fmt is OGG
 
 
+@pytest.mark.slow
+def test_a_disk_that_is_full_at_every_byte_of_the_last_8_kib(tmp_path: Path) -> None:
+    """The figure: outputs reported as written that do not hold what was written, of 16,384."""
+    samples = noise(20_000)
+    lies = limits = 0
+    for fmt in (WAV, FLAC):
+        size = write(tmp_path / "whole", fmt, samples).size
+        for limit in range(size - 8192, size):
+            limits += 1
+            with file_size_limit(limit), contextlib.suppress(OutputError):
+                write(tmp_path / "out", fmt, samples)
+                lies += 1
+            assert [path.name for path in tmp_path.iterdir()] == ["whole"], (fmt.container, limit)
+    print(f"\nR3: {lies} of {limits} full disks reported as success")
+    assert lies == 0
+
+
 @pytest.mark.parametrize("name", ["fsync", "write", "close"])
 def test_an_error_of_the_disk_is_named_and_nothing_stays(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch

@@ -141,13 +141,18 @@ def tree(root, recordings, samples=1500):
     return root
 
 
-def outputs(folder):
-    """Hash of every file under a final name, by relative path."""
+def finals(folder):
+    """Every file under a final name, by relative path."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): path
         for path in folder.rglob("*")
         if path.is_file() and path.parent.name != ".dacse" and not path.name.endswith(".dacse-part")
     }
+
+
+def outputs(folder):
+    """Hash of every file under a final name."""
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in finals(folder).items()}
 
 
 def parts(folder):
@@ -157,7 +162,7 @@ def parts(folder):
 
 def stamps(folder):
     """Modification time of every file under a final name: a file that is done again gets a new one."""
-    return {name: (folder / name).stat().st_mtime_ns for name in outputs(folder)}
+    return {name: path.stat().st_mtime_ns for name, path in finals(folder).items()}
 
 
 def clear(folder):

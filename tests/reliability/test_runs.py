@@ -206,12 +206,35 @@ def test_clocks_may_be_wrong(tmp_path):
 
 
 ODD = [
-    b" leading.wav", b"two  spaces.wav", b"tab\t.wav", b"quote'\".wav", b"$HOME.wav", b"%s%n.wav",
-    b"star*.wav", b"what?.wav", b"new\nline.wav", b"return\r.wav", b"\x1b[2J\x1b]0;title\x07.wav",
-    b"\xc2\x9b31m.wav",    "‮gpj.wav".encode(), b"[red]x.wav", b"[bold].wav", b"[link=http:x]y.wav", b":boom:.wav",
-    "é.wav".encode(), "日本 🎤.wav".encode(), b"\xff\xfe.wav", b"-rf.wav", b"--output.wav", b"CON.wav",
-    b"a:b.wav", b"trailing..wav", b"back\\slash.wav", b"x" * 247 + b".wav", "é".encode() * 123 + b".wav",
-]  # fmt: skip
+    b" leading.wav",
+    b"two  spaces.wav",
+    b"tab\t.wav",
+    b"quote'\".wav",
+    b"$HOME.wav",
+    b"%s%n.wav",
+    b"star*.wav",
+    b"what?.wav",
+    b"new\nline.wav",
+    b"return\r.wav",
+    b"\x1b[2J\x1b]0;title\x07.wav",
+    b"\xc2\x9b31m.wav",
+    "‮gpj.wav".encode(),
+    b"[red]x.wav",
+    b"[bold].wav",
+    b"[link=http:x]y.wav",
+    b":boom:.wav",
+    "é.wav".encode(),
+    "日本 🎤.wav".encode(),
+    b"\xff\xfe.wav",
+    b"-rf.wav",
+    b"--output.wav",
+    b"CON.wav",
+    b"a:b.wav",
+    b"trailing..wav",
+    b"back\\slash.wav",
+    b"x" * 247 + b".wav",
+    "é".encode() * 123 + b".wav",
+]
 
 
 def test_odd_names_go_through_unchanged(tmp_path):
