@@ -64,11 +64,13 @@ class Station:
             return False
         if any(load.deaths for load in self.held.values()):  # a suspect is tried alone
             return False
-        return len(self.held) < 2 or self._chunks_held() < 2 * int(self.description["batch"])
+        return len(self.held) < 2 or self.chunks_held() < 2 * int(self.description["batch"])
 
-    def _chunks_held(self) -> int:
+    def chunks_held(self) -> int:
+        """Chunks of the jobs in the worker's hands, finished ones of files under way included."""
         stride = float(self.description["stride_seconds"])
-        return sum(math.ceil(load.seconds / stride) * load.rows for load in self.held.values())
+        # a token file tells nothing of its length before it is opened
+        return sum(max(1, math.ceil(load.seconds / stride)) * load.rows for load in self.held.values())
 
     def next_suspect(self) -> Load | None:
         """A job that a worker died on, once nothing else is in the worker's hands."""
@@ -131,6 +133,11 @@ class Crew:
     def station_of(self, child: Child) -> Station | None:
         """Whose worker a message comes from; None for one that is gone already."""
         return next((station for station in self.stations if station.child is child), None)
+
+    def roomiest(self) -> Station | None:
+        """The station that should get the next job: with room, and with the least in its hands."""
+        with_room = [station for station in self.stations if station.has_room()]
+        return min(with_room, key=Station.chunks_held, default=None)
 
     def loaded(self, station: Station, description: Message) -> None:
         """A worker is ready; the first one tells how many devices `all` is."""

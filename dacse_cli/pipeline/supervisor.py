@@ -18,7 +18,7 @@ from typing import Any
 
 from dacse_cli.audio.atomic import discard_part
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.errors import CheckpointError, CodecError, DeviceError, OutputError
+from dacse_cli.errors import CheckpointError, CodecError, DeviceError, LockedError, OutputError
 from dacse_cli.pipeline.channel import Child, Message
 from dacse_cli.pipeline.crew import WORKER, Crew, Load, Station
 from dacse_cli.pipeline.events import Detail, Event, Planned, Progress, Stage
@@ -107,13 +107,14 @@ class Supervisor:
             index = self._to_scan.popleft()
             self._intake.ask(Look("scan", index, self._jobs[index].source))
         for station in self._crew.stations:
-            while load := station.next_suspect() or self._next_load(station):
-                self._ledger.start(load.index)
-                station.give(load)
+            if suspect := station.next_suspect():
+                self._give(station, suspect)
+        while self._loads and (roomiest := self._crew.roomiest()):
+            self._give(roomiest, self._loads.popleft())
 
-    def _next_load(self, station: Station) -> Load | None:
-        """A job for a station with room. Each takes only what keeps it busy, so none waits for another."""
-        return self._loads.popleft() if self._loads and station.has_room() else None
+    def _give(self, station: Station, load: Load) -> None:
+        self._ledger.start(load.index)
+        station.give(load)
 
     def _load(self, job: Job, scan: AudioScan | None) -> Load:
         request = self._request
@@ -211,8 +212,9 @@ class Supervisor:
             raise _FATAL.get(message["error"], DeviceError)(message["message"], hint=message["hint"])
 
     def _job_failed(self, message: Message) -> None:
-        if message["exit_code"] == OutputError.exit_code:
-            raise OutputError(message["message"], hint=message["hint"])
+        for kind in (OutputError, LockedError):  # what would meet every other input as well
+            if message["exit_code"] == kind.exit_code:
+                raise kind(message["message"], hint=message["hint"])
         if message["trace"]:
             self._tell(Detail(message["trace"]))
         self._ledger.fail(message["id"], message["reason"], message["message"])
@@ -256,10 +258,14 @@ class Supervisor:
             self._drop()
             raise
         finally:
-            self._intake.close()
-            self._crew.kill()
+            self.close()
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    def close(self) -> None:
+        """Leave no child behind."""
+        self._intake.close()
+        self._crew.kill()
 
     def _signalled(self) -> None:
         if self._stopping:
