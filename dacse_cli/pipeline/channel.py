@@ -20,16 +20,28 @@ from typing import Any
 
 Message = dict[str, Any]
 
+_START = """
+import sys
+sys.path[:] = {path!r}
+import runpy, signal
+for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+    if hasattr(signal, name):
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
+"""How a child starts: with the parent's path, because `python -m` would import what lies in the user's folder
+under the name of a library; and deaf to signals sent to the whole group, of which the supervisor decides."""
+
 
 class Child:
-    """A child process running `python -m module`; its messages land in `inbox` as (child, message).
+    """A child process running `module`; its messages land in `inbox` as (child, message).
 
     The last entry of a child is (child, None): its output has ended.
     """
 
     def __init__(self, module: str, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module],
+            [sys.executable, "-c", _START.format(path=sys.path, module=module)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -101,7 +113,6 @@ def serve(handle: Callable[[Iterator[Message], Callable[[Message], None]], None]
     """Main of a child: give `handle` the commands as they come and a function to answer with."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # stray prints must not break the protocol
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor decides what a Ctrl-C means
     lock = threading.Lock()
 
     def answer(message: Message) -> None:

@@ -7,8 +7,8 @@ import math
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dacse_cli.audio.atomic import discard_part, sweep
@@ -161,16 +161,18 @@ class Forecast:
 
 
 def forecast(request: Request, tell: Tell, progress: Download | None = None) -> list[Forecast]:
-    """What `run` would do, writing nothing and loading no model."""
+    """What `run` would do, writing nothing, fetching nothing and loading no model."""
     todo = plan(request)
-    networks = find_networks(request.models, with_model=request.form == "enhance", progress=progress)
+    networks = find_networks(
+        replace(request.models, offline=True), with_model=request.form == "enhance", progress=progress
+    )
     files = chain_files(request, networks)
     journal = Journal.peek(todo.journal) if todo.journal else None
     ledger = Ledger(
         todo.jobs, journal, settings_of(request, networks, files), request.overwrite, lambda event: None
     )
     supervisor = Supervisor(todo, files, ledger, tell)
-    with supervisor.watching_signals():
+    with closing(supervisor):  # nothing is under way that a signal would have to wait for
         infos = supervisor.probe([job for job in todo.jobs if ledger.admit(job)])
     ended = {result.source: result.message for result in ledger.summary.results}
     if not networks.codec.folder.is_dir():

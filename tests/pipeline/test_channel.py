@@ -1,0 +1,78 @@
+"""Children of the supervisor: what they import, which signals they hear, how much they are given."""
+
+import queue
+import signal
+import sys
+
+import pytest
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import LockedError
+from dacse_cli.pipeline import run
+from dacse_cli.pipeline.channel import Child
+from dacse_cli.pipeline.crew import Load, Station
+from dacse_cli.pipeline.ledger import Ledger
+from dacse_cli.pipeline.plan import ChainFiles, Plan, Request
+from dacse_cli.pipeline.supervisor import Supervisor
+
+FILES = ChainFiles("codec", "codec", None, "cpu", "auto", 1, {})
+REQUEST = Request("enhance", (), None, ModelOptions(), ChunkOptions(), SoundOptions())
+
+
+def test_a_child_imports_nothing_from_the_users_folder_and_outlives_signals(tmp_path, monkeypatch):
+    """A folder of recordings may hold a `runpy.py`; a Ctrl-C goes to all processes of a terminal."""
+    for name in ("runpy", "json", "soundfile"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    inbox = queue.SimpleQueue()
+    child = Child("dacse_cli.pipeline.intake", inbox)
+    for index in range(2):
+        child.send({"type": "probe", "id": index, "path": "absent.wav"})
+        _, answer = inbox.get(timeout=60)
+        assert answer is not None, child.cause_of_death()
+        assert (answer["id"], answer["reason"]) == (index, "missing")
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            child.process.send_signal(number)
+    child.kill()
+
+
+def test_token_files_are_handed_out_like_others():
+    """Their length is unknown: counted as nothing, all of them are in the worker's hands at once, and when
+    it dies all are under suspicion."""
+
+    class Deaf:
+        def send(self, message):
+            return True
+
+    station = Station(FILES, child=Deaf())
+    station.loaded({"batch": 4, "stride_seconds": 4.0})
+    for index in range(100):
+        if station.has_room():
+            station.give(Load(index, {}, 0.0, 1))
+    assert len(station.held) == 8
+
+
+def test_a_file_that_another_run_writes_stops_this_one():
+    """Exit 7, not a failed model: the other run holds the files that come next, too."""
+    ledger = Ledger([], None, "", False, print)
+    supervisor = Supervisor(Plan(REQUEST, [], None, 0), FILES, ledger, print)
+    failure = {"id": 0, "reason": "locked", "message": "held", "hint": None, "exit_code": 7, "trace": None}
+    with pytest.raises(LockedError, match="held"):
+        supervisor._job_failed(failure)
+
+
+def test_a_dry_run_fetches_nothing(tmp_path, monkeypatch):
+    """It writes nothing, so it writes no gigabytes of weights into a cache either."""
+    (tmp_path / "a.wav").write_bytes(b"")
+
+    def find(options, **kwargs):
+        assert options.offline
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "find_networks", find)
+    request = Request(
+        "enhance", (str(tmp_path),), str(tmp_path / "out"), ModelOptions(), ChunkOptions(), SoundOptions()
+    )
+    with pytest.raises(KeyboardInterrupt):
+        run.forecast(request, print)
