@@ -28,10 +28,10 @@ def doctor(
     from dacse_cli.cli.render import Screen
     from dacse_cli.pipeline.doctor import Finding, examine
 
-    screen = Screen(json=json)
+    results = Screen(json=json).results
 
     def show(finding: Finding) -> None:
-        screen.finding(finding.name, finding.state, finding.text, asdict(finding))
+        results.finding(finding.name, finding.state, finding.text, asdict(finding))
 
     error = examine(opt.model_options(model, None, device, dtype, batch_size, offline=True), show)
     if error is not None:

@@ -44,7 +44,9 @@ def download(
         found = [resolved for resolved in (fetched.model, fetched.codec) if resolved is not None]
         problems = [problem for resolved in found for problem in problems_of(resolved)] if verify else []
     for resolved in found:
-        screen.location(resolved.kind, resolved.name, resolved.revision, str(resolved.folder), resolved.note)
+        if resolved.note:
+            screen.remark(resolved.note)
+        screen.results.location(resolved.kind, resolved.name, resolved.revision, str(resolved.folder))
     if problems:
         raise ModelError(
             "; ".join(problems), hint="Run `dacse download` again: damaged files are fetched anew."

@@ -91,7 +91,7 @@ def evaluate(
     )
     if csv is not None:
         write_bytes_atomically(csv, tables.to_csv(report).encode())
-    screen.print(
+    screen.results.print(
         tables.to_json(report)
         if json
         else tables.to_markdown(report, published=published and published.value, same_set=same_set)

@@ -26,11 +26,11 @@ def inspect(
     from dacse_cli.errors import InputError
     from dacse_cli.pipeline.inspection import inspect as look
 
-    screen = Screen(json=json)
+    results = Screen(json=json).results
     bad = []
     for path in files:
         try:
-            screen.facts(str(path), look(path))
+            results.facts(str(path), look(path))
         except InputError as error:
             bad.append(f"{path}: {error.message}")
     if bad:

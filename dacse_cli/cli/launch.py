@@ -16,11 +16,11 @@ def launch(request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose:
     if dry_run:
         with screen:
             rows = forecast(request, screen.tell, screen.download)
-        screen.forecast(rows)
+        screen.results.forecast(rows)
         return
     with screen:
         summary = run(request, screen.tell, screen.download)
     screen.summary(summary)
-    if screen.lost and not summary.exit_code:
-        raise OutputError(f"all is done, but the report could not be written: {screen.lost.strerror}")
+    if screen.results.lost and not summary.exit_code:
+        raise OutputError(f"all is done, but the report could not be written: {screen.results.lost.strerror}")
     raise typer.Exit(summary.exit_code)

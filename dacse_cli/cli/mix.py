@@ -172,12 +172,12 @@ def mix(
         screen.remark(f"passed over  {planned.too_short} clean recordings that are too short")
 
     def show(progress: MixProgress) -> None:
-        screen.record({"type": "pair", "split": progress.split, **progress.record})
+        screen.results.record({"type": "pair", "split": progress.split, **progress.record})
         screen.counted(progress.done, planned.count, progress.seconds, progress.elapsed)
 
     with screen:
         report = run_mix(planned, jobs=jobs, on_pair=show)
-    screen.conclude(
+    screen.results.conclude(
         f"{report.written} pairs written, {report.there} were there; "
         f"{report.seconds:.0f} s of audio in {report.elapsed:.0f} s ({report.speed:.1f} x real time)",
         {"type": "summary", "out": str(output), **asdict(report), "speed": report.speed},

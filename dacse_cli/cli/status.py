@@ -23,4 +23,4 @@ def status(
     from dacse_cli.cli.render import Screen
     from dacse_cli.pipeline.status import look
 
-    Screen(json=json).status(look(output))
+    Screen(json=json).results.status(look(output))

@@ -32,7 +32,7 @@ with screen:
     for result in results:
         screen.tell(Ended(result))
 screen.summary(Summary(results, elapsed=1.0))
-sys.exit(7 if screen.lost else 5)
+sys.exit(7 if screen.results.lost else 5)
 """
 
 

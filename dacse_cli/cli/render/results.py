@@ -1,0 +1,175 @@
+"""Finished results: a table or a line for people, JSON lines for scripts, on stdout.
+
+Names are shown with `shown`, never as markup.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+import os
+from typing import Any, TextIO, cast
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dacse_cli.cli.names import shown
+from dacse_cli.cli.outlet import Outlet
+from dacse_cli.cli.render.text import clock, files_text
+from dacse_cli.pipeline.outcome import Outcome, Summary
+from dacse_cli.pipeline.run import Forecast
+from dacse_cli.pipeline.status import Status
+
+STYLE = {Outcome.DONE: "green", Outcome.WARNED: "yellow", Outcome.SKIPPED: "dim", Outcome.FAILED: "red"}
+
+
+def console(outlet: Outlet) -> Console:
+    """A console that never wraps into nothing and never interprets names."""
+    width = None if _columns() >= 20 else 80
+    file = cast(TextIO, outlet)
+    return Console(file=file, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def _columns() -> int:
+    """`COLUMNS` if it is a number, else enough."""
+    try:
+        return int(os.environ["COLUMNS"])
+    except (KeyError, ValueError):
+        return 80
+
+
+def plain_table(title: str | None = None) -> Table:
+    """Columns without a frame."""
+    shown_title = None if title is None else Text(title)
+    return Table(show_header=False, box=None, padding=(0, 2, 0, 0), title=shown_title, title_justify="left")
+
+
+class Printer:
+    """Results of a command. With `json` every result is one JSON object a line."""
+
+    def __init__(self, outlet: Outlet, *, json: bool, quiet: bool) -> None:
+        self.json, self.quiet = json, quiet
+        self._outlet, self._out = outlet, console(outlet)
+
+    def record(self, data: dict[str, Any]) -> None:
+        """One result for scripts; nothing without `--json`."""
+        if self.json:
+            self._outlet.write(jsonlib.dumps(data) + "\n")
+            self._outlet.flush()
+
+    @property
+    def lost(self) -> OSError | None:
+        """Why results could not be shown: nothing where the reader has left, which is the reader's right."""
+        error = self._outlet.error
+        return None if isinstance(error, BrokenPipeError) else error
+
+    def summary(self, summary: Summary) -> None:
+        """The account of a run."""
+        if self.json:
+            self.record(summary.to_json())
+        elif not self.quiet:
+            self._summary_table(summary)
+
+    def _summary_table(self, summary: Summary) -> None:
+        table = plain_table()
+        for name, count in summary.counts.items():
+            if count:
+                table.add_row(Text(name, STYLE.get(Outcome(name), "")), str(count))
+        if summary.ignored:
+            table.add_row("passed over", f"{files_text(summary.ignored)} that are not audio")
+        if summary.seconds:
+            pace = summary.seconds / summary.elapsed
+            table.add_row(
+                "audio", f"{clock(summary.seconds)} in {clock(summary.elapsed)} ({pace:.2f} x real time)"
+            )
+        self._out.print(table)
+
+    def forecast(self, rows: list[Forecast]) -> None:
+        """The plan of a dry run."""
+        todo = [row for row in rows if not row.skipped]
+        if self.json:
+            for row in rows:
+                self.record({"type": "plan", **vars(row)})
+        else:
+            for row in rows:
+                note = (
+                    f"  ({shown(row.skipped)})"
+                    if row.skipped
+                    else f"  {clock(row.seconds)}, {row.chunks} chunks"
+                )
+                self._out.print(Text(f"{shown(row.source)} -> {shown(row.target)}{note}"))
+        seconds, size = sum(row.seconds for row in todo), sum(row.output_bytes for row in todo)
+        expected = [row.expected_seconds for row in todo]
+        work = (
+            clock(sum(e for e in expected if e))
+            if todo and None not in expected
+            else "unknown before a first run"
+        )
+        total = {
+            "type": "plan-summary",
+            "files": len(todo),
+            "audio_seconds": round(seconds, 3),
+            "chunks": sum(row.chunks for row in todo),
+            "output_bytes": size,
+            "expected": work,
+        }
+        if self.json:
+            self.record(total)
+        else:
+            self._out.print(
+                f"{files_text(len(todo))}, {clock(seconds)} of audio, {total['chunks']} chunks, "
+                f"at most {size / 1e6:.1f} MB; expected time: {work}"
+            )
+
+    def status(self, status: Status) -> None:
+        """What an output folder holds."""
+        if self.json:
+            self.record({"type": "status", **vars(status)})
+            return
+        table = plain_table()
+        table.add_row(Text("finished", "green"), f"{status.finished}, {status.finished_bytes / 1e6:.1f} MB")
+        for target in status.missing:
+            table.add_row(Text("changed", "yellow"), Text(shown(target)))
+        for target, why in status.failed:
+            table.add_row(Text("failed", "red"), Text(f"{shown(target)}: {shown(why)}"))
+        for holder in status.writing:
+            table.add_row("writing", Text(shown(holder)))
+        self._out.print(table)
+
+    def facts(self, name: str, facts: dict[str, Any]) -> None:
+        """What a file holds."""
+        if self.json:
+            self.record({"type": "facts", "file": name, **facts})
+            return
+        table = plain_table(shown(name))
+        for key, value in facts.items():
+            if value is not None:
+                table.add_row(key.replace("_", " "), Text(shown(str(value))))
+        self._out.print(table)
+
+    def finding(self, name: str, state: str, text: str, data: dict[str, Any]) -> None:
+        """One line of a diagnosis."""
+        if self.json:
+            self.record({"type": "finding", **data})
+            return
+        line = Text(f"{state:<5}", {"ok": "green", "note": "yellow", "bad": "red"}[state])
+        self._out.print(line.append(f"{name:<15}{shown(text)}", ""))
+
+    def conclude(self, text: str, data: dict[str, Any]) -> None:
+        """The end of a command: `text` to read, or `data` for scripts."""
+        if self.json:
+            self.record(data)
+        elif not self.quiet:
+            self._out.print(Text(text))
+
+    def print(self, text: str) -> None:
+        """A finished text, unchanged."""
+        self._out.print(Text(text))
+
+    def location(self, kind: str, name: str, revision: str | None, folder: str) -> None:
+        """Where a model lies."""
+        if self.json:
+            self.record({"type": kind, "name": name, "revision": revision, "folder": folder})
+            return
+        at = f" at {revision[:12]}" if revision else ""
+        self._out.print(Text(f"{kind} {shown(name)}{at}: {shown(folder)}"))

@@ -1,0 +1,156 @@
+"""A command while it runs: bars on a terminal, plain lines elsewhere, all of it on stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from dacse_cli.cli.names import shown
+from dacse_cli.cli.outlet import Outlet
+from dacse_cli.cli.render.results import STYLE, Printer, console
+from dacse_cli.cli.render.text import clock, files_text, speed
+from dacse_cli.pipeline.events import Detail, Ended, Event, Planned, Stage
+from dacse_cli.pipeline.events import Progress as Advance
+from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+
+PLAIN_EVERY = 30.0
+"""Seconds between progress lines where there is no terminal."""
+
+
+class Screen:
+    """One command's output. A context manager while something may be moving."""
+
+    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+        self._json, self._quiet, self._verbose = json, quiet, verbose
+        errors = Outlet(sys.stderr)
+        self._err = console(errors)
+        self.results = Printer(Outlet(sys.stdout), json=json, quiet=quiet)
+        # asked of the stream: FORCE_COLOR makes Rich take any pipe for a terminal
+        self._live = errors.isatty() and not self._err.is_dumb_terminal and not quiet
+        self._bars = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[right]}", markup=False),
+            console=self._err,
+            transient=True,
+            disable=not self._live,
+            redirect_stdout=False,  # or Rich sends the results to stderr while a bar moves
+            redirect_stderr=False,
+        )
+        self._work: TaskID | None = None
+        self._fetch: dict[str, TaskID] = {}
+        self._fetched: set[str] = set()
+        self._files = self._ended = 0
+        self._total = 0.0
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Screen:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def tell(self, event: Event) -> None:
+        """Show one event of a run."""
+        if isinstance(event, Planned):
+            self._files, self._total = event.files, event.seconds
+            self._say(f"{files_text(event.files)}, {clock(event.seconds)} of audio")
+        elif isinstance(event, Stage):
+            self._stage(event.text)
+        elif isinstance(event, Detail) and self._verbose:
+            self._say("\n".join(map(shown, event.text.splitlines())))
+        elif isinstance(event, Advance):
+            self._advance(event)
+        elif isinstance(event, Ended):
+            self._end(event.result)
+
+    def _say(self, text: str, style: str = "") -> None:
+        if not self._quiet:
+            self._err.print(Text(text, style))
+
+    def _stage(self, text: str) -> None:
+        if not self._live:
+            return
+        if self._work is None:
+            self._work = self._bars.add_task(text, total=None, right="")
+        else:
+            self._bars.update(self._work, description=text)
+
+    def _advance(self, event: Advance) -> None:
+        done = min(event.seconds, self._total) if self._total else event.seconds
+        right = f"{self._ended}/{files_text(self._files)}  {clock(done)}/{clock(self._total)}"
+        right += speed(event, self._total)
+        self._move(done, self._total, right)
+
+    def _move(self, done: float, total: float, right: str) -> None:
+        """Bring the bar to `done` of `total`; without one, say `right` now and then."""
+        if self._live and self._work is not None:
+            self._bars.update(self._work, total=total or None, completed=done, right=right)
+        elif time.monotonic() - self._last_line > PLAIN_EVERY:
+            self._last_line = time.monotonic()
+            self._say(right)
+
+    def counted(self, done: int, total: int, seconds: float, elapsed: float) -> None:
+        """`done` of `total` pieces of work, `seconds` of audio in `elapsed` seconds."""
+        if self._work is None:
+            self._stage("")
+        pace = f"  {seconds / elapsed:.1f} x real time" if elapsed >= 1 else ""
+        self._move(done, total, f"{done}/{total}{pace}")
+
+    def _end(self, result: Result) -> None:
+        self.results.record(result.to_json())
+        if result.outcome is Outcome.NOT_REACHED:
+            return
+        if result.outcome is not Outcome.SKIPPED:
+            self._ended += 1
+        if result.outcome is Outcome.FAILED:
+            self._err.print(Text(f"failed  {shown(result.source)}: {shown(result.message)}", "red"))
+        elif result.outcome is not Outcome.SKIPPED or self._verbose or result.reason == "exists":
+            self._line(result)
+
+    def _line(self, result: Result) -> None:
+        if self._quiet or self._json:
+            return
+        text = Text(f"{result.outcome.value:<12}", STYLE.get(result.outcome, ""))
+        text.append(shown(result.target if result.outcome is not Outcome.SKIPPED else result.source), "")
+        if result.message:
+            text.append(f"  {shown(result.message)}", "dim")
+        self._err.print(text)
+
+    def download(self, file: str, done: int, total: int) -> None:
+        """Progress of one file that is being fetched; bytes."""
+        if done < total:
+            self._fetched.discard(file)
+            if file not in self._fetch:
+                self._fetch[file] = self._bars.add_task(shown(file), total=total, right="")
+            self._bars.update(
+                self._fetch[file], completed=done, right=f"{done / 1e6:.0f}/{total / 1e6:.0f} MB"
+            )
+        elif file not in self._fetched:
+            self._fetched.add(file)
+            if file in self._fetch:
+                self._bars.remove_task(self._fetch.pop(file))
+            self._say(f"fetched {shown(file)}, {total / 1e6:.1f} MB")
+
+    def scored(self, system: str, recording: str) -> None:
+        """One recording of one system has been scored."""
+        self._say(f"scored  {shown(system)}  {shown(recording)}")
+
+    def remark(self, text: str) -> None:
+        """Something to know that stops nothing."""
+        self._say(shown(text), "yellow")
+
+    def summary(self, summary: Summary) -> None:
+        """The account of a run, and what stopped it."""
+        if summary.fatal is not None:
+            self._err.print(Text(f"dacse: {shown(summary.fatal.message)}", "red"))
+            if summary.fatal.hint:
+                self._err.print(Text(f"  {shown(summary.fatal.hint)}"))
+        self.results.summary(summary)
