@@ -14,6 +14,8 @@ from dacse_cli.codec.model import Codec
 from dacse_cli.codec.stream import EncodeStream
 from dacse_cli.pipeline.sources import Samples, Signal, Source
 
+CANCELLED = 0.01
+"""A mean with less than this share of the loudest channel's energy (-20 dB) has lost what was said."""
 Number = TypeVar("Number", np.float32, np.int16)
 
 
@@ -24,6 +26,7 @@ class Rows:
         self._mono = channels == "mono" and signal.channels > 1
         self._firsts = sorted(set(signal.twins))
         self._row_of = [self._firsts.index(twin) for twin in signal.twins]
+        self._energies = np.zeros(signal.channels + 1)  # of every channel, and of their mean
 
     @property
     def count(self) -> int:
@@ -37,7 +40,19 @@ class Rows:
 
     def select(self, block: Samples) -> Samples:
         """Channels `[C, n]` -> rows `[R, n]`."""
-        return block.mean(axis=0, keepdims=True, dtype=np.float32) if self._mono else block[self._firsts]
+        if not self._mono:
+            return block[self._firsts]
+        mean: Samples = block.mean(axis=0, keepdims=True, dtype=np.float32)
+        self._energies += np.square(np.concatenate([block, mean]), dtype=np.float64).sum(axis=1)
+        return mean
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is to be said of the rows, once all samples have gone through `select`."""
+        *channels, mean = self._energies
+        if not self._mono or mean >= CANCELLED * max(channels):
+            return []
+        return ["the channels cancel each other out in their mean: choose --channels keep"]
 
     def spread(self, rows: NDArray[Number]) -> NDArray[Number]:
         """Rows `[R, ...]` of samples or codes -> channels of the result `[C', ...]`."""

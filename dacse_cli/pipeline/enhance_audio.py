@@ -90,7 +90,7 @@ class EnhanceAudio:
     def finish(self) -> Finished:
         self._output.close()
         files, warnings = self._sink.finish(self._output.frames)
-        return Finished(files, self._source.signal.seconds, warnings)
+        return Finished(files, self._source.signal.seconds, [*self._encoding.rows.warnings, *warnings])
 
     def abandon(self) -> None:
         self._sink.abandon()

@@ -58,7 +58,9 @@ class Tokenise:
             original_length=signal.frames,
             source=self._name,
         )
-        warnings = ["peaks above full scale were scaled down"] if self._encoding.gain < 1 else []
+        warnings = self._encoding.rows.warnings
+        if self._encoding.gain < 1:
+            warnings.append("peaks above full scale were scaled down")
         return Finished(self._save(tokens, self._source), signal.seconds, warnings)
 
     def abandon(self) -> None:
