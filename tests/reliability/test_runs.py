@@ -1,7 +1,11 @@
 """Whole runs over stand-in models: bad files, dying children, signals, changing inputs, odd names."""
 
+import errno
 import os
+import resource
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -348,8 +352,6 @@ def test_no_room_is_seen_before_the_models_are_loaded(tmp_path, monkeypatch):
 
 def test_a_file_size_limit_is_named(tmp_path):
     """`ulimit -f 0`: Python ignores the signal, so every write answers with an error."""
-    import resource
-
     source = record(tmp_path / "in", "a.wav")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
@@ -358,3 +360,88 @@ def test_a_file_size_limit_is_named(tmp_path):
             run(request(source, tmp_path / "out"), lambda event: None)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_an_input_that_may_not_be_read_fails_alone(tmp_path, monkeypatch):
+    """libsndfile says "System error." for a missing permission."""
+    source = record(tmp_path / "in", "a.wav", "secret.wav")
+    real = os.open
+
+    def forbidding(path, *args, **kwargs):
+        if os.fsencode(path).endswith(b"in/secret.wav"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", forbidding)
+    summary = enhance(source, tmp_path / "out")
+    assert ends(summary)["secret.wav"] == ("failed", "permission")
+    assert "permission denied" in summary.results[-1].message + summary.results[0].message
+
+
+def test_nothing_is_read_from_standard_input(tmp_path, monkeypatch):
+    """`while read f; do dacse enhance "$f" out; done < list` lost every file but the first."""
+
+    class Trap:
+        def __getattr__(self, name):
+            raise AssertionError(f"standard input is used: {name}")
+
+    monkeypatch.setattr(sys, "stdin", Trap())
+    assert enhance(record(tmp_path / "in", "a.wav"), tmp_path / "out").exit_code == 0
+
+
+def test_few_descriptors_are_enough(tmp_path):
+    """A descriptor left open for every file ends a run at the thousandth."""
+    source = record(tmp_path / "in", *(f"{i}.wav" for i in range(60)))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/proc/self/fd"))) + 16, hard))
+    try:
+        assert enhance(source, tmp_path / "out").counts["done"] == 60
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"LC_ALL": "C", "PYTHONIOENCODING": "ascii:strict", "PYTHONUTF8": "0"},
+        {"HOME": None, "COLUMNS": "0", "TERM": "dumb"},
+        {"HOME": "/proc", "XDG_CACHE_HOME": "/proc", "TMPDIR": "/proc", "CI": "1"},
+    ],
+    ids=["ascii", "no home", "read-only home"],
+)
+def test_a_strange_environment_changes_no_message(tmp_path, environment):
+    """An emoji in a name under an ASCII terminal, or a home that is not there, ended in a traceback."""
+    name = os.fsencode("absent 🎤 \x1b7") + b"\xff.wav"
+    env = {**os.environ, **environment}
+    result = subprocess.run(
+        [sys.executable, "-m", "dacse_cli", "enhance", name, str(tmp_path / "out")],
+        env={key: value for key, value in env.items() if value is not None},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+    )
+    assert result.returncode == 2, result.stderr
+    assert b"no such file" in result.stderr
+    assert b"\\xff" in result.stderr
+    assert not {b for b in result.stderr if (b < 32 and b != 10) or b == 127}
+    assert b"Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_bug_is_one_line_unless_asked(monkeypatch, capsys, verbose):
+    from dacse_cli.cli import app
+
+    def broken():
+        raise ZeroDivisionError("oops \x1b[2J")
+
+    monkeypatch.setattr(app, "app", broken)
+    monkeypatch.setattr(sys, "argv", ["dacse", *(["-v"] if verbose else [])])
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            app.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert ended.value.code == 1
+    text = capsys.readouterr().err
+    assert ("Traceback" in text) == verbose
+    assert "ZeroDivisionError" in text
