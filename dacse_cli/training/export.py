@@ -1,0 +1,94 @@
+"""Trained networks -> the folder that `enhance --model` takes, in the released formats.
+
+    config.json  generation_config.json  model.safetensors  dacse.json      the language model and its card
+    codec/config.json  codec/model.safetensors  codec/preprocessor_config.json
+
+Plain `from_pretrained` of `transformers` loads both. The language model is stored as bfloat16. The codec's
+convolutions are stored as float16 under a config that says float32, so they are computed in float32 and
+take half the room; its quantizer stays float32, for a Euclidean look-up needs its last bits. Whoever trains
+a language model must encode with the stored codec, not with the one in memory: use what `write_codec`
+returns.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import DacConfig, DacModel, GenerationConfig, LlamaForCausalLM
+
+from dacse_cli.tokens.layout import BOS, EOS, PAD
+from dacse_cli.training.quantizer import ResidualQuantizer
+
+WEIGHTS = "model.safetensors"
+
+
+def write_codec(folder: Path, config: DacConfig, trained: DacModel, quantizer: ResidualQuantizer) -> DacModel:
+    """Write a codec folder; `trained` may be thinned. Returns the codec as it is stored."""
+    codec = DacModel(config).eval()
+    with torch.no_grad():
+        for name, parameter in codec.named_parameters():
+            if "res_unit" in name and "snake" not in name:
+                parameter.zero_()  # of units that were taken out for training: the identity
+    unused = codec.load_state_dict(
+        {name: value for name, value in trained.state_dict().items() if not name.startswith("quantizer.")},
+        strict=False,
+    )
+    if unused.unexpected_keys:
+        raise ValueError(f"the config has no place for {unused.unexpected_keys[:3]}")
+    quantizer.write_into(codec)
+    codec.save_pretrained(folder)
+    _store_as_half(folder / WEIGHTS)
+    extractor = {
+        "feature_extractor_type": "DacFeatureExtractor",
+        "feature_size": 1,
+        "hop_length": config.hop_length,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": True,
+        "sampling_rate": config.sampling_rate,
+    }
+    _write_json(folder / "preprocessor_config.json", extractor)
+    return read_codec(folder)
+
+
+def read_codec(folder: Path) -> DacModel:
+    """The codec of `folder` in float32, ready to encode."""
+    codec: DacModel = DacModel.from_pretrained(folder, dtype=torch.float32)
+    return codec.eval().requires_grad_(False)
+
+
+def write_language_model(folder: Path, model: LlamaForCausalLM, card: dict[str, object]) -> None:
+    """Write `model` as bfloat16, and `card` as `dacse.json` (codec, chunk_seconds, training, licence)."""
+    stored = LlamaForCausalLM(model.config).to(torch.bfloat16)
+    stored.load_state_dict(model.state_dict())
+    stored.generation_config = GenerationConfig(bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
+    stored.save_pretrained(folder)
+    _write_json(folder / "dacse.json", card)
+
+
+def fold_weight_norm(model: nn.Module) -> None:
+    """Turn every weight norm of `model` into plain weights, in place.
+
+    `DacModel.remove_weight_norm` looks for the old hooks and fails on torch's parametrizations; so these are
+    removed themselves. Nothing is done where there is none.
+    """
+    for module in model.modules():
+        if nn.utils.parametrize.is_parametrized(module, "weight"):
+            nn.utils.parametrize.remove_parametrizations(module, "weight")
+
+
+def _store_as_half(path: Path) -> None:
+    tensors = {
+        name: tensor if name.startswith("quantizer.") else tensor.to(torch.float16)
+        for name, tensor in load_file(path).items()
+    }
+    save_file(tensors, path, metadata={"format": "pt"})
+
+
+def _write_json(path: Path, values: dict[str, object]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n")
