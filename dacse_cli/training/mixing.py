@@ -1,7 +1,7 @@
 """Ways in which speech gets worse, as pure functions of samples.
 
-Every function takes mono float samples `[S]` and returns `[S]` float32, aligned to the sample; what is drawn is
-drawn from the `rng` given. Knows no files, no ranges (those are in `recipes`) and no training.
+Every function takes mono float samples `[S]` and returns `[S]` float32, aligned to the sample; what is drawn
+is drawn from the `rng` given. Knows no files, no ranges (those are in `recipes`) and no training.
 Levels are never normalised one-sidedly: a caller that must avoid clipping scales speech and mixture alike
 (`fit_both`), because a difference in level is something a model would learn.
 """
@@ -35,7 +35,7 @@ def add_at_snr(speech: Samples, noise: Samples, snr_db: float) -> Samples:
     if signal == 0.0 or disturbance == 0.0:
         return speech.astype(np.float32)
     gain = np.sqrt(signal / disturbance * 10.0 ** (-snr_db / 10.0))
-    return (speech + gain * noise).astype(np.float32)
+    return np.asarray(speech + gain * noise, np.float32)
 
 
 def fit_both(noisy: Samples, clean: Samples) -> tuple[Samples, Samples]:
@@ -46,12 +46,12 @@ def fit_both(noisy: Samples, clean: Samples) -> tuple[Samples, Samples]:
 
 
 def coloured_noise(samples: int, slope: float, rng: np.random.Generator) -> Samples:
-    """Noise whose amplitude falls as f^-`slope`: 0 white, 0.5 pink, 1 brown. RMS 1, flat below 40 bins / S."""
+    """Noise of an amplitude like f^-`slope`: 0 white, 0.5 pink, 1 brown. RMS 1, flat at the lowest f."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     bins = np.arange(len(spectrum))
     spectrum *= np.maximum(bins, max(1.0, samples / 400.0)) ** -slope
     noise = np.fft.irfft(spectrum, samples)
-    return (noise / (noise.std() + 1e-12)).astype(np.float32)
+    return np.asarray(noise / (noise.std() + 1e-12), np.float32)
 
 
 def hum(samples: int, rate: int, mains: float, rng: np.random.Generator, harmonics: int = 11) -> Samples:
@@ -60,7 +60,7 @@ def hum(samples: int, rate: int, mains: float, rng: np.random.Generator, harmoni
     phases = rng.uniform(0.0, 2.0 * np.pi, (harmonics, 1))
     seconds = np.arange(samples) / rate
     tone = (np.sin(2.0 * np.pi * mains * order * seconds + phases) / order).sum(0)
-    return (tone / (tone.std() + 1e-12)).astype(np.float32)
+    return np.asarray(tone / (tone.std() + 1e-12), np.float32)
 
 
 def clicks(samples: int, rate: int, per_second: float, rng: np.random.Generator) -> Samples:
@@ -71,7 +71,7 @@ def clicks(samples: int, rate: int, per_second: float, rng: np.random.Generator)
     length = max(2, int(0.002 * rate))
     shape = np.exp(-5.0 * np.arange(length) / length) * rng.standard_normal(length)
     sound = fftconvolve(train, shape)[:samples]
-    return (sound / (sound.std() + 1e-12)).astype(np.float32)
+    return np.asarray(sound / (sound.std() + 1e-12), np.float32)
 
 
 def drop_packets(speech: Samples, packet: int, probability: float, rng: np.random.Generator) -> Samples:
@@ -91,7 +91,7 @@ def limit_band(speech: Samples, rate: int, low_rate: int) -> Samples:
 
 
 def room_response(rate: int, rt60: float, rng: np.random.Generator, delay: float = 0.005) -> Samples:
-    """A simulated room without its direct sound: noise decaying by 60 dB in `rt60` s, after `delay` s. Energy 1."""
+    """A room without its direct sound: noise decaying by 60 dB in `rt60` s, after `delay` s. Energy 1."""
     samples = max(2, int(rt60 * rate))
     decay = 10.0 ** (-SPEED_OF_DECAY / 20.0 * np.arange(samples) / samples)
     response = rng.standard_normal(samples) * decay
