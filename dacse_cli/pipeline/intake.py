@@ -1,6 +1,7 @@
 """Child process that looks at inputs before a model sees them: headers first, then every sample.
 
-Parsers of foreign files run here, apart from the models: a crash costs one input. Imports no torch.
+Parsers of foreign files run here, apart from the models and under limits: a crash costs one input. Imports
+no torch.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from pathlib import Path
 from dacse_cli.audio.probe import probe, scan
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.channel import Message, serve
+
+MAX_MEMORY = 16 << 30
+"""Bytes of address space; reading takes megabytes, but libraries reserve more on machines of many cores."""
 
 
 def handle(commands: Iterator[Message], answer: Callable[[Message], None]) -> None:
@@ -25,5 +29,22 @@ def handle(commands: Iterator[Message], answer: Callable[[Message], None]) -> No
             answer({"type": "bad", "id": command["id"], **facts})
 
 
+def confine() -> None:
+    """Limit what a parser that a hostile file has taken over, or filled up, can do. It writes no files."""
+    try:
+        import resource
+    except ImportError:  # no POSIX
+        return
+    for limit, most in (
+        (resource.RLIMIT_AS, MAX_MEMORY),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        hard = resource.getrlimit(limit)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        resource.setrlimit(limit, (most, most))
+
+
 if __name__ == "__main__":
+    confine()
     serve(handle)

@@ -3,6 +3,7 @@
 import queue
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +77,19 @@ def test_a_dry_run_fetches_nothing(tmp_path, monkeypatch):
     )
     with pytest.raises(KeyboardInterrupt):
         run.forecast(request, print)
+
+
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="reads limits from /proc")
+def test_parsers_of_foreign_files_run_under_limits(tmp_path):
+    """A parser that a file has taken over could write anywhere, or fill the memory of the machine."""
+    inbox = queue.SimpleQueue()
+    child = Child("dacse_cli.pipeline.intake", inbox)
+    try:
+        child.send({"type": "probe", "id": 1, "path": str(tmp_path)})
+        assert inbox.get(timeout=60)[1]["reason"] == "not-a-file"
+        limits = Path(f"/proc/{child.process.pid}/limits").read_text()
+    finally:
+        child.kill()
+    values = {line[:25].strip(): line[25:].split()[:2] for line in limits.splitlines()[1:]}
+    assert values["Max file size"] == values["Max core file size"] == ["0", "0"]
+    assert "unlimited" not in values["Max address space"]
