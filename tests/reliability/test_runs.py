@@ -15,7 +15,7 @@ import fake_children
 import numpy as np
 import pytest
 import soundfile
-from conftest import outputs, parts
+from breaking import outputs, parts
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError

@@ -9,7 +9,7 @@ reruns that do not give what an undisturbed run gives. The full loop, with the f
 import errno
 
 import pytest
-from conftest import clear, outputs, parts, stamps
+from breaking import clear, outputs, parts, stamps
 
 ONCE = {"sticky": False}
 EVER = {"sticky": True}

@@ -45,8 +45,11 @@ def main():
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            signal.signal(signal.SIGINT, lambda *_: sys.exit(130))  # as the command line does
             try:
                 code = enhance(order)
+            except SystemExit as end:
+                code = end.code
             except BaseException:
                 say(json.dumps({"bug": traceback.format_exc()}))
                 code = 1

@@ -1,0 +1,146 @@
+"""Random folders of good and bad inputs, and large ones: the account of a run, its memory and its cost.
+
+The figures (R5, R10, R19, R20), printed by:
+
+    pytest tests/reliability/test_corpora.py -m slow -s
+"""
+
+import os
+import random
+import time
+
+import fake_children
+import numpy as np
+import pytest
+import soundfile
+from breaking import Victim, outputs, parts
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.run import run
+
+GOOD = ("plain.wav", "kills-once.wav", "codes.tokens.safetensors")
+BAD = {
+    "words.wav": "not-audio",
+    "nothing.wav": "empty",
+    "bad-decoder.wav": "decoder",
+    "kills-worker.wav": "worker-died",
+    "grows.wav": "changed",
+    "gone.wav": "vanished",
+    "nan.wav": "nan",
+}
+
+
+@pytest.fixture(autouse=True)
+def _stand_ins(monkeypatch):
+    fake_children.install(monkeypatch.setattr)
+
+
+def put(path, name, wave):
+    """An input whose name says what is wrong with it."""
+    if name == "words.wav":
+        path.write_text("words, and no sound")
+    elif name == "gone.wav":
+        path.symlink_to("nowhere")
+    elif name == "nothing.wav":
+        path.touch()
+    elif name.startswith("codes"):
+        path.write_bytes(b"codes")
+    else:
+        broken = np.where(np.arange(len(wave)) == 7, np.nan, wave) if name == "nan.wav" else wave
+        subtype = "FLOAT" if name == "nan.wav" else "PCM_16"
+        soundfile.write(path, broken, 16000, subtype=subtype)
+
+
+def enhance(source, output, **more):
+    request = Request(
+        "enhance", (str(source),), str(output), ModelOptions(), ChunkOptions(), SoundOptions(), **more
+    )
+    return run(request, lambda event: None)
+
+
+def check_corpus(root, rng):
+    """Make a random folder, run it twice, and compare the account with what was put in."""
+    source, output = root / "in", root / "out"
+    wave = 0.1 * np.random.default_rng(0).standard_normal(300)
+    # a worker given up three times in a row is a device given up: at most one of those a folder
+    names = [rng.choice(GOOD) for _ in range(rng.randint(1, 6))]
+    names += rng.sample(sorted(BAD), rng.randint(0, 4))
+    rng.shuffle(names)
+    for i, name in enumerate(names):
+        path = source / rng.choice(["", "a", "a/b"]) / f"{i}-{name}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put(path, name, wave)
+    expected = sorted(BAD[name] for name in names if name in BAD)
+    fake_children.FakeChild.started.clear()
+    first = enhance(source, output)
+    assert sorted(r.reason for r in first.results if r.outcome.value == "failed") == expected
+    assert first.exit_code == (3 if expected else 0)
+    assert len(first.results) == len(names) == sum(first.counts.values())
+    assert first.counts["done"] == len(names) - len(expected) == len(outputs(output))
+    assert not parts(output)
+    again = enhance(source, output)
+    assert again.counts["skipped"] >= first.counts["done"]
+    assert sum(again.counts.values()) == len(names)
+
+
+def corpora(tmp_path, count, seed):
+    rng = random.Random(seed)
+    for i in range(count):
+        check_corpus(tmp_path / str(i), rng)
+
+
+def test_the_account_is_right_whatever_the_folder_holds(tmp_path):
+    """A file counted twice or not at all, or exit code 0 over a failure."""
+    corpora(tmp_path, 12, seed=0)
+
+
+@pytest.mark.slow
+def test_the_account_of_1000_folders(tmp_path):
+    corpora(tmp_path, 1000, seed=1)
+    print("\nR5: 1,000 of 1,000 folders accounted for")
+
+
+def test_many_runs_on_one_folder(tmp_path):
+    """Each file is done once, by one of them; the others are told at once that it is taken."""
+    wave = 0.1 * np.random.default_rng(0).standard_normal(4000)
+    (tmp_path / "in").mkdir()
+    for i in range(20):
+        soundfile.write(tmp_path / "in" / f"{i}.wav", wave, 16000)
+    victims = [Victim() for _ in range(3)]
+    try:
+        for victim in victims:
+            victim.start(tmp_path / "in", tmp_path / "out")
+        ends = [victim.wait() for victim in victims]
+    finally:
+        for victim in victims:
+            victim.close()
+    assert all(end.code in (0, 7) for end in ends)
+    assert sum(end.summary["done"] for end in ends if end.code == 0) == 20
+    assert len(outputs(tmp_path / "out")) == 20
+
+
+@pytest.mark.slow
+def test_memory_descriptors_and_cost_of_2000_files(tmp_path):
+    def resident():
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    wave = 0.1 * np.random.default_rng(0).standard_normal(16_000)
+    (tmp_path / "in").mkdir()
+    for i in range(2000):
+        put(tmp_path / "in" / f"{i}.wav", "words.wav" if i % 33 == 0 else "plain.wav", wave)
+    enhance(tmp_path / "in" / "1.wav", tmp_path / "warm")
+    began, before, descriptors = time.process_time(), resident(), len(os.listdir("/proc/self/fd"))
+    summary = enhance(tmp_path / "in", tmp_path / "out")
+    cost, grown = (time.process_time() - began) / 2000, (resident() - before) / 2000
+    began = time.process_time()
+    for i in range(1, 32):
+        samples, rate = soundfile.read(tmp_path / "in" / f"{i}.wav", dtype="float32")
+        soundfile.write(tmp_path / "bare.wav", samples, rate)
+    bare = (time.process_time() - began) / 31
+    print(f"\nR19: {grown:.0f} bytes a file; descriptors {len(os.listdir('/proc/self/fd')) - descriptors:+}")
+    print(f"R20: {1e3 * cost:.2f} ms of processor a file, {1e3 * bare:.2f} ms for a bare loop")
+    assert summary.counts == {"done": 1939, "done-warned": 0, "skipped": 0, "failed": 61, "not-reached": 0}
+    assert grown < 4096
+    assert len(os.listdir("/proc/self/fd")) == descriptors
