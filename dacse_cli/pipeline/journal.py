@@ -17,7 +17,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -112,6 +112,9 @@ class Journal:
                 f"another run is writing to {self._output} ({holder})",
                 hint="Wait for it, or give another output folder.",
             ) from None
+        except OSError as error:  # some network disks know no locks: then one run a folder is up to the user
+            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
         if alone:
             os.ftruncate(descriptor, 0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -146,6 +149,8 @@ class Journal:
     def _is_ours(self, target: Path, record: Record) -> bool:
         if record["state"] == "failed":
             return False
+        if parts := record.get("parts"):
+            return all(self._has_part(part) for part in parts)
         try:
             if target.stat().st_size != record["size"]:
                 return False
@@ -153,6 +158,10 @@ class Journal:
             return record["state"] == "done" or _sha256(target) == str(record["sha256"])
         except OSError:
             return False
+
+    def _has_part(self, part: str) -> bool:
+        record = self._placed.get(part)
+        return record is not None and self._is_ours(self._output / part, record)
 
     def intend(self, target: Path, recipe: Recipe, size: int, sha256: str) -> None:
         """Record what is about to appear at `target`."""
@@ -162,13 +171,19 @@ class Journal:
         """Record that `target` is in place."""
         self._append(target, "done", recipe, size, sha256)
 
+    def finish_parts(self, target: Path, recipe: Recipe, parts: Sequence[Path]) -> None:
+        """Record that `target` came out as several files, each of them finished."""
+        self._append(target, "done", recipe, 0, "", parts=[self._key(part) for part in parts])
+
     def fail(self, target: Path, recipe: Recipe, reason: str, message: str) -> None:
         """Record that `target` could not be made; the next run tries again."""
         if os.path.lexists(target):  # of an earlier input: what is known of it stays
             return
         self._append(target, "failed", recipe, 0, "", reason=reason, message=message)
 
-    def _append(self, target: Path, state: str, recipe: Recipe, size: int, sha256: str, **more: str) -> None:
+    def _append(
+        self, target: Path, state: str, recipe: Recipe, size: int, sha256: str, **more: object
+    ) -> None:
         record: Record = {
             "target": self._key(target),
             "state": state,

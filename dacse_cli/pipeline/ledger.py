@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +66,7 @@ class Ledger:
         return True
 
     def _is_foreign(self, target: Path) -> bool:
-        return self._journal.is_foreign(target) if self._journal is not None else target.exists()
+        return self._journal.is_foreign(target) if self._journal is not None else os.path.lexists(target)
 
     def start(self, index: int) -> None:
         """The clock of a job starts."""
@@ -83,9 +84,16 @@ class Ledger:
             _discard(files)
             self.fail(index, "changed", "the input changed while it was read")
             return
+        parts = [file.target for file in files if file.target != job.target]
+        if not self._overwrite and any(self._is_foreign(part) for part in parts):
+            _discard(files)  # how many files there would be was not known before
+            self.end(index, Outcome.SKIPPED, "exists", "an output exists; --overwrite replaces it")
+            return
         try:
             for file in files:
                 self._place(file, recipe)
+            if parts and self._journal is not None:
+                self._journal.finish_parts(job.target, recipe, parts)
         except DacseError:
             _discard(files)
             raise

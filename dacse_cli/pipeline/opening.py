@@ -11,7 +11,7 @@ import numpy as np
 from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.audio.loudness import loudness
+from dacse_cli.audio.loudness import loudness, require_meter
 from dacse_cli.codec.descript import DacFile, read_dac, write_dac
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
@@ -107,7 +107,12 @@ def _from_dac(file: DacFile) -> TokenFile:
 
 
 def saver(target: Path) -> Save:
-    """Writes token files under temporary names beside `target`; text holds one channel a file."""
+    """Writes token files under temporary names beside `target`; text holds one channel a file.
+
+    Raises `UsageError` where `target` is a .dac file and loudness cannot be measured.
+    """
+    if token_form(target.name) == "dac":
+        require_meter()
 
     def save(tokens: TokenFile, source: Source | None) -> list[OutputFile]:
         form = token_form(target.name)

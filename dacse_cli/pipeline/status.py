@@ -35,6 +35,8 @@ def look(output: Path) -> Status:
     for target, record in Journal.peek(output).records.items():
         if record["state"] == "failed":
             failed.append((target, str(record.get("message", ""))))
+        elif "parts" in record:
+            continue  # its parts have records of their own
         elif _size(output / target) == record["size"]:
             finished += 1
             size += record["size"]

@@ -298,6 +298,29 @@ def test_other_forms_of_token_files(tmp_path, tiny_model, form):
     assert frames == (13312 if form == "txt" else 13230)  # text does not know the length: whole frames
 
 
+def test_text_of_several_channels_is_done_once_and_replaces_nobodys_file(tmp_path, tiny_model):
+    """Its files are not known before the channels are: a rerun must still find them."""
+    put(tmp_path / "in/speech.wav", 0.2, 44100, 2)
+    args = (
+        "tokenize",
+        tmp_path / "in",
+        "-o",
+        tmp_path / "out",
+        "--model",
+        tiny_model,
+        "--format",
+        "txt",
+        "--json",
+    )
+    assert lines(dacse(*args))[-1]["done"] == 1
+    assert lines(dacse(*args))[-1]["skipped"] == 1
+    (tmp_path / "out/speech.ch2.tokens.txt").unlink()
+    assert lines(dacse(*args))[-1]["done"] == 1
+    (tmp_path / "out/speech.ch1.tokens.txt").write_text("mine")
+    assert lines(dacse(*args))[-1]["skipped"] == 1
+    assert (tmp_path / "out/speech.ch1.tokens.txt").read_text() == "mine"
+
+
 def test_a_dry_run_writes_nothing(tmp_path, tiny_model):
     put(tmp_path / "in/a.wav", 1.0)
     plan = dacse("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--dry-run")
