@@ -99,7 +99,7 @@ def mixture(
     recipe: MixtureRecipe | None = None,
     room: DrawRoom | None = None,
 ) -> tuple[Samples, Samples, Drawn]:
-    """The published `mixture` task: (noisy [S], clean [S], what was drawn). Default `room`: decaying noise."""
+    """The published `mixture` task: (noisy [S], clean [S], what was drawn). No `room`: decaying noise."""
     recipe = recipe or MixtureRecipe()
     noisy, drawn = clean, Drawn()
     if rng.random() < recipe.band.chance:
