@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import socket
+import sys
 from pathlib import Path
 
 # Small models on shared cores: a second thread mostly waits. Before torch is imported, and for children.
@@ -15,6 +16,16 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 import pytest
 
 GOLDEN = Path(__file__).parent / "golden"
+CODE_RUNS = {
+    "os.exec",
+    "os.posix_spawn",
+    "os.system",
+    "pickle.find_class",
+    "socket.connect",
+    "subprocess.Popen",
+}
+_heard: list[str] = []
+sys.addaudithook(lambda event, args: _heard.append(f"{event} {args}") if event in CODE_RUNS else None)
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +47,14 @@ def _no_network(request, monkeypatch):
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", local_only)
+
+
+@pytest.fixture
+def _nothing_runs():
+    """What the interpreter itself reports: no class is unpickled, no program started, no connection made."""
+    _heard.clear()
+    yield
+    assert _heard == []
 
 
 @pytest.fixture(scope="session")

@@ -114,6 +114,7 @@ def test_an_incomplete_folder(model: Path, kind: str, error: type[ModelError], m
         resolve(str(model), kind=kind)
 
 
+@pytest.mark.usefixtures("_nothing_runs")
 def test_a_pickle_alone_is_named(model: Path) -> None:
     """A folder of an old training run: say that only safetensors is loaded."""
     (model / "model.safetensors").rename(model / "pytorch_model.bin")

@@ -173,6 +173,7 @@ WRONG: dict[str, tuple[Spoil, str]] = {
 }
 
 
+@pytest.mark.usefixtures("_nothing_runs")
 @pytest.mark.parametrize("spoil", WRONG)
 def test_wrong_checkpoint_is_refused(write_model: WriteModel, spoil: str) -> None:
     """Fails when one of these loads: the model would run with wrong or random weights and speak noise."""
@@ -198,6 +199,7 @@ def test_a_missing_folder_is_an_error_of_the_checkpoint(tmp_path: Path) -> None:
         load_language_model(tmp_path / "absent")
 
 
+@pytest.mark.usefixtures("_nothing_runs")
 def test_code_in_a_config_is_not_looked_at(write_model: WriteModel) -> None:
     """Fails when keys that make transformers import or fetch code gain a meaning here."""
     folder = write_model(

@@ -86,6 +86,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.usefixtures("_nothing_runs")
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_files_are_refused_in_one_way(name):
     data, form = HOSTILE[name]
