@@ -299,3 +299,14 @@ def test_the_command(material, tmp_path, capfd):
         *pairs, summary = map(json.loads, result.stdout.splitlines())
         assert [pair["task"] for pair in pairs] == ["white"] * written
         assert (summary["type"], summary["written"], summary["there"]) == ("summary", written, 1 - written)
+
+
+def test_twenty_times_real_time_on_one_core(material, tmp_path):
+    """Processor time at 44.1 kHz, resampling, encoding and reading back included; usually 40 to 100 times."""
+    (work,) = planned(
+        material, tmp_path, recipe="general", rate=44_100, format="flac", lengths=Segmenting(), count=20
+    ).works
+    write_pair(work, 0)
+    begun = time.process_time()
+    seconds = sum(write_pair(work, index)["samples"] for index in range(1, 20)) / 44_100
+    assert seconds / (time.process_time() - begun) > 20
