@@ -58,34 +58,3 @@ def test_200_kills(victim, tmp_path):
     broken, redone, left = kill_loop(victim, source, tmp_path / "out", 200, seed=1)
     print(f"\nR1: 200 kills: {broken} broken / {redone} done again / {left} temporary files left")
     assert (broken, redone, left) == (0, 0, 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_100_signals(victim, tmp_path, number, code):
-    """R9, without models: every signal ends a run in order, soon, and the next run goes on."""
-    source, output, rng = tree(tmp_path / "in", 40, samples=20_000), tmp_path / "out", random.Random(2)
-    victim.run(source, output)
-    clear(output)
-    began = time.monotonic()
-    victim.run(source, output)
-    length, wanted, took = time.monotonic() - began, outputs(output), []
-    while len(took) < 100:
-        clear(output)
-        pid = victim.start(source, output)
-        time.sleep(rng.uniform(0, length))
-        sent = time.monotonic()
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-        end = victim.wait()
-        if end.code == 0:
-            continue
-        took.append(time.monotonic() - sent)
-        # before the run has begun nobody listens for SIGTERM, and there is nothing to put in order
-        assert end.code in (code, -number), end
-        if output.exists():
-            assert not parts(output)
-            assert outputs(output).items() <= wanted.items()
-    took.sort()
-    print(f"\nR9: {number.name}: p95 {took[94]:.2f} s, longest {took[-1]:.2f} s, 0 temporary files left")
-    assert took[-1] < 15
