@@ -104,9 +104,9 @@ def test_a_restored_run_goes_on_as_if_never_stopped(tmp_path):
     stopped, batch = trainer(), tone_batch()
     for _ in range(3):
         stopped.step(batch, 0.0)
-    loop.save_state(tmp_path / "codec.pt", stopped.state())
+    loop.save_state(tmp_path / "codec.safetensors", stopped.state())
     again = trainer(seed=1)
-    state = loop.load_state(tmp_path / "codec.pt")
+    state = loop.load_state(tmp_path / "codec.safetensors")
     assert state is not None
     again.restore(state)
     assert [again.step(batch, 0.0).mel for _ in range(3)] == pytest.approx(straight[3:], abs=1e-5)

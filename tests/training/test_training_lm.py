@@ -93,9 +93,9 @@ def test_a_restored_run_goes_on_as_if_never_stopped(codec, tmp_path):
     stopped = made(codec, blemishes=0.2)
     for batch in batches[:3]:
         stopped.step(*batch, 0.0)
-    loop.save_state(tmp_path / "lm.pt", stopped.state())
+    loop.save_state(tmp_path / "lm.safetensors", stopped.state())
     again = made(codec, seed=1, blemishes=0.2)
-    again.restore(loop.load_state(tmp_path / "lm.pt"))
+    again.restore(loop.load_state(tmp_path / "lm.safetensors"))
     assert [float(again.step(*b, 0.0).mean()) for b in batches[3:]] == pytest.approx(straight[3:], abs=1e-5)
 
 

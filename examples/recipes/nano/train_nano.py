@@ -1,4 +1,4 @@
-"""Train `nano`: data, codec, language model, model folder. One command a stage; `README.md` has them all.
+"""Train `nano`: data, codec, language model, model folder. One command a stage; see `README.md`.
 
     python train_nano.py data  --data FOLDER --work WORK
     python train_nano.py codec --work WORK --minutes 70 --rank 0 --count 2
@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import DacConfig
 
+from dacse_cli.codec.memory import tune_allocator
 from dacse_cli.training import corpus, export, loop, recipes
 from dacse_cli.training.codec import CodecTrainer, CodecTraining
 from dacse_cli.training.lm import LmShape, LmTrainer, LmTraining
@@ -107,7 +108,7 @@ def train_codec(work: Path, minutes: float, peers: loop.Peers, codebooks: int) -
     def batch(rows: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         return pairs(rows, 40 * config.hop_length, recipe, noisy_share=0.25)
 
-    state = loop.load_state(work / "codec.pt")
+    state = loop.load_state(work / "codec.safetensors")
     if state is None:
         _, clean = pairs(300, 2 * RATE, noisy_share=0.0)
         trainer.start(torch.from_numpy(clean)[:, None], 40 * options.rows * peers.count)
@@ -117,7 +118,7 @@ def train_codec(work: Path, minutes: float, peers: loop.Peers, codebooks: int) -
     def step(gone: float) -> str:
         return str(trainer.step(batch, gone))
 
-    run(step, trainer.state, work / "codec.pt", minutes, peers)
+    run(step, trainer.state, work / "codec.safetensors", minutes, peers)
     if peers.first:
         export.write_codec(work / "codec", config, trainer.model, trainer.quantizer)
 
@@ -127,7 +128,7 @@ def train_language_model(work: Path, minutes: float, peers: loop.Peers) -> None:
     options = LmTraining(frames=FRAMES)
     trainer = LmTrainer(LmShape(), export.read_codec(work / "codec"), options, peers)
     pairs = Pairs(work, seed=100 + peers.rank)
-    state = loop.load_state(work / "lm.pt")
+    state = loop.load_state(work / "lm.safetensors")
     if state is not None:
         trainer.restore(state)
 
@@ -135,7 +136,7 @@ def train_language_model(work: Path, minutes: float, peers: loop.Peers) -> None:
         losses = trainer.step(*trainer.draw(pairs), gone)
         return f"loss {losses.mean():.3f} " + " ".join(f"{loss:.2f}" for loss in losses.tolist())
 
-    run(step, trainer.state, work / "lm.pt", minutes, peers)
+    run(step, trainer.state, work / "lm.safetensors", minutes, peers)
 
 
 def run(
@@ -163,7 +164,7 @@ def write(work: Path, out: Path) -> None:
     """The model folder out of the last checkpoints."""
     codec = export.read_codec(work / "codec")
     trainer = LmTrainer(LmShape(), codec, LmTraining(frames=FRAMES), loop.Peers())
-    state = loop.load_state(work / "lm.pt")
+    state = loop.load_state(work / "lm.safetensors")
     if state is None:
         raise SystemExit(f"no language model in {work}")
     trainer.restore(state)
@@ -187,7 +188,7 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=0)
     parser.add_argument("--count", type=int, default=1)
     given = parser.parse_args()
-    loop.keep_freed_memory()
+    tune_allocator()
     torch.set_flush_denormal(True)
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // given.count))
     if given.stage == "data":
