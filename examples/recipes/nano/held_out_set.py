@@ -23,7 +23,6 @@ from dacse_cli.training.mixing import add_at_snr, fit_both
 
 RATE = 16000
 LEVEL_DB = -24.0
-SECONDS = 10.0
 
 
 def read(path: Path) -> NDArray[np.float32]:
@@ -40,7 +39,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--corpus", default="intent")
-    parser.add_argument("--clips", type=int, default=40)
+    parser.add_argument("--clips", type=int, default=32)
+    parser.add_argument("--seconds", type=float, default=6.0)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
@@ -53,7 +53,7 @@ def main() -> None:
     ratios = rng.permutation(np.linspace(0.0, 15.0, len(chosen)))
     drawn = []
     for index, (name, snr) in enumerate(zip(chosen, ratios, strict=True)):
-        clean = read(given.data / name)[: int(SECONDS * RATE)]
+        clean = read(given.data / name)[: int(given.seconds * RATE)]
         clean = clean * np.float32(10.0 ** (LEVEL_DB / 20.0) / (clean.std() + 1e-9))
         source = noises[index % len(noises)]
         noise = read(given.data / source)

@@ -133,7 +133,7 @@ def train_language_model(work: Path, minutes: float, peers: loop.Peers) -> None:
         trainer.restore(state)
 
     def step(gone: float) -> str:
-        losses = trainer.step(*trainer.draw(pairs), gone)
+        losses = trainer.step(*trainer.draw(pairs, gone), gone)
         return f"loss {losses.mean():.3f} " + " ".join(f"{loss:.2f}" for loss in losses.tolist())
 
     run(step, trainer.state, work / "lm.safetensors", minutes, peers)
