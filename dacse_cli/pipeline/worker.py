@@ -20,6 +20,8 @@ from dacse_cli.pipeline.opening import open_task
 from dacse_cli.pipeline.plan import ChainFiles
 from dacse_cli.pipeline.task import Chain, Finished, Task
 
+SMALL_MODEL_BYTES = 100_000_000
+
 
 class Worker:
     """Feeds jobs to an engine and reports what became of them."""
@@ -35,10 +37,10 @@ class Worker:
             return
         threading.Thread(target=self._listen, args=(commands,), daemon=True).start()
         files = ChainFiles(**load["files"])
-        _share_processor(load.get("sharing", 1))
         try:
             chain = load_chain(files)
             batch = fitting_batch(files, chain)
+            _set_threads(chain, load.get("sharing", 1))
         except DacseError as error:
             facts = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
             self._answer({"type": "fatal", **facts})
@@ -91,12 +93,21 @@ class Worker:
         self._answer({"type": "failed", "id": key, **vars(failure)})
 
 
-def _share_processor(workers: int) -> None:
-    """Leave the other workers their cores: threads that wait for one another are slower than none."""
-    if workers > 1:
-        import torch
+def _set_threads(chain: Chain, workers: int) -> None:
+    """One thread for a small model on a CPU, else this worker's share of the cores.
 
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // workers))
+    A step of `nano` is hundreds of operations of microseconds. Threads meet after each, and wherever anything
+    else wants a core all of them wait: measured beside one busy core, two threads took 10 to 25 times as long
+    a step as one.
+    """
+    if chain.lm is None or not chain.lm.device.startswith("cpu"):
+        return
+    import torch
+
+    from dacse_cli.lm.bandwidth import weight_bytes
+
+    small = weight_bytes(chain.lm) < SMALL_MODEL_BYTES
+    torch.set_num_threads(1 if small else max(1, (os.cpu_count() or 1) // workers))
 
 
 def _description(chain: Chain) -> Message:
