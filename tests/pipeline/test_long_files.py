@@ -3,6 +3,7 @@
 Slow: run with `pytest -m slow tests/pipeline/test_long_files.py -s`; each test prints its figures.
 """
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,8 @@ def one_layer_model(folder):
         max_position_embeddings=8192, tie_word_embeddings=True,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
-    (folder / "dacse.json").write_text(json.dumps({"codec": "nano", "chunk_seconds": 1.28}))
+    shutil.copytree(NANO / "codec", folder / "codec")
+    (folder / "dacse.json").write_text(json.dumps({"codec": "codec", "chunk_seconds": 1.28}))
     return folder
 
 
