@@ -234,6 +234,6 @@ def check_space(todo: Plan, infos: dict[int, AudioInfo]) -> None:
     free = shutil.disk_usage(todo.journal).free
     if needed > free:
         raise OutputError(
-            f"no space in {todo.journal}: needs about {needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free",
+            f"no space in {todo.journal}: needs about {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free",
             hint="Free some space, give another folder, or choose --format flac.",
         )
