@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.errors import DacseError, DeviceError, InputError, LockedError, OutputError, UsageError
-from dacse_cli.pipeline.batching import halves, pick_batch
+from dacse_cli.pipeline.batching import halves, pick_batch, pick_kind
 from dacse_cli.pipeline.task import Chain, Chunk, Finished, Task
 
 Key = TypeVar("Key")
@@ -70,7 +70,7 @@ class Engine(Generic[Key]):
         """Until there are no more tasks."""
         try:
             while self._fill():
-                picked = pick_batch([chunk.codes.shape[1] for _, chunk in self._pool], self.batch_size)
+                picked = self._pick()
                 batch = [self._pool[i] for i in picked]
                 self._pool = [item for i, item in enumerate(self._pool) if i not in set(picked)]
                 self._generate(batch)
@@ -78,6 +78,14 @@ class Engine(Generic[Key]):
             for opened in self._open:
                 opened.task.abandon()
             raise
+
+    def _pick(self) -> list[int]:
+        """The places in the pool of the next batch; second tries are batches of their own."""
+        tries = [chunk.draw is not None for _, chunk in self._pool]
+        kind = pick_kind(tries, self.batch_size)
+        places = [i for i, drawn in enumerate(tries) if drawn == kind]
+        lengths = [self._pool[i][1].codes.shape[1] for i in places]
+        return [places[i] for i in pick_batch(lengths, self.batch_size)]
 
     def _fill(self) -> bool:
         """Bring the pool to two batches if there is enough work; False when all is done."""
@@ -167,21 +175,26 @@ class Engine(Generic[Key]):
         layout = self.chain.layout
         lengths = [chunk.codes.size for chunk in chunks]
         seconds = sum(chunk.seconds for chunk in chunks)
+        draws = [chunk.draw for chunk in chunks if chunk.draw is not None]  # of all or of none: see _pick
         ids = self.chain.lm.generate(
             [layout.prompt(chunk.codes) for chunk in chunks],
             lengths,
             layout.ranges,
             on_step=lambda step: self._tell(self._seconds + seconds * step / max(lengths)),
+            draws=draws or None,
         )
         return [layout.unflatten(row) for row in ids]
 
     def _deliver(self, opened: _Open[Key], chunk: Chunk, codes: NDArray[np.int16]) -> None:
-        opened.waiting -= 1
         try:
-            opened.task.deliver(chunk, codes)
+            again = opened.task.deliver(chunk, codes)
         except Exception as error:
             self._fail(opened, error)
             return
+        if again is not None:
+            self._pool.append((opened, again))
+            return
+        opened.waiting -= 1
         self._finish_if_complete(opened)
 
     def _tell(self, seconds: float, force: bool = False) -> None:

@@ -7,7 +7,7 @@ arrays. It knows nothing of batches; the engine knows nothing of audio.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dacse_cli.codec.model import Codec
 from dacse_cli.lm.generate import LanguageModel
+from dacse_cli.lm.sampling import Draw
 from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.outcome import OutputFile
 from dacse_cli.tokens.layout import TokenLayout
@@ -47,6 +48,14 @@ class Chunk:
     row: int
     codes: NDArray[np.int16]
     seconds: float
+    attempt: int = 0
+    """How often it has been answered already."""
+    draw: Draw | None = None
+    """How its answer is drawn; None takes the best code every time."""
+
+    def again(self, draw: Draw) -> Chunk:
+        """The same once more, by chance. It adds no seconds: they have been counted."""
+        return replace(self, attempt=self.attempt + 1, draw=draw, seconds=0.0)
 
 
 @dataclass(frozen=True)
@@ -64,8 +73,12 @@ class Task(Protocol):
     def chunks(self) -> Iterator[Chunk | None]:
         """Chunks in order; None between them lets the engine look around. Work happens while iterating."""
 
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
-        """Enhanced codes `[K, t]` of a chunk, in any order."""
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> Chunk | None:
+        """Enhanced codes `[K, t]` of a chunk, in any order. A chunk returned is `chunk` to be tried again.
+
+        What is decided here must follow from the chunk, its attempt and the codes alone, not from the order
+        of answers, so that a file sounds the same in every batch and after a resumed run.
+        """
 
     def finish(self) -> Finished:
         """Called once, after the last chunk is delivered."""

@@ -16,6 +16,7 @@ from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.linear import PackedLinear, PlainLinear, can_pack, make_linear
 from dacse_cli.lm.model import Llama
+from dacse_cli.lm.sampling import Draw
 from dacse_cli.lm.shape import parse_shape
 from dacse_cli.lm.weights import load_weights
 
@@ -52,6 +53,35 @@ def test_a_batch_equals_single_runs(model: LanguageModel, lengths: list[tuple[in
         np.testing.assert_array_equal(ids, model.generate([prompt], [new], RANGES)[0])
         assert ids.dtype == np.int64
         assert all(RANGES[n % 3][0] <= token < RANGES[n % 3][1] for n, token in enumerate(ids))
+
+
+@given(LENGTHS)
+@settings(max_examples=20, deadline=None)
+def test_drawn_rows_are_their_own(model: LanguageModel, lengths: list[tuple[int, int]]) -> None:
+    """A file enhanced again must sound the same, whatever else was under way when a chunk was drawn."""
+    prompts, news = prompts_of([p for p, _ in lengths]), [n for _, n in lengths]
+    draws = [Draw(0.7, seed) for seed in range(len(prompts))]
+    together = model.generate(prompts, news, RANGES, draws=draws)
+    for prompt, new, draw, ids in zip(prompts, news, draws, together, strict=True):
+        np.testing.assert_array_equal(ids, model.generate([prompt], [new], RANGES, draws=[draw])[0])
+        assert all(RANGES[n % 3][0] <= token < RANGES[n % 3][1] for n, token in enumerate(ids))
+
+
+def test_a_draw_follows_the_temperature(model: LanguageModel) -> None:
+    """Cold is the best id; at 1 the first ids are spread as softmax says; seeds differ."""
+    prompts, rows = prompts_of([9]) * 600, 600
+    best = model.generate(prompts[:1], [9], RANGES)[0]
+    cold = model.generate(prompts[:1], [9], RANGES, draws=[Draw(1e-6, 3)])[0]
+    np.testing.assert_array_equal(cold, best)
+    drawn = model.generate(prompts, [1] * rows, [(5, 41)], draws=[Draw(1.0, i) for i in range(rows)])
+    counts = np.bincount(np.concatenate(drawn) - 5, minlength=36)
+    ids = torch.from_numpy(prompts[0])[None]
+    with torch.inference_mode():
+        cache = model.arena.view(1, 9)
+        logits = model.network.normed(model.network.prefill(ids, cache)) @ model.network.weights.head[5:41].T
+    expected = torch.softmax(logits[0].float(), 0).numpy() * rows
+    assert np.abs(counts - expected).max() < 5 * np.sqrt(expected.max())
+    assert counts.argmax() == expected.argmax() or counts.max() - counts[expected.argmax()] < 40
 
 
 def test_leftovers_in_the_cache_do_not_reach_a_row(model: LanguageModel) -> None:

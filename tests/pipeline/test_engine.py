@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import CheckpointError, DeviceError, InputError, LockedError, OutputError, UsageError
-from dacse_cli.pipeline.batching import pick_batch
+from dacse_cli.lm.sampling import Draw
+from dacse_cli.pipeline.batching import pick_batch, pick_kind
 from dacse_cli.pipeline.engine import Engine, failure_of
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
@@ -142,6 +143,53 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(limit):
     assert max(lm.batches) <= limit
 
 
+class Doubting(EnhanceAudio):
+    """Wants every answer twice, the second one drawn."""
+
+    def deliver(self, chunk, codes):
+        if chunk.attempt == 0:
+            return chunk.again(Draw(0.5, chunk.index))
+        return super().deliver(chunk, codes)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_a_second_try_comes_back_to_its_place(batch_size):
+    """Tries of many files mix in the pool; a file is done when the last of them is in, and not before."""
+    drawn = []
+
+    class Watched(EchoLM):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+            drawn.extend(draws or [])
+            assert draws is None or len(draws) == len(prompts)
+            return super().generate(prompts, new_tokens, ranges, on_step, draws)
+
+    chain = fake_chain(lm=Watched())
+    sources, sinks = [noise(1, 150 + 50 * i, i) for i in range(5)], [ArraySink() for _ in range(5)]
+    todo, ended = list(zip(sources, sinks, strict=True)), []
+
+    def next_task(block):
+        pair = todo.pop() if todo else None
+        return pair and (pair[0], lambda: Doubting(*pair, chain, SoundOptions()))
+
+    heard = []
+    Engine(chain, batch_size, next_task, lambda k, f: ended.append(k), lambda k, f: 1 / 0, heard.append).run()
+    assert len(ended) == 5
+    for source, sink in zip(sources, sinks, strict=True):
+        np.testing.assert_allclose(sink.samples, source.samples, atol=2e-6)
+    assert len(drawn) == sum(len(chain.grid.plan(-(-s.signal.frames // 4))) for s in sources)
+    assert max(heard) == pytest.approx(sum(s.signal.seconds for s in sources), rel=0.02)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 16))
+def test_second_tries_neither_starve_nor_waste(tries, size):
+    kind = pick_kind(tries, size)
+    assert kind in tries
+    if tries.count(True) >= size:
+        assert kind
+    if 0 < tries.count(True) < size / 2 and tries.index(True) > len(tries) - size:
+        assert kind == (False not in tries)
+
+
 def test_out_of_memory_with_one_chunk_is_said():
     (failure,) = enhance([noise(1, 100)], fake_chain(lm=EchoLM(0)))
     assert (failure.reason, failure.trace) == ("out-of-memory", None)
@@ -151,13 +199,13 @@ def test_a_batch_that_did_not_fit_is_gone_when_its_halves_run():
     """An error keeps its traceback, a traceback its frames, and they the tensors that filled the device."""
 
     class Hoarder(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
             assert all(ref() is None for ref in held)
             if len(prompts) > 1:
                 activations = np.zeros(4)
                 held.append(weakref.ref(activations))
                 raise MemoryError
-            return super().generate(prompts, new_tokens, ranges, on_step)
+            return super().generate(prompts, new_tokens, ranges, on_step, draws)
 
     held = []
     source = noise(1, 100)
@@ -172,10 +220,10 @@ def test_one_chunk_that_breaks_the_model_fails_its_file_only():
     poison = fake_chain().layout.prompt(ExactCodec().encode_window(sources[1].samples)[0])[1:-1]
 
     class Picky(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
             if any(prompt[1] == poison[0] for prompt in prompts):
                 raise CheckpointError("NaN")
-            return super().generate(prompts, new_tokens, ranges, on_step)
+            return super().generate(prompts, new_tokens, ranges, on_step, draws)
 
     ends = enhance(sources, fake_chain(lm=Picky()), batch_size=8)
     assert (ends[1].reason, ends[1].exit_code) == ("model", CheckpointError.exit_code)
@@ -189,7 +237,7 @@ def test_a_lost_device_ends_the_worker():
     source = noise(1, 100)
 
     class Lost(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
             raise error
 
     with pytest.raises(DeviceError, match=r"device-side assert triggered$"):
