@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "dacse_cli"
 LEVEL = {
     "cli": 3,
-    "pipeline": 2, "training": 2, "evaluation": 2,
+    "pipeline": 2, "training": 2, "evaluation": 2, "report": 2,
     "lm": 1, "codec": 1, "tokens": 1, "audio": 1, "hub": 1,
     "config": 0, "errors": -1,
 }  # fmt: skip

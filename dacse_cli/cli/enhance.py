@@ -31,6 +31,7 @@ def enhance(
     mix: opt.MixOpt = 1.0,
     overwrite: opt.OverwriteOpt = False,
     shard: opt.ShardOpt = None,
+    report: opt.ReportOpt = None,
     dry_run: opt.DryRunOpt = False,
     json: opt.JsonOpt = False,
     offline: opt.OfflineOpt = False,
@@ -48,6 +49,8 @@ def enhance(
 
     dacse enhance talk.wav clean.flac --model nano
 
+    dacse enhance in/ out/ --report report/      and then open report/index.html
+
     dacse enhance "takes/**/*.wav" out/ --mix 0.8 --format flac
     """
     from dacse_cli.cli.launch import launch
@@ -64,4 +67,4 @@ def enhance(
         overwrite=overwrite,
         shard=parse_shard(shard) if shard else None,
     )
-    launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)
+    launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose, report=report)

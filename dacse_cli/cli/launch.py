@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import typer
 
 from dacse_cli.cli.render import Screen
 from dacse_cli.errors import OutputError
+from dacse_cli.pipeline.events import Stage
+from dacse_cli.pipeline.outcome import Summary
 from dacse_cli.pipeline.plan import Request
 from dacse_cli.pipeline.run import forecast, run
 
 
-def launch(request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose: bool) -> None:
-    """Do or forecast `request`; exits with the run's code."""
+def launch(
+    request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose: bool, report: Path | None = None
+) -> None:
+    """Do or forecast `request`, and draw a report of it where one is wanted; exits with the run's code."""
     screen = Screen(json=json, quiet=quiet, verbose=verbose)
     if dry_run:
         with screen:
@@ -20,7 +26,21 @@ def launch(request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose:
         return
     with screen:
         summary = run(request, screen.tell, screen.download)
+        page = _report(summary, report, screen) if report else None
     screen.summary(summary)
+    if page is not None:
+        screen.results.page(str(page))
     if screen.results.lost and not summary.exit_code:
         raise OutputError(f"all is done, but the report could not be written: {screen.results.lost.strerror}")
     raise typer.Exit(summary.exit_code)
+
+
+def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:
+    """The report's page; none of a run that was stopped, for whoever stops it wants to leave."""
+    from dacse_cli.cli.reporting import write_report
+
+    if summary.stopped_by is not None:
+        screen.remark("no report: the run was stopped; run it again, finished files will be in it")
+        return None
+    screen.tell(Stage("drawing the report"))
+    return write_report(summary, folder, screen.drawn)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -179,6 +180,16 @@ ShardOpt = Annotated[
         show_default=False,
         rich_help_panel=_RUN,
         help="Do part I of N of the inputs; slurm takes both from an array job. See `dacse status`.",
+    ),
+]
+ReportOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="DIR",
+        show_default=False,
+        rich_help_panel=_RUN,
+        help="Write a page to see and hear the result, index.html, and for scripts report.jsonl.",
     ),
 ]
 JsonOpt = Annotated[

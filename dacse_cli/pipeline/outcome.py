@@ -66,6 +66,8 @@ class Summary:
     elapsed: float = 0.0
     stopped_by: int | None = None
     """Signal number that ended the run."""
+    settings: dict[str, object] = field(default_factory=dict)
+    """Models and options that made the outputs, by name, for people."""
     fatal: DacseError | None = None
     """What stopped the run before its end."""
 

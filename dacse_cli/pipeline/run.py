@@ -105,6 +105,22 @@ def settings_of(request: Request, networks: Networks, files: ChainFiles) -> str:
     return settings_hash(*parts)
 
 
+def shown_settings(request: Request, networks: Networks, files: ChainFiles) -> dict[str, object]:
+    """What made the outputs, in the words of the command line; devices and batch sizes as asked for."""
+    model, codec = networks.model, networks.codec
+    return {
+        "model": model and model.name,
+        "model_revision": model and model.revision,
+        "model_sha256": model and model.sha256,
+        "codec": codec.name,
+        "codec_revision": codec.revision,
+        "codec_sha256": codec.sha256,
+        **{name: getattr(files, name) for name in ("device", "dtype", "batch_size")},
+        **{f"chunk_{name}" if name == "seconds" else name: value for name, value in files.chunk.items()},
+        **request.sound.to_json(),
+    }
+
+
 def run(request: Request, tell: Tell, progress: Download | None = None) -> Summary:
     """Do what `request` says; every input ends in exactly one outcome of the summary.
 
@@ -121,6 +137,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
             _sweep(todo, todo.journal)
         ledger = Ledger(todo.jobs, journal, settings_of(request, networks, files), request.overwrite, tell)
         ledger.summary.ignored = todo.ignored
+        ledger.summary.settings = shown_settings(request, networks, files)
         supervisor = Supervisor(todo, files, ledger, tell)
         try:
             with supervisor.watching_signals():

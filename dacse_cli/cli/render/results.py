@@ -84,6 +84,13 @@ class Printer:
             )
         self._out.print(table)
 
+    def page(self, path: str) -> None:
+        """Where the report of a run lies."""
+        if self.json:
+            self.record({"type": "report", "page": path})
+        elif not self.quiet:
+            self._out.print(Text(f"report  {shown(path)}"))
+
     def forecast(self, rows: list[Forecast]) -> None:
         """The plan of a dry run."""
         todo = [row for row in rows if not row.skipped]

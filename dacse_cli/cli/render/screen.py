@@ -104,6 +104,10 @@ class Screen:
         pace = f"  {seconds / elapsed:.1f} x real time" if elapsed >= 1 else ""
         self._move(done, total, f"{done}/{total}{pace}")
 
+    def drawn(self, done: int, files: int) -> None:
+        """`done` of `files` files are in the report."""
+        self._move(done, files, f"{done}/{files_text(files)}")
+
     def _end(self, result: Result) -> None:
         self.results.record(result.to_json())
         if result.outcome is Outcome.NOT_REACHED:

@@ -1,0 +1,74 @@
+"""From a finished run to its report: what the page is told, and who rates the recordings."""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dacse_cli import __version__
+from dacse_cli.audio.formats import AUDIO_SUFFIXES
+from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+from dacse_cli.report.entry import Entry, RunFacts
+
+if TYPE_CHECKING:
+    from dacse_cli.report.scene import Samples, Score
+
+
+def write_report(summary: Summary, folder: Path, on_file: Callable[[int, int], None]) -> Path:
+    """Draw the report of a run into `folder`; the page's path. Raises `OutputError`."""
+    from dacse_cli.report import build
+
+    facts = RunFacts(
+        command=shlex.join(["dacse", *sys.argv[1:]]),
+        version=__version__,
+        finished=time.strftime("%Y-%m-%d %H:%M"),
+        elapsed=summary.elapsed,
+        audio_seconds=summary.seconds,
+        counts=summary.counts,
+        settings=summary.settings,
+    )
+    entries = [entry_of(result) for result in summary.results]
+    return build(entries, facts, folder, score=scorer(), on_file=on_file)
+
+
+def entry_of(result: Result) -> Entry:
+    """What a report is told of one result."""
+    there = result.outcome in (Outcome.DONE, Outcome.WARNED) or result.reason == "already-done"
+    audio = all(Path(path).suffix.lower() in AUDIO_SUFFIXES for path in (result.source, result.target))
+    return Entry(
+        source=result.source,
+        target=result.target,
+        outcome=result.outcome.value,
+        reason=result.reason,
+        message=result.message,
+        seconds=result.seconds,
+        elapsed=result.elapsed,
+        playable=there and audio,
+    )
+
+
+def scorer() -> Score | None:
+    """DNSMOS of a mono recording, where `dacse[evaluate]` is installed."""
+    from dacse_cli.evaluation.metrics.mos import DNSMOS
+
+    if any(importlib.util.find_spec(package) is None for package in DNSMOS.packages):
+        return None
+    import numpy as np
+
+    from dacse_cli.audio.resample import resample
+    from dacse_cli.evaluation.metric import SPEECH_RATE, Clip, ScoringOptions
+
+    rate_clip = DNSMOS.load(ScoringOptions())
+
+    def score(samples: Samples, rate: int) -> dict[str, float]:
+        speech = resample(samples[None], rate, SPEECH_RATE)[0]
+        found = rate_clip(Clip(speech, np.zeros(0, np.float32), SPEECH_RATE))
+        values = {column.name: score.value for column, score in zip(DNSMOS.columns, found, strict=True)}
+        return {name: value for name, value in values.items() if value is not None}
+
+    return score

@@ -1,0 +1,60 @@
+"""What a report is told: the run, its files, and what a guard decided about stretches of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+VERDICTS = ("kept", "repaired", "passed-through")
+"""What can become of a stretch: the model's answer, a second attempt, the input itself."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of a file, in seconds, and what a guard decided about it."""
+
+    start: float
+    end: float
+    verdict: str
+    """One of `VERDICTS`."""
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One input of the run. Paths are as the user knows them; times in seconds."""
+
+    source: str
+    target: str
+    outcome: str
+    reason: str = ""
+    message: str = ""
+    seconds: float = 0.0
+    """Of audio."""
+    elapsed: float = 0.0
+    """From the first look at it to its final name; files of one batch overlap."""
+    playable: bool = False
+    """Whether source and target are both audio and both there."""
+    spans: tuple[Span, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For the machine-readable report."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What was done, and what is needed to do it again."""
+
+    command: str
+    version: str
+    finished: str
+    """Date and time, for people."""
+    elapsed: float = 0.0
+    audio_seconds: float = 0.0
+    counts: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the machine-readable report."""
+        return asdict(self)

@@ -1,0 +1,73 @@
+"""Scenes -> one HTML file and one file of JSON lines. Pure text; nothing foreign becomes markup.
+
+The page may not touch the network: its policy allows only its own style and script, named by their hashes,
+and pictures that lie in it. Names of files reach it as JSON and are shown as text.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.report.entry import RunFacts
+from dacse_cli.report.links import link
+from dacse_cli.report.scene import Scene
+
+FORMAT, VERSION = "dacse-report", 1
+
+
+def to_html(run: RunFacts, scenes: Sequence[Scene], folder: Path) -> str:
+    """The page, to lie in `folder`."""
+    style, script = _asset("page.css"), _asset("player.js") + _asset("page.js")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    data = {"run": run.to_json(), "files": [_row(scene, folder) for scene in scenes]}
+    media = "\n".join(
+        f'<script type="application/json" id="media-{index}">{_json(scene.media)}</script>'
+        for index, scene in enumerate(scenes)
+        if scene.media
+    )
+    parts = {
+        "policy": policy,
+        "style": style,
+        "script": script,
+        "data": _json(data),
+        "media": media,
+    }
+    # in one pass: what has been filled in is not looked at again
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
+
+
+def to_jsonl(run: RunFacts, scenes: Sequence[Scene]) -> str:
+    """The same for machines: a line about the run, then one a file."""
+    about = {**run.to_json(), "dacse": run.version, "version": VERSION}
+    lines: list[dict[str, Any]] = [{"type": "run", "format": FORMAT, **about}]
+    for scene in scenes:
+        lines.append({"type": "file", **scene.entry.to_json(), **scene.facts, "problem": scene.problem})
+    return "".join(json.dumps(line) + "\n" for line in lines)
+
+
+def _row(scene: Scene, folder: Path) -> dict[str, Any]:
+    links = [link(Path(path), folder) for path in (scene.entry.source, scene.entry.target)]
+    return {**scene.entry.to_json(), **scene.facts, "problem": scene.problem, "links": links}
+
+
+def _asset(name: str) -> str:
+    return (files("dacse_cli.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _json(data: object) -> str:
+    """JSON that cannot end the element it stands in."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
