@@ -75,6 +75,8 @@ class ChunkOptions(Options):
     overlap: float = 0.05
     min_seconds: float | None = None
     """A shorter last chunk joins its neighbour; None is a quarter of a chunk (1 s of 4 s)."""
+    fixed: bool = False
+    """The model knows no other chunk length; set from its card, never by a user."""
 
     def problems(self) -> list[str]:
         found = []
@@ -86,11 +88,16 @@ class ChunkOptions(Options):
             found.append(f"the shortest last chunk must be 0 s or more, not {self.min_seconds}")
         return found
 
-    def resolved(self, model_seconds: float | None) -> ChunkOptions:
-        """The same with every None replaced, given the chunk length a model's card names."""
+    def resolved(self, model_seconds: float | None, fixed: bool = False) -> ChunkOptions:
+        """The same with every None replaced, given the chunk length a model's card names.
+
+        Raises `UsageError` for another length than the only one (`fixed`) that a model knows.
+        """
+        if fixed and self.seconds not in (None, model_seconds):
+            raise UsageError(f"--chunk {self.seconds:g}: this model takes chunks of {model_seconds:g} s only")
         seconds = self.seconds or model_seconds or DEFAULT_CHUNK_SECONDS
         shortest = seconds / 4 if self.min_seconds is None else self.min_seconds
-        return ChunkOptions(seconds, self.overlap, shortest)
+        return ChunkOptions(seconds, self.overlap, shortest, fixed)
 
 
 FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3")

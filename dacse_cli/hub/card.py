@@ -21,6 +21,8 @@ class ModelCard:
     codec: str | None = None
     """A Hub id, or a folder inside the model's own."""
     chunk_seconds: float | None = None
+    fixed_chunk: bool | None = None
+    """True where the model was trained on chunks of exactly `chunk_seconds` and knows no other length."""
     training: str | None = None
     licence: str | None = None
 
@@ -64,4 +66,9 @@ def _card(data: Any, path: Path) -> ModelCard:
         raise CheckpointError(f"{path}: chunk_seconds must be a number")
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
         raise CheckpointError(f"{path}: chunk_seconds must be a positive number of seconds, not {seconds}")
+    fixed = data.get("fixed_chunk")
+    if fixed is not None and not isinstance(fixed, bool):
+        raise CheckpointError(f"{path}: fixed_chunk must be true or false")
+    if fixed and seconds is None:
+        raise CheckpointError(f"{path}: fixed_chunk needs chunk_seconds")
     return ModelCard(**data)

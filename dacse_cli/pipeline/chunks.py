@@ -22,10 +22,19 @@ class Span:
 
     start: int
     stop: int
+    lead: int = 0
+    """Frames before `start` that are generated too and dropped: they make a last chunk a full one."""
+    trail: int = 0
+    """Frames of silence generated after `stop` and dropped, where the recording is shorter than a chunk."""
 
     @property
     def frames(self) -> int:
         return self.stop - self.start
+
+    @property
+    def generated(self) -> int:
+        """Frames that go through the language model."""
+        return self.lead + self.frames + self.trail
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,8 @@ class ChunkGrid:
     chunk: int
     overlap: int
     shortest: int
+    fixed: bool = False
+    """Every chunk is generated at full length: the model knows no other (`fixed_chunk` of its card)."""
 
     @classmethod
     def from_options(cls, options: ChunkOptions, frame_rate: Fraction) -> ChunkGrid:
@@ -42,7 +53,8 @@ class ChunkGrid:
         assert options.seconds is not None and options.min_seconds is not None
         chunk = max(1, int(Fraction(options.seconds) * frame_rate))
         overlap = min(int(chunk * options.overlap), chunk - 1)
-        return cls(chunk, overlap, min(chunk, int(Fraction(options.min_seconds) * frame_rate)))
+        shortest = 0 if options.fixed else min(chunk, int(Fraction(options.min_seconds) * frame_rate))
+        return cls(chunk, overlap, shortest, options.fixed)
 
     @property
     def stride(self) -> int:
@@ -57,7 +69,8 @@ class ChunkGrid:
     def plan(self, frames: int) -> list[Span]:
         """Spans that cover frames `0..frames` in order, neighbours overlapping by `overlap`.
 
-        A last span shorter than `shortest` (overlap included) is merged into the one before it.
+        A last span shorter than `shortest` (overlap included) is merged into the one before it. On a `fixed`
+        grid it keeps its length and is generated together with the frames before it, or with silence.
         """
         spans: list[Span] = []
         start = 0
@@ -66,11 +79,20 @@ class ChunkGrid:
             if spans and stop - start < self.shortest:
                 spans[-1] = Span(spans[-1].start, frames)
                 break
-            spans.append(Span(start, stop))
+            lead = min(start, self.chunk - (stop - start)) if self.fixed else 0
+            trail = self.chunk - (stop - start) - lead if self.fixed else 0
+            spans.append(Span(start, stop, lead, trail))
             if stop == frames:
                 break
             start += self.stride
         return spans
+
+
+def fill(codes: NDArray[np.int16], span: Span, silence: NDArray[np.int16]) -> NDArray[np.int16]:
+    """Codes `[K, lead + frames]` with frames of `silence` `[K]` behind them: `[K, span.generated]`."""
+    if not span.trail:
+        return codes
+    return np.concatenate([codes, np.repeat(silence[:, None], span.trail, axis=1)], axis=1)
 
 
 class CrossFade:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.config import SoundOptions
-from dacse_cli.pipeline.chunks import CrossFade, Span
+from dacse_cli.pipeline.chunks import CrossFade, Span, fill
 from dacse_cli.pipeline.decoding import Output
 from dacse_cli.pipeline.encoding import CodeBuffer, Encoding
 from dacse_cli.pipeline.sources import Sink, Source
@@ -49,14 +49,14 @@ class EnhanceAudio:
 
     def _cut(self, index: int, buffer: CodeBuffer) -> Iterator[Chunk]:
         span = self._spans[index]
-        codes = buffer.take(span.start, span.stop)
+        codes = buffer.take(span.start - span.lead, span.stop)
         following = self._spans[index + 1].start if index + 1 < len(self._spans) else span.stop
         seconds = float((following - span.start) / self._chain.frame_rate) / self._encoding.rows.count
         for row in range(self._encoding.rows.count):
             if self._encoding.activity.silent(row, span.start, span.stop):
                 self._answer(index, row, None)
             else:
-                yield Chunk(self, index, row, codes[row], seconds)
+                yield Chunk(self, index, row, fill(codes[row], span, self._chain.silence), seconds)
 
     def _pass_through(self) -> Iterator[None]:
         """All input and nothing enhanced: neither codec nor language model has work."""
@@ -80,6 +80,7 @@ class EnhanceAudio:
         spoken = {row: codes for row, codes in answers.items() if codes is not None}
         if spoken:
             decoded = self._chain.codec.decode(np.stack(list(spoken.values())))
+            decoded = decoded[:, span.lead * hop :][:, : samples.shape[1]]
             samples[list(spoken)] = decoded / np.float32(self._encoding.gain)
         last = self._next + 1 == len(self._spans)
         faded = self._fade.push(samples, span, None if last else self._spans[self._next + 1].start)

@@ -16,7 +16,7 @@ from dacse_cli.audio.info import AudioInfo
 from dacse_cli.codec.shape import read_shape
 from dacse_cli.config import ChunkOptions, ModelOptions
 from dacse_cli.errors import CodecError, DacseError, OutputError, UsageError
-from dacse_cli.hub import Resolved, read_card, resolve, resolve_codec
+from dacse_cli.hub import ModelCard, Resolved, read_card, resolve, resolve_codec
 from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.events import Event, Stage
 from dacse_cli.pipeline.jobs import Job
@@ -79,7 +79,8 @@ def _weights_file(path: Path) -> Resolved:
 def chain_files(request: Request, networks: Networks) -> ChainFiles:
     """What a worker must know to load `networks` for `request`."""
     model = networks.model
-    chunk = request.chunk.resolved(read_card(model.folder).chunk_seconds if model else None)
+    card = read_card(model.folder) if model else ModelCard()
+    chunk = request.chunk.resolved(card.chunk_seconds, bool(card.fixed_chunk))
     return ChainFiles(
         codec_folder=str(networks.codec.folder),
         codec_name=networks.codec_name,

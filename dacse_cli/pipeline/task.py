@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -37,6 +38,14 @@ class Chain:
     def frame_rate(self) -> Fraction:
         """Codec frames a second."""
         return self.codec.spec.frame_rate
+
+    @cached_property
+    def silence(self) -> NDArray[np.int16]:
+        """Codes `[K]` of a frame of digital silence, far from any sound."""
+        spec = self.codec.spec
+        around = 1 + 2 * spec.encode_margin
+        zeros = np.zeros((1, around * spec.hop_length), np.float32)
+        return self.codec.encode(zeros)[0, :, spec.encode_margin]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dacse_cli.audio.info import resampled_length
 from dacse_cli.codec.model import Codec
 from dacse_cli.codec.stream import DecodeStream
 from dacse_cli.errors import InputError
-from dacse_cli.pipeline.chunks import join_codes
+from dacse_cli.pipeline.chunks import fill, join_codes
 from dacse_cli.pipeline.decoding import Output
 from dacse_cli.pipeline.encoding import Encoding, Rows
 from dacse_cli.pipeline.outcome import OutputFile
@@ -208,11 +208,12 @@ class EnhanceTokens:
         share = self._seconds / max(1, len(self._spans) * len(self._firsts))
         for index, span in enumerate(self._spans):
             for row, channel in enumerate(self._firsts):
-                codes = self._tokens.codes[channel, :, span.start : span.stop]
-                yield Chunk(self, index, row, codes, share)
+                codes = self._tokens.codes[channel, :, span.start - span.lead : span.stop]
+                yield Chunk(self, index, row, fill(codes, span, self._chain.silence), share)
 
     def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
-        self._answers[chunk.index, chunk.row] = codes
+        span = self._spans[chunk.index]
+        self._answers[chunk.index, chunk.row] = codes[:, span.lead :][:, : span.frames]
 
     def finish(self) -> Finished:
         pieces = [

@@ -201,6 +201,7 @@ def test_cards(tmp_path: Path) -> None:
     """No card is an empty card; every field is read."""
     assert read_card(tmp_path) == ModelCard()
     card = {"codec": "a/b", "chunk_seconds": 1.5, "training": "speech and noise", "licence": "CC0-1.0"}
+    card["fixed_chunk"] = True
     (tmp_path / "dacse.json").write_text(json.dumps(card))
     assert read_card(tmp_path) == ModelCard(**card)
 
@@ -220,6 +221,8 @@ def test_cards(tmp_path: Path) -> None:
         '{"chunk_seconds": NaN}',
         '{"chunk_seconds": true}',
         '{"chunk_seconds": "4"}',
+        '{"chunk_seconds": 4, "fixed_chunk": 1}',
+        '{"fixed_chunk": true}',
         "[" * 100_000,
         " " * (1 << 20) + "{}",
     ],

@@ -58,8 +58,8 @@ class EchoLM:
         pass
 
 
-def fake_chain(chunk=10, overlap=2, shortest=3, lm=None):
-    grid = ChunkGrid(chunk, overlap, shortest)
+def fake_chain(chunk=10, overlap=2, shortest=3, lm=None, fixed=False):
+    grid = ChunkGrid(chunk, overlap, 0 if fixed else shortest, fixed)
     return Chain(ExactCodec(), lm or EchoLM(), TokenLayout(4, 2 * LEVELS), grid, "exact")
 
 

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from dacse_cli.config import ChunkOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.pipeline.chunks import ChunkGrid, CrossFade, Span, join_codes
+from dacse_cli.pipeline.chunks import ChunkGrid, CrossFade, Span, fill, join_codes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLANS = json.loads((GOLDEN / "layout.json").read_text())["chunk_plans"]
@@ -111,3 +111,26 @@ def test_fade_and_cut_keep_the_length(grid, frames):
     codes = np.arange(frames, dtype=np.int16)[None, None]
     assert (join_codes([codes[:, :, s.start : s.stop] for s in plan], plan) == codes).all()
     assert fade([np.zeros((1, s.frames * 2), np.float32) for s in plan], plan, 2).shape == (1, frames * 2)
+
+
+@given(grids, st.integers(1, 5000))
+def test_on_a_fixed_grid_every_chunk_is_generated_whole(grid, frames):
+    """A model that knows one length loses its place in any other: tails borrow what they lack."""
+    fixed = ChunkGrid(grid.chunk, grid.overlap, 0, fixed=True)
+    plan = fixed.plan(frames)
+    assert [(s.start, s.stop) for s in plan] == [
+        (s.start, s.stop) for s in ChunkGrid(grid.chunk, grid.overlap, 0).plan(frames)
+    ]
+    assert {span.generated for span in plan} == {grid.chunk}
+    assert all(span.start >= span.lead and (not span.trail or span.start == span.lead) for span in plan)
+    codes = np.arange(plan[-1].start - plan[-1].lead, frames, dtype=np.int16)[None]
+    filled = fill(codes, plan[-1], np.array([-7], np.int16))
+    assert filled.shape == (1, grid.chunk) and (filled == -7).sum() == plan[-1].trail
+
+
+def test_a_fixed_length_is_not_for_users_to_change():
+    """--chunk 4 on such a model gives noise, not speech."""
+    for options in (ChunkOptions(), ChunkOptions(0.96)):
+        assert options.resolved(0.96, True).seconds == 0.96
+    with pytest.raises(UsageError, match=r"chunks of 0.96 s only"):
+        ChunkOptions(4.0).resolved(0.96, True)

@@ -55,12 +55,13 @@ def enhance(sources, chain, batch_size=4, sound=None, sinks=None):
     st.floats(0, 0.9),
     st.floats(0, 1),
     st.integers(1, 8),
+    st.booleans(),
 )
-def test_what_goes_in_comes_out(shapes, chunk, overlap, shortest, batch_size):
+def test_what_goes_in_comes_out(shapes, chunk, overlap, shortest, batch_size, fixed):
     """Layout, ranges, batching, stitching, trimming together: a slip anywhere moves a sample."""
-    chain = fake_chain(chunk, int(chunk * overlap), int(chunk * shortest))
+    chain = fake_chain(chunk, int(chunk * overlap), int(chunk * shortest), fixed=fixed)
     if 2 * chain.grid.overlap > chain.grid.chunk:
-        chain = fake_chain(chunk, 0, 0)
+        chain = fake_chain(chunk, 0, 0, fixed=fixed)
     sources = [noise(channels, samples, seed) for seed, (channels, samples) in enumerate(shapes)]
     for source, result in zip(sources, enhance(sources, chain, batch_size), strict=True):
         np.testing.assert_allclose(result, source.samples, atol=2e-6)
@@ -304,11 +305,12 @@ def test_unforeseen_errors_keep_their_traceback():
     assert "ZeroDivisionError" in failure.trace
 
 
+@pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("frames", [1, 9, 10, 11, 55, 300])
-def test_tokens_in_tokens_out(frames):
+def test_tokens_in_tokens_out(frames, fixed):
     codes = np.random.default_rng(0).integers(0, LEVELS, (2, 4, frames)).astype(np.int16)
     tokens = TokenFile(codes, "exact", 16000, 4, 2 * LEVELS, 16000, frames * 4, "x.wav")
-    chain = fake_chain()
+    chain = fake_chain(fixed=fixed)
     saved = []
     tasks = [(0, lambda: EnhanceTokens(tokens, chain, save=lambda t, source: saved.append(t) or []))]
     Engine(
