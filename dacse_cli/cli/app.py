@@ -21,6 +21,7 @@ from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
+from dacse_cli.cli.train import app as train
 from dacse_cli.errors import DacseError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for command in (enhance, tokenize, detokenize, download, evaluate, mix, doctor, status, inspect):
     app.command()(command)
+app.add_typer(train)
 
 
 def _print_version(value: bool) -> None:

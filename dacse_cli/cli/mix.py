@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from dacse_cli.cli import options as opt
+from dacse_cli.cli.files import recordings
 
 _WHAT, _HOW = "What is mixed", "How it is written"
 
@@ -149,9 +150,9 @@ def mix(
     from dacse_cli.training.splits import WHOLE, parse_splits
 
     planned = plan_mix(
-        _files(clean, output),
-        _files(noise or [], output),
-        _files(rir or [], output),
+        recordings(clean, output),
+        recordings(noise or [], output),
+        recordings(rir or [], output),
         output,
         MixOptions(
             recipe=recipe,
@@ -182,14 +183,3 @@ def mix(
         f"{report.seconds:.0f} s of audio in {report.elapsed:.0f} s ({report.speed:.1f} x real time)",
         {"type": "summary", "out": str(output), **asdict(report), "speed": report.speed},
     )
-
-
-def _files(names: list[str], output: Path) -> list[tuple[str, Path]]:
-    """(place below the folder named, path) of every audio file behind `names`, without those in `output`."""
-    from dacse_cli.audio.formats import AUDIO_SUFFIXES
-    from dacse_cli.pipeline.jobs import find_inputs
-
-    if not names:
-        return []
-    found = find_inputs(names, lambda name: Path(name).suffix.lower() in AUDIO_SUFFIXES, output)
-    return [(Path(file.relative).as_posix(), file.source) for file in found.files]

@@ -13,6 +13,7 @@ returns.
 from __future__ import annotations
 
 import json
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -57,16 +58,24 @@ def write_codec(folder: Path, config: DacConfig, trained: DacModel, quantizer: R
 
 def read_codec(folder: Path) -> DacModel:
     """The codec of `folder` in float32, ready to encode."""
-    codec: DacModel = DacModel.from_pretrained(folder, dtype=torch.float32)
+    codec: DacModel = DacModel.from_pretrained(folder, dtype=torch.float32, use_safetensors=True)
     return codec.eval().requires_grad_(False)
 
 
-def write_language_model(folder: Path, model: LlamaForCausalLM, card: dict[str, object]) -> None:
-    """Write `model` as bfloat16, and `card` as `dacse.json` (codec, chunk_seconds, training, licence)."""
-    stored = LlamaForCausalLM(model.config).to(torch.bfloat16)
-    stored.load_state_dict(model.state_dict())
-    stored.generation_config = GenerationConfig(bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD)
-    stored.save_pretrained(folder)
+def write_language_model(
+    folder: Path, model: LlamaForCausalLM, card: dict[str, object], dtype: torch.dtype = torch.bfloat16
+) -> None:
+    """Write `model` as `dtype`, and `card` as `dacse.json` (codec, chunk_seconds, training, licence)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.to("cpu", dtype) for name, tensor in model.state_dict().items()}
+    if model.config.tie_word_embeddings:
+        del tensors["lm_head.weight"]
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    config = deepcopy(model.config)
+    config.dtype, config.architectures = dtype, [type(model).__name__]
+    config.save_pretrained(folder)
+    (folder / WEIGHTS).chmod((folder / "config.json").stat().st_mode)  # safetensors' own is the owner's only
+    GenerationConfig(bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD).save_pretrained(folder)
     _write_json(folder / "dacse.json", card)
 
 

@@ -17,9 +17,12 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+from dacse_cli.audio.atomic import commit, output_error
+from dacse_cli.errors import OutputError
 
 
 @dataclass(frozen=True)
@@ -85,13 +88,21 @@ def join(rank: int, count: int, meeting: Path) -> Peers:
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state (tensors and plain values, nested) whole or not at all, as safetensors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a training state (tensors and plain values, nested) whole or not at all, as safetensors.
+
+    Raises `OutputError`.
+    """
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_pack(state, tensors))
     part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"tree": tree})
-    part.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(_apart(tensors), part, metadata={"tree": tree})
+    except OSError as error:
+        raise output_error(error, path) from error
+    except SafetensorError as error:  # how it reports a full disk
+        raise OutputError(f"cannot write {path}: {error}") from error
+    commit(part, path)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
@@ -103,17 +114,37 @@ def load_state(path: Path) -> dict[str, Any] | None:
         return state
 
 
+def peek_state(path: Path, key: str) -> Any:
+    """One entry, without tensors, of what `save_state` wrote; no tensor is read. None where nothing is."""
+    if not path.exists():
+        return None
+    with safe_open(path, framework="pt") as file:
+        tree = json.loads(file.metadata()["tree"])
+    return _unpack(dict(tree["dict"])[key], lambda name: Tensor())
+
+
 def _pack(value: Any, tensors: dict[str, Tensor]) -> Any:
     """`value` as JSON that keeps the types of keys and sequences; tensors go by name into `tensors`."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
-        tensors[name] = value.detach().clone().contiguous()  # tied weights would share memory
+        tensors[name] = value.detach().contiguous()
         return {"tensor": name}
     if isinstance(value, dict):
         return {"dict": [[key, _pack(item, tensors)] for key, item in value.items()]}
     if isinstance(value, (list, tuple)):
         return {type(value).__name__: [_pack(item, tensors) for item in value]}
     return {"value": value}
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """`tensors`, those that share memory with one before (tied weights) copied: safetensors refuses them."""
+    seen: set[int] = set()
+    apart = {}
+    for name, tensor in tensors.items():
+        shared = tensor.untyped_storage().data_ptr() in seen or len(tensor.untyped_storage()) > tensor.nbytes
+        seen.add(tensor.untyped_storage().data_ptr())
+        apart[name] = tensor.clone() if shared else tensor
+    return apart
 
 
 def _unpack(packed: dict[str, Any], tensor: Callable[[str], Tensor]) -> Any:

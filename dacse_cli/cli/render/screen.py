@@ -108,6 +108,15 @@ class Screen:
         """`done` of `files` files are in the report."""
         self._move(done, files, f"{done}/{files_text(files)}")
 
+    def doing(self, text: str) -> None:
+        """What goes on now, for a while and without a measure."""
+        self._stage(shown(text))
+
+    def trained(self, stage: str, step: int, steps: int, text: str) -> None:
+        """A training has taken `step` of `steps` of a stage; `text` is what was measured last."""
+        self._stage(shown(stage))
+        self._move(step, steps, f"{shown(stage)}  {step}/{steps}  {text}")
+
     def _end(self, result: Result) -> None:
         self.results.record(result.to_json())
         if result.outcome is Outcome.NOT_REACHED:

@@ -1,0 +1,17 @@
+"""Recordings behind names that a user has typed, for the commands that make or use training data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def recordings(names: Sequence[str], output: Path) -> list[tuple[str, Path]]:
+    """(place below the folder named, path) of every audio file behind `names`, without those in `output`."""
+    from dacse_cli.audio.formats import AUDIO_SUFFIXES
+    from dacse_cli.pipeline.jobs import find_inputs
+
+    if not names:
+        return []
+    found = find_inputs(names, lambda name: Path(name).suffix.lower() in AUDIO_SUFFIXES, output)
+    return [(Path(file.relative).as_posix(), file.source) for file in found.files]

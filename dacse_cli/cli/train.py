@@ -1,0 +1,17 @@
+"""`dacse train`: its subcommands, one file each."""
+
+from __future__ import annotations
+
+import typer
+
+from dacse_cli.cli.train_lm import lm
+from dacse_cli.cli.train_plan import plan
+
+app = typer.Typer(
+    name="train",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="Train a language model or a codec; plan what that takes.",
+)
+for command in (lm, plan):
+    app.command()(command)

@@ -1,0 +1,12 @@
+"""`dacse train lm`: a `LlamaForCausalLM` that writes clean codes after noisy ones, from pairs.
+
+sizes, recipe    what is trained, and how: numbers only
+plan             what that takes, on paper
+folders          a folder -> pairs to train on and pairs held out
+shards           codes on disk, memory-mapped; encode fills them
+order            which row comes when: integers only
+source           rows -> codes, cached or mixed anew
+batch            codes -> what the model reads; corruption of its past
+network          a fresh model, or one that is there
+trainer, run     a step; the whole
+"""

@@ -1,0 +1,218 @@
+"""How a language model is trained, as a recipe file says it. Numbers only; imports no torch.
+
+The defaults are the published recipe (DAC-SE1, README and `train.py`): AdamW, 10,000 steps of 16 pairs a
+process, 200 of warm-up, cosine, weight decay 0.01, gradients clipped at 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from dacse_cli.errors import UsageError
+from dacse_cli.training.runs.settings import read_recipe
+from dacse_cli.training.runs.stages import Cadence, StagePlan
+from dacse_cli.training.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """Where the network comes from: one of the first three."""
+
+    size: str | None = None
+    """250M, 1B, 2B or 4B, as published."""
+    config: str | None = None
+    """A `config.json`."""
+    start: str | None = None
+    """A Hub id, `id@revision` or a folder: training goes on from its weights."""
+    embeddings: str = "random"
+    """Of a fresh network: `random`, or `codebooks`, from what the codes sound like."""
+    store: str = "bfloat16"
+    """Number format of the models written: bfloat16 or float32."""
+    checkpointing: bool = True
+    """Compute activations twice and keep few of them."""
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        named = [name for name in ("size", "config", "start") if getattr(self, name) is not None]
+        found = [f"{' and '.join(named)} exclude each other"] if len(named) > 1 else []
+        if self.embeddings not in ("random", "codebooks"):
+            found.append(f"embeddings {self.embeddings!r} is not random or codebooks")
+        if self.store not in ("bfloat16", "float32"):
+            found.append(f"store {self.store!r} is not bfloat16 or float32")
+        return found
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """What is made of the recordings."""
+
+    valid: float = 0.02
+    """Share held out for validation where the data have no `valid` split of their own; by speaker."""
+    valid_rows: int = 200
+    """Pairs that a validation looks at, at most."""
+    frames: int | None = None
+    """Cut pairs to so many codec frames, at another place each time; None: whole pairs."""
+    vary: float = 0.0
+    """With `frames`: share of batches cut to another length, a quarter of it to five quarters."""
+    recipe: str = "custom"
+    """Where noise is mixed while training: see `dacse mix --recipe`."""
+    seconds: float = 4.0
+    """Where noise is mixed while training: as `dacse mix --seconds`."""
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        found = []
+        if not 0 <= self.valid < 1:
+            found.append(f"valid must be at least 0 and below 1, not {self.valid}")
+        if self.frames is not None and self.frames < 4:
+            found.append(f"frames must be at least 4, not {self.frames}")
+        if not 0 <= self.vary <= 1:
+            found.append(f"vary must be within 0 to 1, not {self.vary}")
+        return found
+
+
+@dataclass(frozen=True)
+class Corruption:
+    """What replaces clean codes of the past that the model is shown; the targets stay clean.
+
+    Greedy generation reads its own mistakes, which teacher forcing never shows.
+    """
+
+    noisy: float = 0.0
+    """Share that the noisy code of the same place replaces."""
+    random: float = 0.0
+    """Share that any code replaces."""
+    own: float = 0.0
+    """Share that the model's own likeliest code replaces, found in a pass without gradient."""
+    passes: int = 1
+    """Passes of `own`: each sees the past that the one before has left."""
+    drawn: bool = True
+    """Draw the shares of each row between 0 and these, so that clean pasts stay common."""
+
+    @property
+    def total(self) -> float:
+        """Share of codes that are not clean, at most."""
+        return self.noisy + self.random + self.own
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        shares = (self.noisy, self.random, self.own)
+        found = (
+            [] if min(shares) >= 0 and self.total <= 1 else ["shares must be 0 to 1 and add up to at most 1"]
+        )
+        return found if self.passes >= 1 else [*found, "passes must be at least 1"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the run with its own data, length and learning rate."""
+
+    name: str = "joint"
+    steps: int = 10_000
+    tasks: tuple[str, ...] = ()
+    """Only pairs of these tasks; empty: all."""
+    each: tuple[str, ...] = ()
+    """One such stage after another for each of these tasks."""
+    rows: int = 1
+    """Pairs a process and backward pass."""
+    accumulate: int = 16
+    """Backward passes a step."""
+    rate: float = 1e-4
+    """Highest learning rate."""
+    warm_up: int = 200
+    floor: float = 0.0
+    """The cosine ends at this share of `rate`."""
+    optimizer: str = "adamw"
+    """`adamw`, or `muon`: Muon for the matrices inside the layers, AdamW for the rest."""
+    betas: tuple[float, ...] = (0.9, 0.999)
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    loss: str = "vocabulary"
+    """`vocabulary`: against all ids, eos included, as published. `codebook`: against those that generation
+    allows at that place; a head of a K-th of the columns."""
+    weights: tuple[float, ...] = ()
+    """Of the codebooks' losses; one for each, or first and last of a line. Empty: all alike."""
+    past: Corruption = field(default_factory=Corruption)
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        found = []
+        if min(self.steps, self.rows, self.accumulate) < 1 or self.warm_up < 0:
+            found.append(f"{self.name}: steps, rows and accumulate must be at least 1, warm_up 0")
+        if self.optimizer not in ("adamw", "muon") or self.loss not in ("vocabulary", "codebook"):
+            found.append(f"{self.name}: optimizer is adamw or muon, loss vocabulary or codebook")
+        if len(self.betas) != 2 or not 0 <= self.floor <= 1 or self.rate <= 0 or self.clip <= 0:
+            found.append(f"{self.name}: betas are two numbers, floor 0 to 1, rate and clip above 0")
+        unknown = sorted({*self.tasks, *self.each} - TASKS.keys())
+        if unknown or (self.tasks and self.each):
+            found.append(
+                f"{self.name}: tasks or each, of {', '.join(TASKS)}; not {', '.join(unknown) or 'both'}"
+            )
+        return found
+
+
+@dataclass(frozen=True)
+class RunPart:
+    """Everything else."""
+
+    seed: int = 42
+    bf16: bool = True
+    cadence: Cadence = field(default_factory=Cadence)
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        return [] if self.seed >= 0 else ["seed must be at least 0"]
+
+
+@dataclass(frozen=True)
+class LmRecipe:
+    """A whole run."""
+
+    model: ModelPart = field(default_factory=ModelPart)
+    data: DataPart = field(default_factory=DataPart)
+    run: RunPart = field(default_factory=RunPart)
+    stage: tuple[Stage, ...] = (Stage(),)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One after another, `each` written out."""
+        listed = []
+        for stage in self.stage:
+            listed += [
+                replace(stage, name=f"{stage.name} {task}", tasks=(task,), each=()) for task in stage.each
+            ] or [stage]
+        return tuple(listed)
+
+    def plans(self) -> tuple[StagePlan, ...]:
+        """Names and lengths."""
+        return tuple(StagePlan(stage.name, stage.steps) for stage in self.stages())
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        return [] if self.stage else ["there is no stage"]
+
+
+def read_lm_recipe(
+    path: Path | None,
+    overrides: Sequence[str] = (),
+    *,
+    size: str | None = None,
+    config: str | None = None,
+    start: str | None = None,
+) -> LmRecipe:
+    """The recipe in `path` with what the command line says in its place. Raises `UsageError`.
+
+    One of `size`, `config` and `start` replaces whichever of them the recipe names. A config named in a
+    recipe lies beside it.
+    """
+    recipe = read_recipe(LmRecipe, path, overrides)
+    model = recipe.model
+    if path is not None and model.config is not None:
+        model = replace(model, config=str(path.parent / model.config))
+    if size or config or start:
+        model = replace(model, size=size, config=config, start=start)
+    problems = model.problems()
+    if problems:
+        raise UsageError("; ".join(problems))
+    return replace(recipe, model=model)

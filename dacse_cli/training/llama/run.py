@@ -1,0 +1,203 @@
+"""`train lm` as one call: recipe and folders in, model folders out."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import LlamaForCausalLM
+
+from dacse_cli.codec.memory import tune_allocator
+from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.spec import CodecSpec
+from dacse_cli.config import DEFAULT_CODEC
+from dacse_cli.errors import UsageError
+from dacse_cli.hub import Resolved, resolve, resolve_codec
+from dacse_cli.hub.names import parse_hub_name
+from dacse_cli.tokens.layout import TokenLayout
+from dacse_cli.training.export import write_language_model
+from dacse_cli.training.llama.data import CachedData, Data, MixedData, Surroundings
+from dacse_cli.training.llama.network import fresh_network, stored_network
+from dacse_cli.training.llama.recipe import LmRecipe, Stage
+from dacse_cli.training.llama.sizes import config_from, published_config
+from dacse_cli.training.llama.trainer import LmTrainer
+from dacse_cli.training.mix_plan import Files
+from dacse_cli.training.runs.folder import RunFolder
+from dacse_cli.training.runs.loop import Loop, Moment, Outcome
+from dacse_cli.training.runs.machine import Machine, find_machine
+from dacse_cli.training.runs.stages import last_stage
+
+CHUNK_SHARE = 0.8
+"""Of the positions a model has, for a chunk: the rest is for a tail that joins the last one."""
+TOKENS = "tokens"
+
+
+@dataclass(frozen=True)
+class LmRequest:
+    """What `train lm` is asked for."""
+
+    data: Path
+    """A folder of pairs; with `noise` it has only been searched for `clean`."""
+    out: Path
+    recipe: LmRecipe
+    codec: str | None = None
+    """None: what the model to start from names, else the released one."""
+    clean: Files = ()
+    noise: Files = ()
+    """Given: noise is mixed into `clean` while training."""
+    rooms: Files = ()
+    jobs: int = 1
+    cache: Path | None = None
+    """Where codes are kept; None: in `out`."""
+    until: str | None = None
+    """The last stage to do now."""
+    device: str = "auto"
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who is told how it goes."""
+
+    moment: Callable[[Moment], None] = lambda moment: None
+    stage: Callable[[str], None] = lambda text: None
+    remark: Callable[[str], None] = lambda text: None
+    download: Callable[[str, int, int], None] = lambda file, done, total: None
+
+
+def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
+    """Train, from where `request.out` has got to. Raises any `DacseError`."""
+    listener = listener or Listener()
+    recipe = request.recipe
+    last = last_stage(recipe.plans(), request.until)
+    machine = find_machine(request.device)
+    tune_allocator()
+    torch.set_flush_denormal(True)
+    with RunFolder(request.out, writes=machine.first) as folder:
+        with machine.in_turn():
+            start, codec = _resolved(request, listener)
+        codec_network = load_codec(codec.folder, device=str(machine.device), name=codec.name)
+        spec = codec_network.spec
+        layout = TokenLayout(spec.n_codebooks, spec.codebook_size)
+        model = _network(recipe, layout, start, codec)
+        longest = (model.config.max_position_embeddings - 3) // (2 * spec.n_codebooks)
+        around = Surroundings(codec_network, codec.sha256, recipe, machine, longest)
+        data = _data(request, around, listener)
+        _claim(folder, recipe, data, codec, start, machine)
+        write = _Writer(recipe, data, codec, spec, longest)
+        trainer = LmTrainer(model, layout, recipe, machine, data.stage, write)
+        return Loop(trainer, recipe.plans(), folder, machine, recipe.run.cadence, listener.moment).run(last)
+
+
+def _resolved(request: LmRequest, listener: Listener) -> tuple[Resolved | None, Resolved]:
+    """The model to start from, if any, and the codec."""
+    access: dict[str, Any] = {"offline": request.offline, "progress": listener.download}
+    if request.recipe.model.start is None:
+        return None, resolve(request.codec or DEFAULT_CODEC, kind="codec", **access)
+    start = resolve(request.recipe.model.start, kind="model", **access)
+    return start, resolve_codec(start, request.codec, **access)
+
+
+def _network(
+    recipe: LmRecipe, layout: TokenLayout, start: Resolved | None, codec: Resolved
+) -> LlamaForCausalLM:
+    if start is not None:
+        return stored_network(start.folder, layout)
+    if recipe.model.config is not None:
+        config = config_from(Path(recipe.model.config), layout)
+    elif recipe.model.size is not None:
+        config = published_config(recipe.model.size, layout)
+    else:
+        raise UsageError(
+            "nothing says which network to train",
+            hint="Give --size or --config for a fresh one, --from for one to go on with.",
+        )
+    with_codec = codec.folder if recipe.model.embeddings == "codebooks" else None
+    return fresh_network(config, recipe.run.seed, with_codec)
+
+
+def _data(request: LmRequest, around: Surroundings, listener: Listener) -> Data:
+    if request.noise:
+        data: Data = MixedData(request.clean, request.noise, request.rooms, around, request.jobs)
+    else:
+        cache = request.cache or request.out / TOKENS
+
+        def told(done: int, total: int) -> None:
+            listener.stage(f"encoding, shard {done} of {total}")
+
+        data = CachedData(request.data, around, cache, told)
+    for refused in data.refused:
+        listener.remark(f"passed over  {refused.path}: {refused.message}")
+    return data
+
+
+def _claim(
+    folder: RunFolder,
+    recipe: LmRecipe,
+    data: Data,
+    codec: Resolved,
+    start: Resolved | None,
+    machine: Machine,
+) -> None:
+    """Refuse to go on with another run's folder; stages that have not begun may change."""
+    place = folder.peek("place")
+    begun = place["stage"] + 1 if place else 0
+    settings = {
+        "kind": "lm",
+        "model": asdict(recipe.model),
+        "start": start and start.sha256,
+        "codec": codec.sha256,
+        "data": asdict(recipe.data),
+        "pairs": dict(data.identity),
+        "run": {"seed": recipe.run.seed, "bf16": recipe.run.bf16},
+        "processes": machine.count,
+        **{f"stage {number}": asdict(stage) for number, stage in enumerate(recipe.stages(), 1)},
+    }
+
+    def may_differ(name: str) -> bool:
+        """Stages that have not begun."""
+        part = name.split(".")[0]
+        return part.startswith("stage ") and int(part.removeprefix("stage ")) > begun
+
+    folder.claim(settings, may_differ)
+
+
+class _Writer:
+    """Model folders: the network, the codec it speaks if that is a folder of this disk, and a card."""
+
+    def __init__(self, recipe: LmRecipe, data: Data, codec: Resolved, spec: CodecSpec, longest: int) -> None:
+        self._recipe, self._codec, self._summary = recipe, codec, data.summary
+        frames = recipe.data.frames or data.typical_frames
+        self._chunk = chunk_seconds(min(frames, int(CHUNK_SHARE * longest)), spec.frame_rate)
+
+    def __call__(self, folder: Path, model: LlamaForCausalLM, stage: Stage) -> None:
+        """Write `folder`."""
+        start = self._recipe.model.start
+        card = {
+            "codec": self._codec_name(folder),
+            "chunk_seconds": self._chunk,
+            "training": f"dacse train lm: {self._summary}; stage {stage.name}"
+            + (f"; from {start}" if start else ""),
+        }
+        write_language_model(folder, model, card, dtype=getattr(torch, self._recipe.model.store))
+
+    def _codec_name(self, folder: Path) -> str:
+        """A Hub's codec by its id; another one is copied in."""
+        if self._codec.revision is not None and parse_hub_name(self._codec.name):
+            return self._codec.name
+        (folder / "codec").mkdir()
+        for path in self._codec.folder.iterdir():
+            if path.suffix in (".json", ".safetensors"):
+                shutil.copyfile(path, folder / "codec" / path.name)
+        return "codec"
+
+
+def chunk_seconds(frames: int, frame_rate: Fraction) -> float:
+    """Seconds, rounded up to a tenth of a millisecond, that hold exactly `frames` frames."""
+    return math.ceil(frames / frame_rate * 10_000) / 10_000

@@ -1,0 +1,105 @@
+"""The folder of a run: held by one run at a time, begun with one recipe, taken up where it was.
+
+run.json             what the run is: a later start with other settings is refused
+state.safetensors    the last checkpoint: weights, optimizer, step
+log.csv              the curve
+STAGE/               the best model of each stage, as a folder that `enhance` or a training takes
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.audio.atomic import output_error, write_bytes_atomically
+from dacse_cli.errors import LockedError, UsageError
+from dacse_cli.training.loop import load_state, peek_state, save_state
+from dacse_cli.training.runs.settings import differences
+
+RUN, STATE, LOCK = "run.json", "state.safetensors", ".lock"
+
+
+class RunFolder:
+    """One run's folder; a context manager that holds it. Only the first process of a launch `writes`."""
+
+    def __init__(self, path: Path, *, writes: bool = True) -> None:
+        self.path, self._writes, self._descriptor = path, writes, -1
+
+    def __enter__(self) -> RunFolder:
+        if self._writes:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                self._descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            except OSError as error:
+                raise output_error(error, self.path) from error
+            self._lock()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def claim(self, settings: dict[str, Any], free: Callable[[str], bool]) -> None:
+        """Write what the run is, or compare: what differs must be `free` to differ.
+
+        Raises `UsageError`, naming what is not.
+        """
+        path = self.path / RUN
+        text = json.dumps(settings, indent=1) + "\n"
+        try:
+            there = json.loads(path.read_text())
+        except FileNotFoundError:
+            there = None
+        except (OSError, ValueError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from error
+        if there is not None and (self.path / STATE).exists():
+            wrong = [name for name in differences(json.loads(text), there) if not free(name)]
+            if wrong:
+                raise UsageError(
+                    f"{self.path} was begun with other settings: {', '.join(wrong[:5])} (see {RUN})",
+                    hint="Give the same ones to go on, or another folder.",
+                )
+        if self._writes:
+            write_bytes_atomically(path, text.encode())
+
+    def state(self) -> dict[str, Any] | None:
+        """The last checkpoint, None where there is none."""
+        return load_state(self.path / STATE)
+
+    def peek(self, key: str) -> Any:
+        """One entry of the last checkpoint, which holds no tensors; None where there is none."""
+        return peek_state(self.path / STATE, key)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Replace the checkpoint. Raises `OutputError`."""
+        save_state(self.path / STATE, state)
+
+    def replace(self, name: str, write: Callable[[Path], None]) -> Path:
+        """Let `write` fill a new folder and give it the name `name`, in place of what had it."""
+        target, part = self.path / name, self.path / f".{name}.part"
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            write(part)
+            shutil.rmtree(target, ignore_errors=True)
+            part.rename(target)
+        except OSError as error:
+            raise output_error(error, target) from error
+        return target
+
+    def _lock(self) -> None:
+        if os.name != "posix":  # there two runs in one folder are not detected
+            return
+        import fcntl
+
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LockedError(
+                f"another run is training in {self.path}", hint="Wait for it, or give another folder."
+            ) from None

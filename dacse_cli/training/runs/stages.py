@@ -1,0 +1,47 @@
+"""What a run consists of: stages by name, and how often it is looked at. Imports no torch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dacse_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Cadence:
+    """How often, in steps; 0 is never but at the end of a stage."""
+
+    log_every: int = 10
+    validate_every: int = 500
+    save_every: int = 500
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        return [f"{name} must be at least 0" for name, every in vars(self).items() if every < 0]
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage by name, and its steps."""
+
+    name: str
+    steps: int
+
+    @property
+    def folder(self) -> str:
+        """Where its best model goes."""
+        return re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-") or "stage"
+
+
+def last_stage(stages: Sequence[StagePlan], until: str | None) -> int:
+    """Index of the stage `until`, or of the last. Raises `UsageError` for names twice or not there."""
+    folders = [stage.folder for stage in stages]
+    twice = sorted({name for name in folders if folders.count(name) > 1})
+    if twice:
+        raise UsageError(f"two stages are called {twice[0]}")
+    names = [stage.name for stage in stages]
+    if until is not None and until not in names:
+        raise UsageError(f"there is no stage {until}", hint=f"The stages are {', '.join(names)}.")
+    return len(stages) - 1 if until is None else names.index(until)

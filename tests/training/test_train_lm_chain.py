@@ -1,0 +1,88 @@
+"""`dacse train lm` from end to end: what it learns by heart, `enhance` says; what is killed goes on."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+from training_runs import curve, kill_when, run_dacse, write_pairs
+from typer.testing import CliRunner
+
+from dacse_cli.audio.read import AudioReader
+from dacse_cli.cli.app import app
+from dacse_cli.codec.model import load_codec
+
+HEART = ["run.bf16=false", "model.store=float32", "model.checkpointing=false", "data.valid=0"]
+HEART += ["stage.steps=150", "stage.rows=2", "stage.accumulate=1", "stage.rate=4e-3", "stage.warm_up=10"]
+
+
+def options(*settings):
+    return [word for setting in settings for word in ("--set", setting)]
+
+
+def test_one_batch_is_learnt_by_heart_and_enhance_says_it(tmp_path, small_codec, small_network):
+    """Prompt, positions, embeddings or stored weights that differ between training and use show here."""
+    pairs = write_pairs(tmp_path / "pairs", [3200, 3200])
+    words = ["--config", small_network, "--codec", small_codec, *options(*HEART)]
+    trained = CliRunner().invoke(app, ["train", "lm", str(pairs), str(tmp_path / "run"), *map(str, words)])
+    assert trained.exit_code == 0, trained.output
+    assert curve(tmp_path / "run")[-1][1] < 0.05
+    model = tmp_path / "run" / "joint"
+    run_dacse("tokenize", pairs / "noisy", "-o", tmp_path / "noisy", "--codec", small_codec, "-q")
+    run_dacse("enhance", tmp_path / "noisy", tmp_path / "said", "--model", model, "-q")
+    codec = load_codec(small_codec)
+    for name in ("p0", "p1"):
+        with AudioReader(pairs / "clean" / f"{name}.wav") as reader:
+            clean = codec.encode(reader.read(3200))
+        said = load_file(tmp_path / "said" / f"{name}.tokens.safetensors")["codes"]
+        assert np.array_equal(said, clean)
+
+
+TWO_STAGES = """
+[model]
+checkpointing = false
+[data]
+valid = 0.3
+frames = 16
+vary = 0.5
+[run]
+bf16 = false
+cadence = { log_every = 2, validate_every = 10, save_every = 5 }
+[[stage]]
+name = "joint"
+steps = 14
+rows = 2
+accumulate = 2
+rate = 2e-3
+warm_up = 4
+past = { noisy = 0.2, random = 0.1, own = 0.3, passes = 2 }
+[[stage]]
+name = "longer"
+steps = 60
+rows = 3
+accumulate = 1
+rate = 1e-3
+optimizer = "muon"
+loss = "codebook"
+weights = [2.0, 0.5]
+"""
+
+
+def test_a_killed_run_goes_on_as_if_never_stopped(tmp_path, tone_pairs, small_codec, small_network):
+    """Killed in its second stage: data order, dropout, optimizer and sums of the log are all in step."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(TWO_STAGES)
+    words = ["-r", recipe, "--config", small_network, "--codec", small_codec]
+    killed = ["train", "lm", tone_pairs, tmp_path / "killed", *words]
+    log = tmp_path / "killed" / "log.csv"
+    assert kill_when(killed, lambda: log.exists() and len(curve(log.parent)) >= 12)
+    for name, fewest in (("killed", 1), ("straight", 74)):
+        arguments = ["train", "lm", tone_pairs, tmp_path / name, *words, "--json"]
+        done = CliRunner().invoke(app, list(map(str, arguments)))
+        assert done.exit_code == 0, done.output
+        steps = json.loads(done.stdout.splitlines()[-1])["steps"]
+        assert fewest <= steps <= 74
+        assert (steps == 74) == (name == "straight")
+    for column in ("loss", "valid_loss", "gradient"):
+        resumed, straight = (dict(curve(tmp_path / name, column)) for name in ("killed", "straight"))
+        assert resumed == pytest.approx(straight, abs=1e-5)

@@ -1,0 +1,82 @@
+"""Trainings that take seconds: pairs, commands in processes of their own, and their curves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+RATE = 16000
+CODEC = {
+    "sampling_rate": RATE,
+    "downsampling_ratios": [8, 8],
+    "encoder_hidden_size": 8,
+    "decoder_hidden_size": 32,
+    "n_codebooks": 3,
+    "codebook_size": 32,
+    "codebook_dim": 9,
+}
+NETWORK = {
+    "hidden_size": 96,
+    "intermediate_size": 192,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 3,
+    "max_position_embeddings": 2048,
+    "rope_theta": 10000.0,
+    "rms_norm_eps": 1e-6,
+    "tie_word_embeddings": True,
+}
+
+
+def voice(samples, number):
+    """A gliding tone [S]; another one for each number."""
+    seconds = np.arange(samples) / RATE
+    return (0.3 * np.sin(2 * np.pi * (200 + 90 * number) * seconds * (1 + seconds))).astype(np.float32)
+
+
+def write_pairs(folder, lengths):
+    """`clean/` and `noisy/` of gliding tones under white noise."""
+    rng = np.random.default_rng(0)
+    for number, samples in enumerate(lengths):
+        clean = voice(samples, number)
+        noisy = clean + 0.1 * rng.standard_normal(samples).astype(np.float32)
+        for side, sound in (("clean", clean), ("noisy", noisy)):
+            (folder / side).mkdir(parents=True, exist_ok=True)
+            sf.write(folder / side / f"p{number}.wav", sound, RATE)
+    return folder
+
+
+def command(*words):
+    """`dacse` in a process of its own."""
+    return [sys.executable, "-m", "dacse_cli", *map(str, words)]
+
+
+def run_dacse(*words, **options):
+    """Run a command to its end; its output on failure."""
+    done = subprocess.run(command(*words), capture_output=True, text=True, timeout=300, **options)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def kill_when(words, reached, *, patience=120.0):
+    """Start a command and `kill -9` it as soon as `reached()`; whether it was still running then."""
+    process = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + patience
+    while process.poll() is None and not reached() and time.monotonic() < until:
+        time.sleep(0.01)
+    alive = process.poll() is None
+    os.kill(process.pid, signal.SIGKILL) if alive else None
+    process.wait()
+    return alive
+
+
+def curve(folder, column="loss"):
+    """(step, value) of every line of a run's log that has `column`."""
+    lines = (Path(folder) / "log.csv").read_text().splitlines()
+    names = lines[0].split(",")
+    rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
+    return [(int(row["step"]), float(row[column])) for row in rows if row[column]]
