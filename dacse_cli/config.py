@@ -15,6 +15,7 @@ from dacse_cli.errors import UsageError
 DEFAULT_MODEL = "disco-eth/DAC-SE1"
 DEFAULT_CODEC = "descript/dac_44khz"
 DEFAULT_CHUNK_SECONDS = 4.0
+KV_FORMATS = ("auto", "int8")
 
 T = TypeVar("T", bound="Options")
 
@@ -56,11 +57,17 @@ class ModelOptions(Options):
     batch_size: int | None = None
     """Chunks generated at once; None fits free memory."""
     offline: bool = False
+    deterministic: bool = False
+    """The same bytes for a file whatever else is enhanced with it."""
+    kv: str = "auto"
+    """What the language model's cache holds: `auto` (the numbers it computes with) or `int8`."""
 
     def problems(self) -> list[str]:
         found = []
         if self.dtype not in ("auto", "bfloat16", "float16", "float32"):
             found.append(f"--dtype {self.dtype} is not one of auto, bfloat16, float16, float32")
+        if self.kv not in KV_FORMATS:
+            found.append(f"--kv {self.kv} is not one of {', '.join(KV_FORMATS)}")
         if self.batch_size is not None and self.batch_size < 1:
             found.append(f"--batch-size must be at least 1, not {self.batch_size}")
         return found

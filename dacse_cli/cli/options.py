@@ -23,6 +23,13 @@ class DType(str, Enum):
     float32 = "float32"
 
 
+class KVFormat(str, Enum):
+    """Choices of `--kv`."""
+
+    auto = "auto"
+    int8 = "int8"
+
+
 class ChannelPolicy(str, Enum):
     """Choices of `--channels`."""
 
@@ -109,6 +116,22 @@ BatchOpt = Annotated[
         metavar="auto|N",
         rich_help_panel=_MODELS,
         help="Chunks generated at once, over all files; halves itself when memory runs out.",
+    ),
+]
+KVOpt = Annotated[
+    KVFormat,
+    typer.Option(
+        "--kv",
+        rich_help_panel=_MODELS,
+        help="The language model's cache; int8 takes a quarter of float32's memory, on a CPU.",
+    ),
+]
+DeterministicOpt = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        rich_help_panel=_MODELS,
+        help="The same bytes for a file whatever else is enhanced with it; slower.",
     ),
 ]
 ChunkOpt = Annotated[
@@ -217,12 +240,18 @@ OutOpt = Annotated[
 
 
 def model_options(
-    model: str, codec: str | None, device: str, dtype: DType, batch_size: str, offline: bool
+    model: str,
+    codec: str | None,
+    device: str,
+    dtype: DType,
+    batch_size: str,
+    offline: bool,
+    deterministic: bool = False,
+    kv: KVFormat = KVFormat.auto,
 ) -> ModelOptions:
     """`ModelOptions` from flags."""
-    return ModelOptions(
-        model, codec, device, dtype.value, _number_or("auto", "--batch-size", batch_size), offline
-    )
+    rows = _number_or("auto", "--batch-size", batch_size)
+    return ModelOptions(model, codec, device, dtype.value, rows, offline, deterministic, kv.value)
 
 
 def sound_options(

@@ -1,7 +1,8 @@
 """Attention over the cache: what a decode step needs of it, and the form that runs on every device.
 
 `StepAttention` is the interface the rungs share; `PrefixAttention` is torch's fused kernel (SDPA) on a
-slice of the cache. The CUDA rung lives in `graphs.py`. Heads may share keys and values (GQA).
+slice of the cache. The CPU's own kernel is used by `host.py`, the CUDA rung lives in `graphs.py`. Heads may
+share keys and values (GQA).
 """
 
 from __future__ import annotations
@@ -13,10 +14,20 @@ from torch import Tensor
 
 
 class StepAttention(Protocol):
-    """Stores one new position a row and attends over all positions stored so far."""
+    """Stores the new positions of every row and attends over all positions stored so far."""
 
-    def __call__(self, layer: int, q: Tensor, kv: Tensor) -> Tensor:
-        """q `[B, Hq, D]`, new keys and values kv `[B, 2, H, D]`, both rotated -> `[B, Hq, D]`."""
+    def __call__(self, layer: int, heads: Tensor) -> Tensor:
+        """heads `[N, Hq + 2 * H, D]`: queries, new keys, new values, rotated -> `[N, Hq * D]`.
+
+        N is one new token a row; for attention that takes several, row by row.
+        """
+
+
+def split_heads(heads: Tensor, kv_heads: int) -> tuple[Tensor, Tensor]:
+    """`[..., Hq + 2 * H, D]` -> queries `[..., Hq, D]`, keys and values `[..., 2, H, D]`."""
+    queries = heads.shape[-2] - 2 * kv_heads
+    kv = heads[..., queries:, :].view(*heads.shape[:-2], 2, kv_heads, heads.shape[-1])
+    return heads[..., :queries, :], kv
 
 
 class PrefixAttention:
@@ -32,9 +43,10 @@ class PrefixAttention:
         self.keys, self.values = cache[:, 0].unbind(0), cache[:, 1].unbind(0)
         self.mask = mask
 
-    def __call__(self, layer: int, q: Tensor, kv: Tensor) -> Tensor:
+    def __call__(self, layer: int, heads: Tensor) -> Tensor:
+        q, kv = split_heads(heads, self.keys[layer].shape[1])
         self.slots[layer].copy_(kv.transpose(0, 1))
-        return step_attention(q, self.keys[layer], self.values[layer], self.mask)
+        return step_attention(q, self.keys[layer], self.values[layer], self.mask).flatten(1)
 
 
 def prefill_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

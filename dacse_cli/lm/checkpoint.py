@@ -19,12 +19,18 @@ IGNORED = (".rotary_emb.inv_freq",)  # constants old transformers versions store
 
 
 def load_language_model(
-    folder: Path, *, device: str = "cpu", dtype: str = "auto", vocab_size: int | None = None
+    folder: Path,
+    *,
+    device: str = "cpu",
+    dtype: str = "auto",
+    vocab_size: int | None = None,
+    kv: str = "auto",
 ) -> LanguageModel:
     """Load the `LlamaForCausalLM` in `folder`: `config.json` and safetensors, single or sharded.
 
     Every name, shape and value is checked before the first token. `vocab_size` is what the codec's layout
-    needs. Raises `CheckpointError`, or `DeviceError` for a device or dtype that is not there.
+    needs; `kv` is what the cache holds, `auto` (the same numbers as the network) or `int8`. Raises
+    `CheckpointError`, or `DeviceError` for a device or dtype that is not there.
     """
     where = torch.device(resolve_device(device))
     kind = resolve_dtype(dtype, device=str(where))
@@ -41,6 +47,7 @@ def load_language_model(
     compare(found, shape.tensors(), shape.optional_tensors())
     try:
         with torch.inference_mode():
-            return LanguageModel(Llama(shape, load_weights(found, shape, where, kind)))
+            network = Llama(shape, load_weights(found, shape, where, kind))
+            return LanguageModel(network, int8_cache=kv == "int8")
     except (SafetensorError, OSError) as error:  # the files changed since their headers were read
         raise CheckpointError(f"the weights in {folder} cannot be read: {error}") from error

@@ -8,27 +8,55 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dacse_cli.errors import CheckpointError, UsageError
+from dacse_cli.errors import CheckpointError, DeviceError, UsageError
 from dacse_cli.lm.arena import KeyValueArena
 from dacse_cli.lm.graphs import GraphDecoder, RungUnavailableError, find_kernel
-from dacse_cli.lm.greedy import Choice, Decoder, Ids, PrefixDecoder, Report
+from dacse_cli.lm.greedy import Choice, Decoder, EagerDecoder, Ids, Report
+from dacse_cli.lm.host import HostRung, KernelUnavailableError, load_kernel
 from dacse_cli.lm.model import Llama
-from dacse_cli.lm.rows import BatchPlan, plan_batch
+from dacse_cli.lm.rows import NOBODY, BatchPlan, FixedShape, plan_batch
 from dacse_cli.lm.sampling import Dice, Draw, DrawnChoice
 
 
 class LanguageModel:
     """A loaded Llama that continues prompts. Not for use by two threads at once: the cache is shared."""
 
-    def __init__(self, network: Llama) -> None:
+    def __init__(self, network: Llama, *, int8_cache: bool = False) -> None:
         self.network = network
-        self.arena = KeyValueArena(network.shape, network.device, network.dtype)
-        self.decoder: Decoder = PrefixDecoder(network, self.arena)
+        stored = torch.int8 if int8_cache else network.dtype
+        self.arena = KeyValueArena(network.shape, network.device, stored)
         self._choices: dict[tuple[int, int], Choice] = {}
-        self._why = ""
+        self._fixed: FixedShape | None = None
+        self._eager, self._why = self._best_eager()
+        self.decoder: Decoder = self._eager
         kernel = find_kernel(network)
         if kernel is not None:
             self.decoder = GraphDecoder(network, self.arena, kernel)
+
+    def _best_eager(self) -> tuple[EagerDecoder, str]:
+        """The best rung without graphs, and why it is not a better one. Raises `DeviceError`."""
+        network, int8 = self.network, self.arena.dtype is torch.int8
+        if network.device.type != "cpu":
+            if int8:
+                raise DeviceError(
+                    f"an int8 cache is for CPUs, not for {network.device}", hint="use --kv auto"
+                )
+            return EagerDecoder(network, self.arena), ""
+        try:
+            kernel = load_kernel(network.shape.head_dim, network.dtype, self.arena.dtype)
+        except KernelUnavailableError as error:
+            if int8:
+                raise DeviceError(f"an int8 cache cannot be had: {error}", hint="use --kv auto") from None
+            return EagerDecoder(network, self.arena), f" ({error})"
+        return EagerDecoder(network, self.arena, HostRung(kernel, self.arena.dtype)), ""
+
+    def fix(self, shape: FixedShape) -> None:
+        """From now on every batch has this shape, so that no row's ids depend on the others.
+
+        Raises `torch.OutOfMemoryError` or `MemoryError` where there is no memory for it.
+        """
+        self.arena.view(shape.rows, shape.positions)
+        self._fixed = shape
 
     @property
     def device(self) -> str:
@@ -49,7 +77,7 @@ class LanguageModel:
 
     def row_bytes(self, positions: int) -> int:
         """Cache bytes of one row whose prompt and new tokens make `positions` positions."""
-        return self.network.shape.position_elements * positions * self.network.dtype.itemsize
+        return self.arena.position_bytes * positions
 
     def describe(self) -> str:
         """What runs, for logs: size, precision, device and the attention that was chosen."""
@@ -84,17 +112,19 @@ class LanguageModel:
         report = on_step or (lambda step: None)
         self._check(prompts, new_tokens, ranges)
         written = [np.empty(0, dtype=np.int64) for _ in prompts]
-        plan = plan_batch([len(prompt) for prompt in prompts], new_tokens)
+        plan = plan_batch([len(prompt) for prompt in prompts], new_tokens, self._fixed)
         if plan is None:
             return written
         with torch.inference_mode():
-            ordered = [prompts[i] for i in plan.order]
+            ordered = [prompts[i] if i != NOBODY else np.zeros(1, np.int64) for i in plan.order]
             if draws is None:
                 ids = self._run(plan, ordered, ranges, report)
             else:
-                ids = self._draw(plan, ordered, ranges, report, [draws[i] for i in plan.order])
+                drawn = [draws[i] if i != NOBODY else Draw(0.0, 0) for i in plan.order]
+                ids = self._draw(plan, ordered, ranges, report, drawn)
         for row, request in enumerate(plan.order):
-            written[request] = np.ascontiguousarray(ids[: plan.news[row], row])
+            if request != NOBODY:
+                written[request] = np.ascontiguousarray(ids[: plan.news[row], row])
         return written
 
     def _check(self, prompts: Sequence[Ids], news: Sequence[int], ranges: Sequence[tuple[int, int]]) -> None:
@@ -124,7 +154,7 @@ class LanguageModel:
             picked, finite = self.decoder.run(plan, prompts, choices, report)
         except RungUnavailableError as error:  # raised before the first token
             self._why = f" ({self.decoder.name} failed: {error})"
-            self.decoder = PrefixDecoder(self.network, self.arena)
+            self.decoder = self._eager
             picked, finite = self.decoder.run(plan, prompts, choices, report)
         return self._ids(plan, picked, finite, choices, report)
 
@@ -139,7 +169,7 @@ class LanguageModel:
         """As `_run`, by chance. Faster rungs have no place for noise from outside; second tries are few."""
         dice = Dice(draws, self.network.device)
         choices = [DrawnChoice(self._choice(lo, hi), dice) for lo, hi in ranges]
-        picked, finite = PrefixDecoder(self.network, self.arena).run(plan, prompts, choices, report)
+        picked, finite = self._eager.run(plan, prompts, choices, report)
         return self._ids(plan, picked, finite, choices, report)
 
     def _ids(

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dacse_cli.lm.arena import KeyValueArena
+from dacse_cli.lm.arena import Cache, KeyValueArena
+from dacse_cli.lm.attention import split_heads
 from dacse_cli.lm.greedy import REPORT_EVERY, Choice, Ids, Report, prefill_batch
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import BatchPlan
@@ -42,7 +43,8 @@ def find_kernel(network: Llama) -> Attend | None:
         from torch.nn.attention.varlen import varlen_attn
     except ImportError:
         return None
-    return varlen_attn if "seqused_k" in (varlen_attn.__kwdefaults__ or {}) else None
+    needed = {"seqused_k", "num_splits"}
+    return varlen_attn if needed <= (varlen_attn.__kwdefaults__ or {}).keys() else None
 
 
 def capture_graph(body: Callable[[], None]) -> Replay:
@@ -54,7 +56,8 @@ def capture_graph(body: Callable[[], None]) -> Replay:
         body()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # other threads may use the device meanwhile: the codec runs in one
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         body()
     return graph.replay
 
@@ -94,7 +97,7 @@ class GraphDecoder:
             self.release()
             raise RungUnavailableError(str(error)) from error
         # only now: capturing writes into cache and state
-        x = prefill_batch(self.network, plan, prompts, state.cache, [0] * plan.rows, report)
+        x = prefill_batch(self.network, plan, prompts, state.store, [0] * plan.rows, report)
         state.begin(plan.prompts)
         choices[0].pick(self.network.normed(x), state.last)
         state.written[0] = state.last
@@ -115,14 +118,14 @@ class GraphDecoder:
 
     def _prepare(self, plan: BatchPlan, choices: Sequence[Choice]) -> _State:
         positions = -(-plan.positions // POSITION_STEP) * POSITION_STEP
-        key = (plan.rows, positions, tuple(id(choice) for choice in choices))
+        key = (plan.rows, positions, plan.fixed, tuple(id(choice) for choice in choices))
         if self._state is not None and self._state.key != key:
             self.release()  # before the arena moves: graphs hold on to its memory
-        cache = self.arena.view(plan.rows, positions, position_major=True)
-        if self._state is None or self._state.cache.data_ptr() != cache.data_ptr():
+        store = self.arena.view(plan.rows, positions, position_major=True)
+        if self._state is None or self._state.store.values.data_ptr() != store.values.data_ptr():
             # the longest row, a last cycle beyond its end, and the two cycles of a capture
             steps = self.network.shape.max_positions + 3 * len(choices)
-            self._state = _State(self.network, cache, steps, key)
+            self._state = _State(self.network, store, steps, key, split=plan.fixed is None)
         return self._state
 
     def _replay(self, state: _State, rows: int, choices: Sequence[Choice]) -> Replay:
@@ -151,10 +154,14 @@ class GraphDecoder:
 class _State:
     """What the graphs of one cache layout read and write: fixed addresses."""
 
-    def __init__(self, network: Llama, cache: Tensor, steps: int, key: object) -> None:
+    def __init__(self, network: Llama, store: Cache, steps: int, key: object, split: bool) -> None:
+        cache = store.values
         rows, positions = cache.shape[2], cache.shape[4]
         device, whole = network.device, torch.int64
-        self.key, self.cache, self.gqa = key, cache, network.shape.heads != network.shape.kv_heads
+        self.key, self.store, self.gqa = key, store, network.shape.heads != network.shape.kv_heads
+        self.kv_heads = network.shape.kv_heads
+        # how a row's keys are shared out among the processors; one way only, of a fixed shape
+        self.splits = None if split else 1
         # [layers, 2, rows * positions, H, D]: the layout varlen_attn reads
         self.flat = cache.transpose(3, 4).flatten(2, 3)
         self.slots_per_row = positions
@@ -179,6 +186,7 @@ class _DeviceLengths:
 
     def __init__(self, state: _State, rows: int, attend: Attend) -> None:
         self.flat, self.rows, self.attend, self.gqa = state.flat, rows, attend, state.gqa
+        self.kv_heads, self.splits = state.kv_heads, state.splits
         self.longest = state.slots_per_row
         self.first_slots = state.first_slots[:rows]
         self.key_bounds = state.first_slots[: rows + 1].int()
@@ -189,7 +197,8 @@ class _DeviceLengths:
         self.slots = self.first_slots + positions
         self.used = (positions + 1).int()
 
-    def __call__(self, layer: int, q: Tensor, kv: Tensor) -> Tensor:
+    def __call__(self, layer: int, heads: Tensor) -> Tensor:
+        q, kv = split_heads(heads, self.kv_heads)
         cache = self.flat[layer]
         cache.index_copy_(1, self.slots, kv.transpose(0, 1))
         out: Tensor = self.attend(
@@ -202,5 +211,6 @@ class _DeviceLengths:
             self.longest,
             enable_gqa=self.gqa,
             seqused_k=self.used,
+            num_splits=self.splits,
         )
-        return out
+        return out.flatten(1)

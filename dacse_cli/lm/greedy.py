@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dacse_cli.lm.arena import KeyValueArena
-from dacse_cli.lm.attention import PrefixAttention
+from dacse_cli.lm.arena import Cache, KeyValueArena
+from dacse_cli.lm.attention import PrefixAttention, StepAttention
 from dacse_cli.lm.linear import make_linear
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import BatchPlan
@@ -50,7 +50,9 @@ class Choice:
 class Decoder(Protocol):
     """A way of running a batch; the rungs of the ladder."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What `-v` says of it."""
 
     def run(
         self, plan: BatchPlan, prompts: Sequence[Ids], choices: Sequence[Choice], report: Report
@@ -64,27 +66,65 @@ class Decoder(Protocol):
         """Let go of the arena's memory and of all that points into it."""
 
 
-class PrefixDecoder:
-    """Eager steps over the valid prefix of the cache with torch's own attention: any device and dtype."""
+class Rung(Protocol):
+    """How an `EagerDecoder` attends."""
+
+    name: str
+
+    def starts(self, plan: BatchPlan) -> Sequence[int]:
+        """The slot at which each row's prompt begins."""
+
+    def begin(self, plan: BatchPlan, store: Cache) -> Callable[[int, int], StepAttention]:
+        """A function from (tokens written after the prompt, rows) to the attention of the next step."""
+
+
+class PrefixRung:
+    """torch's own attention over the valid prefix of the cache: any device and dtype."""
 
     name = "torch SDPA"
 
-    def __init__(self, network: Llama, arena: KeyValueArena) -> None:
-        self.network, self.arena = network, arena
+    def starts(self, plan: BatchPlan) -> Sequence[int]:
+        """All prompts end at one slot, so that one slice of the cache serves all rows."""
+        return plan.pads
+
+    def begin(self, plan: BatchPlan, store: Cache) -> Callable[[int, int], StepAttention]:
+        """Masks exist only where prompts differ in length."""
+        cache, mask = store.values, None
+        if plan.mixed:
+            pads = torch.tensor(plan.pads, device=cache.device).view(-1, 1, 1, 1)
+            unused = torch.arange(plan.positions, device=cache.device) < pads
+            mask = torch.zeros(unused.shape, dtype=cache.dtype, device=cache.device)
+            mask.masked_fill_(unused, float("-inf"))
+
+        def at(written: int, rows: int) -> PrefixAttention:
+            length = plan.end + written + 1
+            valid = None if mask is None else mask[:rows, ..., :length]
+            return PrefixAttention(cache[:, :, :rows, :, :length], valid)
+
+        return at
+
+
+class EagerDecoder:
+    """One step after the other, operation by operation."""
+
+    def __init__(self, network: Llama, arena: KeyValueArena, rung: Rung | None = None) -> None:
+        self.network, self.arena, self.rung = network, arena, rung or PrefixRung()
+
+    @property
+    def name(self) -> str:
+        return self.rung.name
 
     def run(
         self, plan: BatchPlan, prompts: Sequence[Ids], choices: Sequence[Choice], report: Report
     ) -> tuple[Tensor, Tensor]:
-        cache = self.arena.view(plan.rows, plan.positions)
-        x = prefill_batch(self.network, plan, prompts, cache, plan.pads, report)
+        store = self.arena.view(plan.rows, plan.positions)
+        x = prefill_batch(self.network, plan, prompts, store, self.rung.starts(plan), report)
         picked = torch.zeros(plan.steps, plan.rows, dtype=torch.int64, device=self.network.device)
-        positions = _Positions(plan, self.network)
+        turns, attention = _Turns(plan, self.network), self.rung.begin(plan, store)
         for step, rows in enumerate(plan.alive()):
             if step:
-                length = plan.end + step
                 x = choices[(step - 1) % len(choices)].embed(picked[step - 1, :rows])
-                turn, mask = positions.at(step - 1, rows, length)
-                x = self.network.step(x, turn, PrefixAttention(cache[:, :, :rows, :, :length], mask))
+                x = self.network.step(x, turns.at(step - 1, rows), attention(step - 1, rows))
             choices[step % len(choices)].pick(self.network.normed(x), picked[step, :rows])
             if step % REPORT_EVERY == REPORT_EVERY - 1:
                 report(step + 1)
@@ -98,11 +138,11 @@ def prefill_batch(
     network: Llama,
     plan: BatchPlan,
     prompts: Sequence[Ids],
-    cache: Tensor,
+    store: Cache,
     starts: Sequence[int],
     report: Report,
 ) -> Tensor:
-    """All prompts into `cache` `[layers, 2, rows, H, positions, D]`, row r from slot `starts[r]` on.
+    """All prompts into the cache, row r from slot `starts[r]` on.
 
     Rows of one length go through together, without padding and so without a mask. Returns the last
     residual stream `[rows, hidden]`.
@@ -112,30 +152,21 @@ def prefill_batch(
     for rows in plan.prefill(PREFILL_TOKENS.get(device.type, PREFILL_TOKENS_ELSEWHERE)):
         ids = torch.from_numpy(np.stack([prompts[row] for row in rows])).to(device)
         part, start = slice(rows.start, rows.stop), starts[rows.start]
-        # slots before a prompt are masked, yet must be numbers: 0 * NaN is NaN
-        cache[:, :, part, :, :start].zero_()
-        x[part] = network.prefill(ids, cache[:, :, part, :, start : start + ids.shape[1]])
+        store.clear(part, start)
+        x[part] = network.prefill(ids, store.part(part, start, start + ids.shape[1]))
         report(0)
     return x
 
 
-class _Positions:
-    """Rotation and mask of every step. Prompts of one length need neither an index nor a mask."""
+class _Turns:
+    """Rotation of every step. Prompts of one length need no index."""
 
     def __init__(self, plan: BatchPlan, network: Llama) -> None:
         self.rotations, self.end = network.rotations, plan.end
-        self.mixed = any(plan.pads)
-        if self.mixed:
-            device = network.device
-            self.lengths = torch.tensor(plan.prompts, device=device)
-            pads = torch.tensor(plan.pads, device=device).view(-1, 1, 1, 1)
-            unused = torch.arange(plan.positions, device=device) < pads
-            self.mask = torch.zeros(unused.shape, dtype=network.dtype, device=device)
-            self.mask.masked_fill_(unused, float("-inf"))
+        self.lengths = torch.tensor(plan.prompts, device=network.device) if plan.mixed else None
 
-    def at(self, written: int, rows: int, length: int) -> tuple[Tensor, Tensor | None]:
-        """For the token that is number `written` after the prompt; `length` slots are valid then."""
-        if not self.mixed:
-            return self.rotations[self.end + written], None
-        turn = self.rotations[self.lengths[:rows] + written].unsqueeze(1)
-        return turn, self.mask[:rows, ..., :length]
+    def at(self, written: int, rows: int) -> Tensor:
+        """For the token that is number `written` after the prompt."""
+        if self.lengths is None:
+            return self.rotations[self.end + written]
+        return self.rotations[self.lengths[:rows] + written].unsqueeze(1)

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dacse_cli.lm.attention import StepAttention, prefill_attention, step_attention
+from dacse_cli.lm.arena import Cache
+from dacse_cli.lm.attention import StepAttention, prefill_attention, split_heads, step_attention
 from dacse_cli.lm.shape import LlamaShape
 from dacse_cli.lm.weights import Block, Weights
 
@@ -25,8 +26,8 @@ class Llama:
         self.dtype, self.device = weights.embedding.dtype, weights.embedding.device
         self.rotations = rotations(shape, self.device)
 
-    def prefill(self, ids: Tensor, cache: Tensor) -> Tensor:
-        """Prompts of one length, ids `[B, P]`, into `cache` `[layers, 2, B, H, P, D]`.
+    def prefill(self, ids: Tensor, cache: Cache) -> Tensor:
+        """Prompts of one length, ids `[B, P]`, into `cache` of B rows and P slots.
 
         Returns the float32 residual stream `[B, hidden]` of the last position, before the last norm.
         """
@@ -35,9 +36,8 @@ class Llama:
         x = F.embedding(ids.flatten(), self.weights.embedding).float()
         last = self.shape.layers - 1
         for layer, block in enumerate(self.weights.blocks):
-            q, kv = self._project(x, block, (B, P), turn)
-            cache[layer].copy_(kv.permute(2, 0, 3, 1, 4))  # [B, P, 2, H, D] -> [2, B, H, P, D]
-            keys, values = cache[layer].unbind(0)
+            q, kv = split_heads(self._project(x, block, (B, P), turn), self.shape.kv_heads)
+            keys, values = cache.fill(layer, kv)
             if layer < last:
                 out = prefill_attention(q.transpose(1, 2), keys, values).transpose(1, 2)
             else:  # only the last position is needed from here on
@@ -47,29 +47,27 @@ class Llama:
         return x
 
     def step(self, x: Tensor, turn: Tensor, attend: StepAttention) -> Tensor:
-        """One token a row: its embedding x `[B, hidden]` float32 -> the residual stream after all layers.
+        """New tokens' embeddings x `[N, hidden]` float32 -> the residual stream after all layers.
 
-        `turn` `[B, 1, D/2]` (or `[D/2]` for all rows) rotates it; `attend` holds the cache. `x` is
-        overwritten.
+        `turn` `[N, 1, D/2]` (or `[D/2]` for all) rotates them; `attend` holds the cache and knows whose they
+        are. `x` is overwritten.
         """
-        B = x.shape[0]
         for layer, block in enumerate(self.weights.blocks):
-            q, kv = self._project(x, block, (B,), turn)
-            x = self._finish(x, attend(layer, q, kv).view(B, -1), block)
+            heads = self._project(x, block, (x.shape[0],), turn)
+            x = self._finish(x, attend(layer, heads), block)
         return x
 
     def normed(self, x: Tensor) -> Tensor:
         """The last norm: float32 `[B, hidden]`, ready for the head."""
         return F.rms_norm(x, (self.shape.hidden,), self.weights.norm, self.shape.eps)
 
-    def _project(self, x: Tensor, block: Block, lead: tuple[int, ...], turn: Tensor) -> tuple[Tensor, Tensor]:
-        """Rotated queries `[*lead, Hq, D]`, and rotated keys with values `[*lead, 2, H, D]`."""
+    def _project(self, x: Tensor, block: Block, lead: tuple[int, ...], turn: Tensor) -> Tensor:
+        """Queries, keys and values `[*lead, Hq + 2 * H, D]`, the first two rotated."""
         shape = self.shape
         h = F.rms_norm(x, (shape.hidden,), block.attention_norm, shape.eps)
         heads = block.qkv(h.to(self.dtype)).view(*lead, shape.qkv_heads, shape.head_dim)
         rotate_(heads[..., : shape.heads + shape.kv_heads, :], turn)
-        kv = heads[..., shape.heads :, :].view(*lead, 2, shape.kv_heads, shape.head_dim)
-        return heads[..., : shape.heads, :], kv
+        return heads
 
     def _finish(self, x: Tensor, attended: Tensor, block: Block) -> Tensor:
         """The rest of a layer: x `[N, hidden]` float32, attended `[N, Hq * D]` -> `[N, hidden]`."""

@@ -1,12 +1,15 @@
 """How requests of mixed lengths share one batch: pure planning, integers to integers.
 
 Rows are sorted so that those with most tokens to write come first: finished rows are then always the last
-ones, and a step works on a prefix of the batch. All prompts end at one slot of the cache, so that every row
-writes its next position into the same slot; a shorter prompt leaves unused slots before it.
+ones, and a step works on a prefix of the batch. Where attention needs all prompts to end at one slot of the
+cache, a shorter prompt leaves unused slots before it (`pads`).
 
     slot      0 ............ end .............. positions
     row 0     p p p p p p p p n n n n n n n n n
     row 1     . . . p p p p p n n n n n
+
+A `FixedShape` gives up what that saves for results that do not depend on the company: sums of floating-point
+numbers change with the shape of what is summed, so the shape is the same for every batch.
 """
 
 from __future__ import annotations
@@ -16,12 +19,26 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class FixedShape:
+    """The one shape of every batch: its rows, its longest prompt, its slots a row."""
+
+    rows: int
+    end: int
+    positions: int
+
+
+NOBODY = -1
+"""In `BatchPlan.order`: a row that only fills a fixed shape, one token in and one out."""
+
+
+@dataclass(frozen=True)
 class BatchPlan:
     """Rows in working order: row r serves request `order[r]`, of `prompts[r]` and `news[r]` ids."""
 
     order: tuple[int, ...]
     prompts: tuple[int, ...]
     news: tuple[int, ...]
+    fixed: FixedShape | None = None
 
     @property
     def rows(self) -> int:
@@ -30,7 +47,7 @@ class BatchPlan:
     @property
     def end(self) -> int:
         """The slot of the first generated token: the longest prompt's length."""
-        return max(self.prompts)
+        return self.fixed.end if self.fixed else max(self.prompts)
 
     @property
     def steps(self) -> int:
@@ -40,25 +57,32 @@ class BatchPlan:
     @property
     def positions(self) -> int:
         """Slots the cache needs: the last token written is never read again."""
-        return self.end + self.steps - 1
+        return self.fixed.positions if self.fixed else self.end + self.steps - 1
 
     @property
     def pads(self) -> tuple[int, ...]:
         """Unused slots before each row's prompt."""
         return tuple(self.end - length for length in self.prompts)
 
+    @property
+    def mixed(self) -> bool:
+        """Whether rows are treated as of different lengths."""
+        return self.fixed is not None or any(self.pads)
+
     def alive(self) -> list[int]:
-        """For every step, how many rows still write a token (a shrinking prefix)."""
+        """For every step, how many rows still write a token (a shrinking prefix; all, of a fixed shape)."""
         counts = []
         rows = self.rows
         for step in range(self.steps):
-            while self.news[rows - 1] <= step:
+            while not self.fixed and self.news[rows - 1] <= step:
                 rows -= 1
             counts.append(rows)
         return counts
 
     def prefill(self, token_budget: int) -> list[range]:
         """Neighbouring rows with equal prompts, at most `token_budget` prompt tokens (or one row) each."""
+        if self.fixed:
+            return [range(row, row + 1) for row in range(self.rows)]
         passes: list[range] = []
         start = 0
         for row in range(1, self.rows + 1):
@@ -69,9 +93,21 @@ class BatchPlan:
         return passes
 
 
-def plan_batch(prompts: Sequence[int], news: Sequence[int]) -> BatchPlan | None:
-    """Plan for requests of these lengths; requests of no new tokens are left out, None if all are."""
+def plan_batch(
+    prompts: Sequence[int], news: Sequence[int], fixed: FixedShape | None = None
+) -> BatchPlan | None:
+    """Plan for requests of these lengths; requests of no new tokens are left out, None if all are.
+
+    Raises `ValueError` for more or longer requests than a fixed shape holds.
+    """
     order = sorted((i for i, n in enumerate(news) if n > 0), key=lambda i: (-news[i], -prompts[i], i))
     if not order:
         return None
-    return BatchPlan(tuple(order), tuple(prompts[i] for i in order), tuple(news[i] for i in order))
+    lengths, writes = [prompts[i] for i in order], [news[i] for i in order]
+    if fixed is not None:
+        longest = max(p + n - 1 for p, n in zip(lengths, writes, strict=True))
+        spare = fixed.rows - len(order)
+        if spare < 0 or max(lengths) > fixed.end or fixed.end + max(writes) - 1 > fixed.positions:
+            raise ValueError(f"{len(order)} rows of up to {longest} positions do not fit {fixed}")
+        order, lengths, writes = order + [NOBODY] * spare, lengths + [1] * spare, writes + [1] * spare
+    return BatchPlan(tuple(order), tuple(lengths), tuple(writes), fixed)

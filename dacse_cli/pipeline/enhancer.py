@@ -63,9 +63,11 @@ class Enhancer:
         chunk: float | None = None,
         overlap: float = 0.05,
         offline: bool = False,
+        deterministic: bool = False,
+        kv: str = "auto",
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        models = ModelOptions(model, codec, device, dtype, batch_size, offline)
+        models = ModelOptions(model, codec, device, dtype, batch_size, offline, deterministic, kv)
         request = Request("enhance", (), None, models, ChunkOptions(chunk, overlap), SoundOptions()).check()
         self._set_up(chain_files(request, find_networks(models, with_model=True)), progress)
 

@@ -9,17 +9,22 @@ from pathlib import Path
 from dacse_cli.codec.memory import tune_allocator
 from dacse_cli.codec.model import Codec, load_codec
 from dacse_cli.config import ChunkOptions
-from dacse_cli.errors import CheckpointError
+from dacse_cli.errors import CheckpointError, DeviceError
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.device import resolve_device
+from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.memory import fit_batch, free_memory
+from dacse_cli.lm.rows import FixedShape
 from dacse_cli.pipeline.chunks import ChunkGrid
+from dacse_cli.pipeline.engine import is_out_of_memory
 from dacse_cli.pipeline.plan import ChainFiles, is_descript_weights
 from dacse_cli.pipeline.task import Chain
 from dacse_cli.tokens.layout import TokenLayout
 
 BATCH_CAP = {"cpu": 16, "cuda": 64, "mps": 16}
 """Rows beyond which a bigger batch brings next to nothing (bandwidth is shared out by then)."""
+FIXED_ROWS = {"cpu": 8, "cuda": 32, "mps": 8}
+"""Rows of every batch where results must not depend on what else is in it."""
 
 
 def load_chain(files: ChainFiles) -> Chain:
@@ -35,8 +40,12 @@ def load_chain(files: ChainFiles) -> Chain:
     lm = None
     if files.model_folder is not None:
         folder = Path(files.model_folder)
-        lm = load_language_model(folder, device=device, dtype=files.dtype, vocab_size=layout.vocab_size)
+        lm = load_language_model(
+            folder, device=device, dtype=files.dtype, vocab_size=layout.vocab_size, kv=files.kv
+        )
         _check_context(grid, layout, lm.max_positions)
+        if files.deterministic:
+            _fix_shape(lm, grid, layout, files.batch_size)
     return Chain(codec, lm, layout, grid, files.codec_name)
 
 
@@ -55,9 +64,28 @@ def fitting_batch(files: ChainFiles, chain: Chain) -> int:
         return 1
     if files.batch_size is not None:
         return files.batch_size
+    if files.deterministic:  # free memory is not the same on another day
+        return FIXED_ROWS[chain.lm.device.split(":")[0]]
     row = chain.lm.row_bytes(chain.layout.positions(chain.grid.longest))
     device = str(chain.lm.device)
     return fit_batch(row, free_memory(device), BATCH_CAP[device.split(":")[0]])
+
+
+def _fix_shape(lm: LanguageModel, grid: ChunkGrid, layout: TokenLayout, rows: int | None) -> None:
+    """One shape for all batches; the memory for it is taken at once. Raises `DeviceError`."""
+    positions = layout.positions(grid.longest)
+    answer = layout.n_codebooks * grid.longest
+    shape = FixedShape(rows or FIXED_ROWS[lm.device.split(":")[0]], positions - answer, positions)
+    try:
+        lm.fix(shape)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        needed = shape.rows * lm.row_bytes(positions)
+        raise DeviceError(
+            f"no memory for {shape.rows} chunks at once ({needed / 1e9:.1f} GB), which --deterministic wants",
+            hint="Give a smaller --batch-size, always the same one.",
+        ) from error
 
 
 def _check_context(grid: ChunkGrid, layout: TokenLayout, available: int) -> None:

@@ -60,6 +60,8 @@ class ChainFiles:
     batch_size: int | None
     chunk: dict[str, Any]
     """`ChunkOptions` with nothing left open."""
+    deterministic: bool = False
+    kv: str = "auto"
 
 
 @dataclass(frozen=True)

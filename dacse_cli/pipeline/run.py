@@ -89,6 +89,8 @@ def chain_files(request: Request, networks: Networks) -> ChainFiles:
         dtype=request.models.dtype,
         batch_size=request.models.batch_size,
         chunk=chunk.to_json(),
+        deterministic=request.models.deterministic,
+        kv=request.models.kv,
     )
 
 
@@ -103,7 +105,9 @@ def settings_of(request: Request, networks: Networks, files: ChainFiles) -> str:
         request.sound.to_json(),
         request.codes_format,
     )
-    return settings_hash(*parts)
+    # named only where given, so that files enhanced before these options existed are still known
+    special = {"deterministic": files.deterministic, "kv": files.kv != "auto" and files.kv}
+    return settings_hash(*parts, *({name: value} for name, value in special.items() if value))
 
 
 def shown_settings(request: Request, networks: Networks, files: ChainFiles) -> dict[str, object]:

@@ -45,7 +45,8 @@ class Worker:
             facts = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
             self._answer({"type": "fatal", **facts})
             return
-        batch = max(1, batch // load.get("divide_batch", 1))
+        if not files.deterministic:
+            batch = max(1, batch // load.get("divide_batch", 1))
         self._answer({"type": "loaded", "batch": batch, **_description(chain)})
         Engine[int](
             chain,

@@ -170,7 +170,10 @@ def test_nan_is_an_error_not_a_token(write_model: WriteModel) -> None:
 
 def test_what_runs_is_told(model: LanguageModel) -> None:
     """Fails when logs no longer say which engine ran."""
-    assert model.describe() == "Llama 2 x 32, 4/2 heads, float32 on cpu, attention: torch SDPA"
+    assert model.describe() == (
+        "Llama 2 x 32, 4/2 heads, float32 on cpu, attention: torch SDPA "
+        "(heads of 8 numbers are no multiple of 16)"
+    )
     assert (model.device, model.dtype, model.vocab_size, model.max_positions) == ("cpu", "float32", 41, 128)
     assert model.row_bytes(10) == 10 * 2 * 2 * 2 * 8 * 4
 

@@ -1,0 +1,70 @@
+"""`deterministic`: the same samples for a recording, to the last bit, whatever is enhanced beside it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dacse_cli import Enhancer
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import DeviceError
+from dacse_cli.pipeline import loading
+from dacse_cli.pipeline.loading import FIXED_ROWS, fitting_batch, load_chain
+from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.run import chain_files, find_networks, settings_of
+
+RATE = 44100
+
+
+@pytest.fixture(scope="module")
+def enhancer(tiny_model):
+    """In bfloat16, where another order of summation shows soonest."""
+    with Enhancer(str(tiny_model), dtype="bfloat16", device="cpu", deterministic=True, batch_size=3) as made:
+        yield made
+
+
+def noise(samples, seed):
+    return (0.1 * np.random.default_rng(seed).standard_normal(samples)).astype(np.float32)
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.lists(st.integers(1, 30000), max_size=3), st.integers(0, 3))
+def test_company_changes_no_sample(enhancer, others, place):
+    mine = noise(25000, 1)
+    batch = [noise(samples, seed + 2) for seed, samples in enumerate(others)]
+    batch.insert(min(place, len(batch)), mine)
+    results = enhancer.enhance_batch([(samples, RATE) for samples in batch])
+    alone = enhancer.enhance(mine, RATE)
+    assert results[min(place, len(others))].samples.tobytes() == alone.samples.tobytes()
+
+
+def files_for(folder, **options):
+    models = ModelOptions(str(folder), device="cpu", **options)
+    request = Request("enhance", (), None, models, ChunkOptions(), SoundOptions())
+    networks = find_networks(models, with_model=True)
+    files = chain_files(request, networks)
+    return files, settings_of(request, networks, files)
+
+
+def test_the_batch_does_not_follow_free_memory(tiny_model, monkeypatch):
+    """A machine with less free memory today would sound different."""
+    monkeypatch.setattr(loading, "free_memory", lambda device: 0)
+    files, _ = files_for(tiny_model, deterministic=True)
+    assert fitting_batch(files, load_chain(files)) == FIXED_ROWS["cpu"]
+    files, _ = files_for(tiny_model)
+    assert fitting_batch(files, load_chain(files)) == 1
+
+
+def test_outputs_of_another_mode_are_not_taken_for_these(tiny_model):
+    """`--deterministic` on a folder enhanced without it must not skip what is there."""
+    seen = [files_for(tiny_model, **o)[1] for o in ({}, {"deterministic": True}, {"kv": "int8"}, {})]
+    assert len(set(seen)) == 3
+    assert seen[0] == seen[3]
+
+
+def test_a_shape_that_does_not_fit_is_said_at_once(tiny_model):
+    files, _ = files_for(tiny_model, deterministic=True, batch_size=10**9)
+    with pytest.raises(DeviceError, match=r"no memory for 1000000000 chunks at once .* --deterministic"):
+        load_chain(files)
