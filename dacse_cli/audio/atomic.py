@@ -148,13 +148,13 @@ def sweep(folder: Path, *, recursive: bool = True) -> int:
     for parent, folders, names in os.walk(folder):
         if not recursive:
             folders.clear()
-        removed += sum(_remove_if_stale(Path(parent, name)) for name in names if _PART_NAME.fullmatch(name))
+        removed += sum(remove_if_stale(Path(parent, name)) for name in names if _PART_NAME.fullmatch(name))
     return removed
 
 
 def discard_part(target: Path) -> bool:
     """Remove the part file of `target` if its writer is gone; whether there was one."""
-    return _remove_if_stale(part_path(target))
+    return remove_if_stale(part_path(target))
 
 
 def part_path(target: Path) -> Path:
@@ -171,7 +171,7 @@ def _open_locked(path: Path) -> int:
     while True:
         descriptor = os.open(path, flags, 0o666)
         try:
-            if not _lock(descriptor):
+            if not lock_file(descriptor):
                 raise LockedError(f"another run is writing {path}")
             # a sweep may have removed the name between opening and locking
             if _is_at(descriptor, path):
@@ -183,7 +183,7 @@ def _open_locked(path: Path) -> int:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> bool:
+def lock_file(descriptor: int) -> bool:
     """Whether nobody else holds the file; True where the file system knows no locks."""
     if os.name != "posix":  # part files go unlocked there: one run an output folder is up to the caller
         return True
@@ -206,14 +206,15 @@ def _is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _remove_if_stale(path: Path) -> bool:
+def remove_if_stale(path: Path) -> bool:
+    """Remove a file that its writers lock, unless somebody does; whether it is gone."""
     flags = os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         descriptor = os.open(path, flags)
     except OSError:
         return False
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or not _lock(descriptor):
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode) or not lock_file(descriptor):
             return False
         path.unlink()
         return True

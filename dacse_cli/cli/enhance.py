@@ -42,8 +42,8 @@ def enhance(
 ) -> None:
     """Enhance noisy speech: audio (or token files) in, enhanced audio (or token files) out.
 
-    The output has the input's name, length, sample rate and channels. Finished files are skipped when the
-    command is run again, so a stopped run goes on where it was.
+    The output has the input's name, length, sample rate and channels. When the command is run again finished
+    files are skipped and finished chunks of the others taken over, so a stopped run goes on where it was.
 
     [bold]Examples[/]
 

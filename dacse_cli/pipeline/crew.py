@@ -45,6 +45,8 @@ class Station:
     seconds_before: float = 0.0
     """Of audio, by workers of this station that have died."""
     seconds: float = 0.0
+    resumed: float = 0.0
+    """Seconds of audio that its workers found kept by a stopped run."""
 
     def start(self, inbox: queue.SimpleQueue[tuple[Child, Message | None]], module: str) -> None:
         """Start the worker if there is none; it loads in the background."""
@@ -86,9 +88,10 @@ class Station:
         self.deaths = 0
         del self.held[index]
 
-    def progress(self, seconds: float) -> None:
-        """Seconds of audio that the present worker has generated."""
+    def progress(self, seconds: float, resumed: float) -> None:
+        """Seconds of audio that the present worker has generated, and has found kept."""
         self.seconds = self.seconds_before + seconds
+        self.resumed = resumed
 
     def bury(self) -> tuple[str, list[Load]]:
         """After a death: its cause, and the jobs given up because they killed two workers."""
@@ -172,6 +175,11 @@ class Crew:
     def seconds(self) -> float:
         """Seconds of audio generated so far."""
         return self._retired_seconds + sum(station.seconds for station in self.stations)
+
+    @property
+    def resumed(self) -> float:
+        """Seconds of audio found kept by a stopped run."""
+        return sum(station.resumed for station in self.stations)
 
     def dismiss(self) -> None:
         """No more jobs: the workers end by themselves."""

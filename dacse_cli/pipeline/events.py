@@ -31,10 +31,14 @@ class Detail:
 
 @dataclass(frozen=True)
 class Progress:
-    """Seconds of audio generated so far in this run, and seconds of work since the models were ready."""
+    """Seconds of audio generated so far in this run, and seconds of work since the models were ready.
+
+    `resumed` are seconds of audio taken over from a stopped run, which cost no work.
+    """
 
     seconds: float
     elapsed: float
+    resumed: float = 0.0
 
 
 @dataclass(frozen=True)

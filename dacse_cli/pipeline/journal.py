@@ -39,6 +39,10 @@ class Recipe:
     settings: str
     """Hash over the options that change the sound and over the models' identities."""
 
+    def as_list(self) -> list[object]:
+        """As it stands in records."""
+        return [self.size, self.mtime_ns, self.settings]
+
 
 def settings_hash(*parts: object) -> str:
     """A short stable hash of JSON-able values."""
@@ -49,7 +53,7 @@ class Journal:
     """The journal and lock of one output folder; a context manager."""
 
     def __init__(self, output: Path, shard: Shard | None = None) -> None:
-        self._output = output
+        self.output = output
         self._folder = output / FOLDER
         self._suffix = f".{shard.index}-of-{shard.count}" if shard else ""
         self._records: dict[str, Record] = {}
@@ -74,7 +78,7 @@ class Journal:
             self._end_torn_line()
         except OSError as error:
             self.__exit__(None, None, None)
-            raise OutputError(f"cannot write in {self._output}: {error.strerror}") from error
+            raise OutputError(f"cannot write in {self.output}: {error.strerror}") from error
         return self
 
     def __exit__(
@@ -109,7 +113,7 @@ class Journal:
             holder = path.read_text(errors="replace").strip() or "unknown"
             self.__exit__(None, None, None)
             raise LockedError(
-                f"another run is writing to {self._output} ({holder})",
+                f"another run is writing to {self.output} ({holder})",
                 hint="Wait for it, or give another output folder.",
             ) from None
         except OSError as error:  # some network disks know no locks: then one run a folder is up to the user
@@ -134,7 +138,7 @@ class Journal:
     def is_done(self, target: Path, recipe: Recipe) -> bool:
         """Whether `target` is there as this journal wrote it, from this very input and these settings."""
         record = self._records.get(self._key(target))
-        if record is None or record["recipe"] != [recipe.size, recipe.mtime_ns, recipe.settings]:
+        if record is None or record["recipe"] != recipe.as_list():
             return False
         return self._is_ours(target, record)
 
@@ -161,7 +165,7 @@ class Journal:
 
     def _has_part(self, part: str) -> bool:
         record = self._placed.get(part)
-        return record is not None and self._is_ours(self._output / part, record)
+        return record is not None and self._is_ours(self.output / part, record)
 
     def intend(self, target: Path, recipe: Recipe, size: int, sha256: str) -> None:
         """Record what is about to appear at `target`."""
@@ -188,7 +192,7 @@ class Journal:
             "target": self._key(target),
             "state": state,
             "time": round(time.time(), 3),
-            "recipe": [recipe.size, recipe.mtime_ns, recipe.settings],
+            "recipe": recipe.as_list(),
             "size": size,
             "sha256": sha256,
             **more,
@@ -211,7 +215,7 @@ class Journal:
             self._placed[record["target"]] = record
 
     def _key(self, target: Path) -> str:
-        return os.path.relpath(target, self._output)
+        return os.path.relpath(target, self.output)
 
 
 def _sha256(path: Path) -> str:

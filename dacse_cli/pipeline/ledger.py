@@ -14,6 +14,7 @@ from dacse_cli.pipeline.channel import Message
 from dacse_cli.pipeline.events import Ended, Event
 from dacse_cli.pipeline.jobs import Job, input_stamp
 from dacse_cli.pipeline.journal import Journal, Recipe
+from dacse_cli.pipeline.kept import binding, forget, sweep_kept, tidy, work_file
 from dacse_cli.pipeline.outcome import Outcome, OutputFile, Result, Summary
 
 
@@ -33,6 +34,7 @@ class Ledger:
         self._journal, self._settings, self._overwrite, self._tell = journal, settings, overwrite, tell
         self._recipes: dict[int, Recipe] = {}
         self._started: dict[int, float] = {}
+        self._homes: set[Path] = set()
 
     @property
     def open_jobs(self) -> list[Job]:
@@ -69,8 +71,36 @@ class Ledger:
         return self._journal.is_foreign(target) if self._journal is not None else os.path.lexists(target)
 
     def start(self, index: int) -> None:
-        """The clock of a job starts."""
+        """A worker has taken a job up: its clock starts, or starts anew."""
         self._started[index] = time.monotonic()
+
+    def keeping(self, index: int) -> Message:
+        """Where a worker shall keep a job's finished chunks, and to what they are bound."""
+        job = self._open[index]
+        home = self._home(job)
+        self._homes.add(home)
+        recipe = self._recipes[index].as_list()
+        return {"path": str(work_file(home, job.target)), "binding": binding(home, job.target, recipe)}
+
+    def sweep_kept(self) -> None:
+        """Remove chunks of stopped runs that are of no use any more. To be done before jobs are given out."""
+        if self._journal is None:
+            return
+        home = self._journal.output
+        done = self._journal.records.items()
+        finished = {target: record["recipe"] for target, record in done if record["state"] == "done"}
+        current = {
+            os.path.relpath(job.target, home): self._recipes[job.index].as_list()
+            for job in self._open.values()
+            if job.index in self._recipes
+        }
+        for target in current:
+            finished.pop(target, None)  # to be done again
+        sweep_kept(home, current, finished)
+
+    def _home(self, job: Job) -> Path:
+        """The folder that remembers: the output folder, or that of a file written beside its input."""
+        return self._journal.output if self._journal is not None else job.target.parent
 
     def settle(self, index: int, message: Message, warnings: list[str]) -> None:
         """Give a finished job's files their final names. Raises `OutputError`."""
@@ -97,9 +127,10 @@ class Ledger:
         except DacseError:
             _discard(files)
             raise
+        forget(self._home(job), job.target)
         warnings = [*warnings, *message["warnings"]]
-        outcome = Outcome.WARNED if warnings else Outcome.DONE
-        self.end(index, outcome, "warning" if warnings else "", "; ".join(warnings), message["seconds"])
+        outcome, reason = (Outcome.WARNED, "warning") if warnings else (Outcome.DONE, "")
+        self.end(index, outcome, reason, "; ".join(warnings), message["seconds"], message.get("resumed", 0.0))
 
     def _place(self, file: OutputFile, recipe: Recipe) -> None:
         if self._journal is not None:
@@ -114,17 +145,27 @@ class Ledger:
             self._journal.fail(self._open[index].target, self._recipes[index], reason, message)
         self.end(index, Outcome.FAILED, reason, message)
 
-    def end(self, index: int, outcome: Outcome, reason: str, message: str, seconds: float = 0.0) -> None:
+    def end(
+        self,
+        index: int,
+        outcome: Outcome,
+        reason: str,
+        message: str,
+        seconds: float = 0.0,
+        resumed: float = 0.0,
+    ) -> None:
         """End a job; each job ends once."""
         job = self._open.pop(index)
         started = self._started.get(index)
         elapsed = 0.0 if started is None else time.monotonic() - started
-        result = Result(job.name, str(job.target), outcome, reason, message, seconds, elapsed)
+        result = Result(job.name, str(job.target), outcome, reason, message, seconds, elapsed, resumed)
         self.summary.results.append(result)
         self._tell(Ended(result))
 
     def close(self) -> Summary:
         """Everything still open was not reached."""
+        for home in self._homes:
+            tidy(home)
         for index in list(self._open):
             self.end(index, Outcome.NOT_REACHED, "stopped", "the run was stopped before this input")
         return self.summary

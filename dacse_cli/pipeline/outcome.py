@@ -23,7 +23,7 @@ class Outcome(str, Enum):
 
 @dataclass(frozen=True)
 class Result:
-    """End of one input. `reason` is a stable code, `message` a sentence; seconds are of audio."""
+    """End of one input. `reason` is a stable code, `message` a sentence; `seconds` are of audio."""
 
     source: str
     target: str
@@ -32,6 +32,9 @@ class Result:
     message: str = ""
     seconds: float = 0.0
     elapsed: float = 0.0
+    """Seconds since a worker took it up; waiting in line is not counted."""
+    resumed: float = 0.0
+    """Seconds of audio taken over from a stopped run."""
 
     def to_json(self) -> dict[str, Any]:
         """One line of `--json`."""
@@ -83,6 +86,11 @@ class Summary:
         return sum(r.seconds for r in self.results if r.outcome in (Outcome.DONE, Outcome.WARNED))
 
     @property
+    def resumed(self) -> float:
+        """Seconds of that audio which a stopped run had generated already."""
+        return sum(r.resumed for r in self.results)
+
+    @property
     def exit_code(self) -> int:
         """0, 3 (some failed), 1 (a bug), 128 + signal, or what the fatal error says."""
         if self.stopped_by is not None:
@@ -102,6 +110,7 @@ class Summary:
             **{name.replace("-", "_"): count for name, count in self.counts.items()},
             "ignored": self.ignored,
             "audio_seconds": round(self.seconds, 3),
+            "resumed_seconds": round(self.resumed, 3),
             "elapsed_seconds": round(self.elapsed, 3),
             "audio_seconds_per_second": round(speed, 3),
             "exit_code": self.exit_code,

@@ -147,6 +147,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
         try:
             with supervisor.watching_signals():
                 jobs = [job for job in todo.jobs if ledger.admit(job)]
+                ledger.sweep_kept()
                 infos = supervisor.probe(jobs)
                 check_space(todo, infos)
                 supervisor.run(jobs)

@@ -108,13 +108,9 @@ class Supervisor:
             self._intake.ask(Look("scan", index, self._jobs[index].source))
         for station in self._crew.stations:
             if suspect := station.next_suspect():
-                self._give(station, suspect)
+                station.give(suspect)
         while self._loads and (roomiest := self._crew.roomiest()):
-            self._give(roomiest, self._loads.popleft())
-
-    def _give(self, station: Station, load: Load) -> None:
-        self._ledger.start(load.index)
-        station.give(load)
+            roomiest.give(self._loads.popleft())
 
     def _load(self, job: Job, scan: AudioScan | None) -> Load:
         request = self._request
@@ -126,6 +122,7 @@ class Supervisor:
             "form": request.form,
             "sound": request.sound.to_json(),
             "scan": scan.to_json() if scan else None,
+            "keep": self._ledger.keeping(job.index) if request.form == "enhance" else None,
         }
         rows = len(set(scan.twins)) if scan and request.sound.channels == "keep" else 1
         return Load(job.index, message, scan.frames / scan.info.sample_rate if scan else 0.0, rows)
@@ -200,8 +197,10 @@ class Supervisor:
             self._tell(Detail(f"{message['runs']}, batches of {message['batch']}"))
             self._tell(Stage("enhancing" if self._request.form == "enhance" else "working"))
         elif kind == "progress":
-            station.progress(message["seconds"])
-            self._tell(Progress(*self.pace))
+            station.progress(message["seconds"], message.get("resumed", 0.0))
+            self._tell(Progress(*self.pace, self._crew.resumed))
+        elif kind == "started":
+            self._ledger.start(message["id"])
         elif kind == "ready":
             station.release(message["id"])
             self._ledger.settle(message["id"], message, self._warnings.pop(message["id"], []))
@@ -280,7 +279,7 @@ class Supervisor:
         if not any(self._crew.held) or not seconds:
             return False
         done = sum(r.seconds for r in self._ledger.summary.results if r.outcome is not Outcome.SKIPPED)
-        left = sum(load.seconds for load in self._crew.held) - (seconds - done)
+        left = sum(load.seconds for load in self._crew.held) - (seconds + self._crew.resumed - done)
         return left * elapsed / seconds < GRACE_SECONDS
 
     def _drop(self) -> None:

@@ -74,6 +74,8 @@ class Finished:
     files: list[OutputFile]
     seconds: float
     warnings: list[str]
+    resumed: float = 0.0
+    """Seconds of audio whose chunks a stopped run had answered already."""
 
 
 class Task(Protocol):

@@ -18,6 +18,7 @@ from dacse_cli.pipeline.engine import Engine, Failure
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
 from dacse_cli.pipeline.opening import open_task
 from dacse_cli.pipeline.plan import ChainFiles
+from dacse_cli.pipeline.resuming import resuming
 from dacse_cli.pipeline.task import Chain, Finished, Task
 
 SMALL_MODEL_BYTES = 100_000_000
@@ -30,6 +31,7 @@ class Worker:
         self._answer = answer
         self._jobs: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._ended = False
+        self._seconds = self._resumed = 0.0
 
     def run(self, commands: Iterator[Message]) -> None:
         load = next(commands, None)
@@ -54,7 +56,7 @@ class Worker:
             lambda block: self._next_task(chain, block),
             self._finished,
             self._failed,
-            lambda seconds: self._answer({"type": "progress", "seconds": seconds}),
+            self._progress,
         ).run()
 
     def _listen(self, commands: Iterator[Message]) -> None:
@@ -77,7 +79,15 @@ class Worker:
             self._ended = True
             return None
         self._answer({"type": "started", "id": job["id"]})
-        return job["id"], lambda: open_task(job, chain)
+        return job["id"], lambda: resuming(open_task(job, chain), job, chain, self._recalled)
+
+    def _progress(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._answer({"type": "progress", "seconds": seconds, "resumed": self._resumed})
+
+    def _recalled(self, seconds: float) -> None:
+        self._resumed += seconds
+        self._progress(self._seconds)
 
     def _finished(self, key: int, finished: Finished) -> None:
         self._answer(
@@ -87,6 +97,7 @@ class Worker:
                 "files": [file.to_json() for file in finished.files],
                 "seconds": finished.seconds,
                 "warnings": finished.warnings,
+                "resumed": finished.resumed,
             }
         )
 

@@ -82,6 +82,8 @@ class Printer:
             table.add_row(
                 "audio", f"{clock(summary.seconds)} in {clock(summary.elapsed)} ({pace:.2f} x real time)"
             )
+        if summary.resumed:
+            table.add_row("taken over", f"{clock(summary.resumed)} of it from a stopped run")
         self._out.print(table)
 
     def page(self, path: str) -> None:

@@ -84,7 +84,9 @@ class Screen:
             self._bars.update(self._work, description=text)
 
     def _advance(self, event: Advance) -> None:
-        done = min(event.seconds, self._total) if self._total else event.seconds
+        done = event.seconds + event.resumed
+        if self._total:
+            done = min(done, self._total)
         right = f"{self._ended}/{files_text(self._files)}  {clock(done)}/{clock(self._total)}"
         right += speed(event, self._total)
         self._move(done, self._total, right)

@@ -39,5 +39,5 @@ def speed(event: Progress, total: float) -> str:
     if event.elapsed < 1 or event.seconds <= 0:
         return ""
     pace = event.seconds / event.elapsed
-    left = max(0.0, total - event.seconds) / pace
+    left = max(0.0, total - event.seconds - event.resumed) / pace
     return f"  {pace:.2f} x real time  {clock(left)} left"

@@ -1,0 +1,187 @@
+"""Answers of the language model that outlive their process: the finished chunks of files not yet finished.
+
+One file a target, in `.dacse/work` below the output folder: a line of JSON that says on what the answers
+depend, then one record a chunk, appended with one write as soon as the chunk is there. Nothing in it is
+believed unless it fits: another first line empties the file, a torn end is cut off, and a record counts only
+for the very codes it answers. So the worst that a damaged file can do is to be generated again. Knows codes,
+not models; records are not synced, for a kill cannot lose them and a power cut costs a few chunks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import struct
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.audio.atomic import lock_file, remove_if_stale
+
+Codes = NDArray[np.int16]
+FORMAT, VERSION = "dacse-chunks", 1
+_SUFFIX = ".chunks"
+_MAX_BINDING = 65_536
+_RECORD = struct.Struct("<4sIIII8sI")
+"""Mark, chunk, row, codebooks, frames, digest of the codes asked, checksum of all before and the answer."""
+_MARK = b"\x89chk"
+
+
+def work_file(output: Path, target: Path) -> Path:
+    """Where the answers for `target` are kept; `output` is the folder that remembers (or the target's)."""
+    key = os.path.relpath(target, output)
+    return output / ".dacse" / "work" / (_name(key) + _SUFFIX)
+
+
+def binding(output: Path, target: Path, recipe: list[object]) -> dict[str, Any]:
+    """What the supervisor knows of the answers' dependencies: target, input identity, settings."""
+    key = os.path.relpath(target, output)
+    return {"format": FORMAT, "version": VERSION, "target": key, "recipe": recipe}
+
+
+def _name(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+
+
+class KeptAnswers:
+    """The answers kept for one target under one binding. Trouble with the disk only ends the keeping."""
+
+    def __init__(self, path: Path, bound_to: Mapping[str, Any]) -> None:
+        self._path = path
+        self._binding = json.dumps(bound_to, sort_keys=True).encode() + b"\n"
+        self._found: dict[tuple[int, int], int] = {}
+        """(chunk, row) -> where the record starts."""
+        self._end = 0
+        self._descriptor = -1
+        self._ended = False
+        if path.exists():
+            self._guarded(self._open)
+
+    def recall(self, chunk: int, row: int, asked: Codes) -> Codes | None:
+        """The answer `[K, t]` to the codes `asked` `[K, t]`, if it was kept and is whole."""
+        if (chunk, row) not in self._found or self._descriptor < 0:
+            return None
+        data = b""
+        with contextlib.suppress(OSError):
+            data = self._read(self._found[chunk, row], _RECORD.size + asked.nbytes)
+        answer = data[_RECORD.size :]
+        # all of the head follows from question and answer: it must be the one we would write
+        if len(answer) != asked.nbytes or data[: _RECORD.size] != _head(chunk, row, asked, answer):
+            return None
+        return np.frombuffer(answer, "<i2").astype(np.int16).reshape(asked.shape)
+
+    def keep(self, chunk: int, row: int, asked: Codes, answer: Codes) -> None:
+        """Append the answer `[K, t]` to the codes `asked` `[K, t]`."""
+        if self._descriptor < 0 and not self._ended:
+            self._guarded(self._open)
+        if not self._ended:
+            data = np.ascontiguousarray(answer, "<i2").tobytes()
+            self._guarded(lambda: self._append(_head(chunk, row, asked, data) + data))
+
+    def close(self) -> None:
+        """Let go of the file, which stays."""
+        self._ended = True
+        if self._descriptor >= 0:
+            descriptor, self._descriptor = self._descriptor, -1
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except OSError:
+            self.close()
+
+    def _open(self) -> None:
+        """Take the file over: check what it is bound to, index its records, cut off what is torn."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(self._path, flags, 0o666)
+        if not lock_file(self._descriptor):  # somebody else makes this very output
+            self.close()
+            return
+        if self._read(0, len(self._binding)) == self._binding:
+            self._end = len(self._binding)
+            self._index(os.fstat(self._descriptor).st_size)
+            os.ftruncate(self._descriptor, self._end)
+        else:
+            os.ftruncate(self._descriptor, 0)
+            self._append(self._binding)
+
+    def _index(self, size: int) -> None:
+        while self._end + _RECORD.size <= size:
+            mark, chunk, row, K, t, _, _ = _RECORD.unpack(self._read(self._end, _RECORD.size))
+            stop = self._end + _RECORD.size + 2 * K * t
+            if mark != _MARK or stop > size:
+                return
+            self._found[chunk, row] = self._end
+            self._end = stop
+
+    def _read(self, start: int, size: int) -> bytes:
+        os.lseek(self._descriptor, start, os.SEEK_SET)
+        return os.read(self._descriptor, size)
+
+    def _append(self, data: bytes) -> None:
+        """Write `data` at the end. A short write ends the keeping: the next opening cuts it off."""
+        os.lseek(self._descriptor, self._end, os.SEEK_SET)
+        written = os.write(self._descriptor, data)
+        self._end += written
+        if written < len(data):
+            self.close()
+
+
+def _head(chunk: int, row: int, asked: Codes, answer: bytes) -> bytes:
+    K, t = asked.shape
+    digest = hashlib.blake2b(np.ascontiguousarray(asked, "<i2").tobytes(), digest_size=8).digest()
+    fields = (_MARK, chunk, row, K, t, digest)
+    return _RECORD.pack(*fields, zlib.crc32(answer, zlib.crc32(_RECORD.pack(*fields, 0))))
+
+
+def sweep_kept(
+    output: Path, current: Mapping[str, list[object]], finished: Mapping[str, list[object]]
+) -> int:
+    """Remove kept answers that nobody will ask for; how many files.
+
+    `current` and `finished` are recipes by target: of the inputs as they are now, and of outputs that are
+    done. Gone are files that cannot be read, those of finished outputs and those of inputs or settings that
+    are others by now. What a run on other inputs has left stays, as does what somebody is writing.
+    """
+    removed = 0
+    with contextlib.suppress(OSError):
+        for path in sorted((output / ".dacse" / "work").glob(f"*{_SUFFIX}")):
+            bound = _read_binding(path)
+            target, recipe = (bound["target"], bound["recipe"]) if bound else ("", None)
+            stale = finished.get(target) == recipe or current.get(target, recipe) != recipe
+            if bound is None or stale:
+                removed += remove_if_stale(path)
+    return removed
+
+
+def _read_binding(path: Path) -> dict[str, Any] | None:
+    """What a file says it is bound to; None where it is no file of ours."""
+    try:
+        with path.open("rb") as file:
+            bound = json.loads(file.readline(_MAX_BINDING))
+        ours = (bound["format"], bound["version"]) == (FORMAT, VERSION) and isinstance(bound["recipe"], list)
+        return bound if ours and _name(bound["target"]) + _SUFFIX == path.name else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def forget(output: Path, target: Path) -> None:
+    """The target is finished: what was kept for it goes."""
+    with contextlib.suppress(OSError):
+        work_file(output, target).unlink()
+
+
+def tidy(output: Path) -> None:
+    """Remove the work folder, and the folder around it, where they are empty."""
+    with contextlib.suppress(OSError):
+        (output / ".dacse" / "work").rmdir()
+        (output / ".dacse").rmdir()

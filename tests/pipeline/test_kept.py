@@ -1,0 +1,266 @@
+"""Chunks that outlive their process: recalled to the bit, or not at all."""
+
+import os
+import resource
+
+import numpy as np
+import pytest
+from fakes import EchoLM, fake_chain, on_grid
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dacse_cli.config import SoundOptions
+from dacse_cli.pipeline.engine import Engine
+from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.kept import KeptAnswers, binding, forget, sweep_kept, tidy, work_file
+from dacse_cli.pipeline.resuming import Resuming
+from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
+
+RECIPE = [1000, 12345, "settings"]
+
+
+def codes(seed, K=3, t=4):
+    return np.random.default_rng(seed).integers(0, 1024, (K, t)).astype(np.int16)
+
+
+def kept_at(path, **more):
+    return KeptAnswers(path, {**binding(path.parent, path.parent / "a.wav", RECIPE), **more})
+
+
+def fill(path, chunks=3):
+    """Three chunks of one row, each answered by its negative; the size after each."""
+    kept = kept_at(path)
+    sizes = []
+    for i in range(chunks):
+        kept.keep(i, 0, codes(i), codes(i + 100))
+        sizes.append(path.stat().st_size)
+    kept.close()
+    return sizes
+
+
+def recalled(path):
+    kept = kept_at(path)
+    answers = [kept.recall(i, 0, codes(i)) for i in range(3)]
+    kept.close()
+    return answers
+
+
+def test_what_was_kept_comes_back_to_the_bit(tmp_path):
+    path = tmp_path / "work" / "x.chunks"
+    fill(path)
+    for i, answer in enumerate(recalled(path)):
+        assert answer.dtype == np.int16 and answer.flags.writeable
+        assert np.array_equal(answer, codes(i + 100))
+    kept = kept_at(path)
+    assert kept.recall(0, 1, codes(0)) is None
+    assert kept.recall(3, 0, codes(3)) is None
+    kept.close()
+
+
+def test_an_answer_counts_only_for_what_was_asked(tmp_path):
+    """Same place in the file, other sound: a codec or a reader that has changed by a bit."""
+    path = tmp_path / "x.chunks"
+    fill(path)
+    kept = kept_at(path)
+    other = codes(0)
+    other[0, 0] ^= 1
+    assert kept.recall(0, 0, other) is None
+    assert kept.recall(0, 0, codes(0)[:, :3]) is None
+    assert kept.recall(0, 0, codes(0).reshape(4, 3)) is None
+    assert kept.recall(0, 0, codes(0)) is not None
+    kept.close()
+
+
+@pytest.mark.parametrize("more", [{"recipe": [1001, 12345, "settings"]}, {"runs": "bfloat16 on cuda"}])
+def test_other_inputs_settings_or_devices_start_anew(tmp_path, more):
+    path = tmp_path / "x.chunks"
+    fill(path)
+    kept = kept_at(path, **more)
+    assert kept.recall(0, 0, codes(0)) is None
+    kept.close()
+    assert recalled(path) == [None, None, None]
+
+
+def test_a_file_cut_at_any_byte_gives_what_is_whole_and_goes_on(tmp_path):
+    """Killed in the middle of a write."""
+    path = tmp_path / "x.chunks"
+    sizes = fill(path)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        answers = recalled(path)
+        present = [end <= size for end in sizes]
+        assert [answer is not None for answer in answers] == present
+        fill(path)
+        assert all(answer is not None for answer in recalled(path))
+
+
+def test_no_flipped_byte_changes_an_answer(tmp_path):
+    path = tmp_path / "x.chunks"
+    fill(path)
+    whole = path.read_bytes()
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x41]) + whole[at + 1 :])
+        for i, answer in enumerate(recalled(path)):
+            assert answer is None or np.array_equal(answer, codes(i + 100))
+
+
+@settings(max_examples=60, deadline=None)
+@given(junk=st.binary(max_size=300), at=st.integers(0, 400))
+def test_junk_is_never_an_answer(tmp_path_factory, junk, at):
+    path = tmp_path_factory.mktemp("kept") / "x.chunks"
+    fill(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:at] + junk)
+    for i, answer in enumerate(recalled(path)):
+        assert answer is None or np.array_equal(answer, codes(i + 100))
+
+
+def test_two_that_make_one_output_do_not_share_a_file(tmp_path):
+    path = tmp_path / "x.chunks"
+    first = kept_at(path)
+    first.keep(0, 0, codes(0), codes(100))
+    second = kept_at(path)
+    second.keep(1, 0, codes(1), codes(101))
+    assert second.recall(0, 0, codes(0)) is None
+    first.close()
+    assert [answer is not None for answer in recalled(path)] == [True, False, False]
+
+
+@pytest.mark.parametrize("trouble", ["a folder", "a file for a folder", "a link", "a pipe"])
+def test_trouble_with_the_disk_only_ends_the_keeping(tmp_path, trouble):
+    path = tmp_path / "work" / "x.chunks"
+    if trouble == "a file for a folder":
+        path.parent.touch()
+    else:
+        path.parent.mkdir()
+    if trouble == "a folder":
+        path.mkdir()
+    elif trouble == "a link":
+        (tmp_path / "victim").write_bytes(b"mine")
+        path.symlink_to(tmp_path / "victim")
+    elif trouble == "a pipe":
+        os.mkfifo(path)
+    kept = kept_at(path)
+    kept.keep(0, 0, codes(0), codes(100))
+    assert kept.recall(0, 0, codes(0)) is None
+    kept.close()
+    assert trouble != "a link" or (tmp_path / "victim").read_bytes() == b"mine"
+
+
+def test_a_full_disk_leaves_a_file_that_can_be_read(tmp_path):
+    """At every size the disk may have: what was kept before it was full is still there."""
+    path = tmp_path / "x.chunks"
+    ends = fill(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        for limit in range(0, ends[-1] + 7, 7):
+            path.unlink(missing_ok=True)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+            kept = kept_at(path)
+            for i in range(3):
+                kept.keep(i, 0, codes(i), codes(i + 100))
+            kept.close()
+            answers = recalled(path)
+            assert [answer is not None for answer in answers] == [end <= limit for end in ends]
+            assert all(a is None or np.array_equal(a, codes(i + 100)) for i, a in enumerate(answers))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def keep_one(output, name, recipe=RECIPE):
+    target = output / name
+    path = work_file(output, target)
+    kept = KeptAnswers(path, binding(output, target, recipe))
+    kept.keep(0, 0, codes(0), codes(100))
+    return path, kept
+
+
+def test_what_nobody_will_ask_for_is_swept(tmp_path):
+    names = ("same.wav", "changed.wav", "done.wav", "elsewhere.wav", "busy.wav")
+    paths = {}
+    for name in names:
+        paths[name], kept = keep_one(tmp_path, name)
+        if name != "busy.wav":
+            kept.close()
+    folder = tmp_path / ".dacse" / "work"
+    for junk in ("junk", "0" * 24):
+        (folder / f"{junk}.chunks").write_bytes(b"no json")
+    (folder / "1.chunks").write_bytes(paths["same.wav"].read_bytes())  # under a name that is not its own
+    other = [1, 2, "x"]
+    current = {"same.wav": RECIPE, "changed.wav": other, "busy.wav": other}
+    assert sweep_kept(tmp_path, current, {"done.wav": RECIPE, "elsewhere.wav": other}) == 5
+    left = {name for name in names if paths[name].exists()}
+    assert left == {"same.wav", "elsewhere.wav", "busy.wav"}
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_nothing_is_left_of_a_finished_file(tmp_path):
+    _, kept = keep_one(tmp_path, "a.wav")
+    kept.close()
+    tidy(tmp_path)
+    assert (tmp_path / ".dacse").exists()
+    forget(tmp_path, tmp_path / "a.wav")
+    tidy(tmp_path)
+    assert not (tmp_path / ".dacse").exists()
+    forget(tmp_path, tmp_path / "a.wav")
+
+
+class StoppedError(Exception):
+    pass
+
+
+class StoppingLM(EchoLM):
+    """Is killed when `left` rows have been answered."""
+
+    def __init__(self, left):
+        super().__init__()
+        self.left, self.rows = left, 0
+
+    def generate(self, prompts, *args, **kwargs):
+        if self.rows >= self.left:
+            raise KeyboardInterrupt
+        self.rows += len(prompts)
+        return super().generate(prompts, *args, **kwargs)
+
+
+def enhance(path, samples, left, batch):
+    """One run over two channels; what it made (None if it was stopped), rows generated, seconds recalled."""
+    lm = StoppingLM(left)
+    chain = fake_chain(lm=lm)
+    sink = ArraySink()
+    source = ArraySource(samples, Signal.of_array(samples, 16000))
+    heard, done = [], []
+    task = Resuming(EnhanceAudio(source, sink, chain, SoundOptions()), kept_at(path), heard.append)
+    entries = [("a", lambda: task)]
+    engine = Engine(
+        chain,
+        batch,
+        lambda block: entries.pop() if entries else None,
+        lambda key, finished: done.append(finished),
+        lambda key, failure: pytest.fail(failure.message),
+    )
+    try:
+        engine.run()
+    except KeyboardInterrupt:
+        return None, lm.rows, sum(heard)
+    assert done[0].resumed == pytest.approx(sum(heard))
+    return sink.samples, lm.rows, sum(heard)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_run_stopped_at_any_chunk_goes_on_there(tmp_path, batch):
+    """Nothing is generated twice, and the result is that of one run."""
+    samples = on_grid(np.random.default_rng(0).uniform(-0.9, 0.9, (2, 4 * 60)))
+    samples[:, 100:180] = 0  # a silence costs no chunk and keeps none
+    whole, rows, _ = enhance(tmp_path / "none", samples, 10**9, batch)
+    seconds = None
+    for stop in range(0, rows, batch):
+        path = tmp_path / f"{stop}.chunks"
+        made, before, _ = enhance(path, samples, stop, batch)
+        assert made is None
+        made, after, seconds = enhance(path, samples, 10**9, batch)
+        assert np.array_equal(made, whole)
+        assert before + after == rows
+        assert (seconds > 0) == (before > 0)
+    assert seconds < samples.shape[1] / 16000
