@@ -15,6 +15,7 @@ import re
 import shutil
 import stat
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -142,12 +143,14 @@ def commit(temp: Path, target: Path) -> None:
         raise failure from error
 
 
-def sweep(folder: Path, *, recursive: bool = True) -> int:
-    """Remove part files below `folder` whose writer is gone and return how many; follows no links."""
+def sweep(folder: Path, spare: Callable[[Path], bool] = lambda folder: False) -> int:
+    """Remove part files below `folder` whose writer is gone and return how many; follows no links.
+
+    A folder for which `spare` is true is passed over with all that is in it.
+    """
     removed = 0
     for parent, folders, names in os.walk(folder):
-        if not recursive:
-            folders.clear()
+        folders[:] = [name for name in folders if not spare(Path(parent, name))]
         removed += sum(remove_if_stale(Path(parent, name)) for name in names if _PART_NAME.fullmatch(name))
     return removed
 

@@ -7,6 +7,7 @@ does, so it cannot outlive a killed parent.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -23,14 +24,19 @@ Message = dict[str, Any]
 _START = """
 import sys
 sys.path[:] = {path!r}
-import runpy, signal
+import ctypes, os, runpy, signal
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if os.getppid() != {parent}:
+        sys.exit()
 for name in ("SIGINT", "SIGTERM", "SIGHUP"):
     if hasattr(signal, name):
         signal.signal(getattr(signal, name), signal.SIG_IGN)
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
 """How a child starts: with the parent's path, because `python -m` would import what lies in the user's folder
-under the name of a library; and deaf to signals sent to the whole group, of which the supervisor decides."""
+under the name of a library; to end with its parent, even while it imports and reads nothing; and deaf to
+signals sent to the whole group, of which the supervisor decides."""
 
 
 class Child:
@@ -41,13 +47,15 @@ class Child:
 
     def __init__(self, module: str, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _START.format(path=sys.path, module=module)],
+            [sys.executable, "-c", _START.format(path=sys.path, module=module, parent=os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
         self.stderr: deque[str] = deque(maxlen=40)
         self._cause: str | None = None
+        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        threading.Thread(target=self._write, daemon=True).start()
         threading.Thread(target=self._read, args=(inbox,), daemon=True).start()
         self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
         self._drain.start()
@@ -61,28 +69,26 @@ class Child:
                 break
         inbox.put((self, None))
 
+    def _write(self) -> None:
+        """In its own thread: where a child hangs the pipe fills up, and the parent must not hang too."""
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
+            while (line := self._orders.get()) is not None:
+                pipe.write(line)
+                pipe.flush()
+
     def _keep_stderr(self) -> None:
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.stderr.append(line.decode(errors="replace").rstrip())
 
-    def send(self, message: Message) -> bool:
-        """Hand a command over; False when the child is gone."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(json.dumps(message).encode() + b"\n")
-            self.process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            return False
-        return True
+    def send(self, message: Message) -> None:
+        """Hand a command over; does not wait. That a child is gone shows in the inbox."""
+        self._orders.put(json.dumps(message).encode() + b"\n")
 
     def end_input(self) -> None:
         """Say that no more commands will come."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            return
+        self._orders.put(None)
 
     def kill(self) -> None:
         """End it now and wait until it is gone."""

@@ -218,6 +218,26 @@ class Journal:
         return os.path.relpath(target, self.output)
 
 
+def holders(output: Path) -> list[Path]:
+    """Locks of an output folder that runs are holding for themselves now."""
+    return sorted(path for path in (output / FOLDER).glob("lock*") if _is_held(path))
+
+
+def _is_held(path: Path) -> bool:
+    if os.name != "posix":
+        return False
+    import fcntl
+
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # gone meanwhile, or on a disk that knows no locks
+        return False
+    return False
+
+
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:

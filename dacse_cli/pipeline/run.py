@@ -20,7 +20,7 @@ from dacse_cli.hub import ModelCard, Resolved, read_card, resolve, resolve_codec
 from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.events import Event, Stage
 from dacse_cli.pipeline.jobs import Job
-from dacse_cli.pipeline.journal import Journal, settings_hash
+from dacse_cli.pipeline.journal import Journal, holders, settings_hash
 from dacse_cli.pipeline.ledger import Ledger
 from dacse_cli.pipeline.outcome import Summary
 from dacse_cli.pipeline.plan import ChainFiles, Plan, Request, is_descript_weights, plan
@@ -160,9 +160,13 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
 
 
 def _sweep(todo: Plan, folder: Path) -> None:
-    """Remove what killed runs have left; beside other shards only what can be of no other."""
-    if todo.request.shard is None:
-        sweep(folder)
+    """Remove what killed runs have left; where others are at work only what can be of no other.
+
+    A part file that waits for its final name is held by nobody, so locks on files do not tell.
+    """
+    inside_another = any(holders(outer) for outer in folder.absolute().parents)
+    if todo.request.shard is None and not inside_another:
+        sweep(folder, spare=lambda inner: bool(holders(inner)))
     else:
         for job in todo.jobs:
             discard_part(job.target)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from dacse_cli.errors import NoInputError
-from dacse_cli.pipeline.journal import FOLDER, Journal
+from dacse_cli.pipeline.journal import FOLDER, Journal, holders
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ def look(output: Path) -> Status:
             size += record["size"]
         else:
             missing.append(target)
-    locks = sorted(path for path in folder.glob("lock*") if _is_held(path))
-    writing = [line for path in locks for line in path.read_text(errors="replace").splitlines()]
+    writing = [line for path in holders(output) for line in path.read_text(errors="replace").splitlines()]
     return Status(finished, size, missing, failed, writing, len(journals))
 
 
@@ -52,17 +50,3 @@ def _size(path: Path) -> int | None:
         return path.stat().st_size
     except OSError:
         return None
-
-
-def _is_held(path: Path) -> bool:
-    """Whether a running process holds this lock for itself."""
-    if os.name != "posix":
-        return False
-    import fcntl
-
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

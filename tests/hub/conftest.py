@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_hub import FakeHub, serve
+from fake_hub import TOKEN, FakeHub, serve
 from safetensors.numpy import save
 
 from dacse_cli.hub import client
-
-TOKEN = "hf_secretsecretsecretsecretsecret"
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 COMMIT = "a1" * 20
 REPO = "some-org/some-model"
+TOKEN = "hf_secretsecretsecretsecretsecret"
 PAGE = b"<!DOCTYPE html><html><body>Welcome to the hotel network</body></html>"
 
 

@@ -14,8 +14,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from conftest import TOKEN
-from fake_hub import REPO, FakeHub, Refusal
+from fake_hub import REPO, TOKEN, FakeHub, Refusal
 
 from dacse_cli.errors import HubError
 from dacse_cli.hub import cache as cache_module

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import CONFIG, WriteModel
 from safetensors.torch import load_file, save_file
+from tiny_llama import CONFIG, WriteModel
 
 from dacse_cli.errors import CheckpointError
 from dacse_cli.lm.checkpoint import load_language_model

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import CONFIG, WriteModel, random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_llama import CONFIG, WriteModel, random_tensors
 
 from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.lm.checkpoint import load_language_model

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import WriteModel
+from tiny_llama import WriteModel
 
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import WriteModel, random_tensors
 from safetensors.torch import load_file, save_file
+from tiny_llama import WriteModel, random_tensors
 
 from dacse_cli.lm.checkpoint import load_language_model
 

@@ -1,8 +1,11 @@
 """Children of the supervisor: what they import, which signals they hear, how much they are given."""
 
+import os
 import queue
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -38,13 +41,58 @@ def test_a_child_imports_nothing_from_the_users_folder_and_outlives_signals(tmp_
     child.kill()
 
 
+@pytest.fixture
+def sleeper(tmp_path, monkeypatch):
+    """A child's module that reads nothing for a long time."""
+    (tmp_path / "sleeper_child.py").write_text("import time; time.sleep(300)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "sleeper_child"
+
+
+def test_a_child_that_reads_nothing_holds_nobody_up(sleeper):
+    """Paths of 4,000 bytes filled the pipe to a hanging decoder; the supervisor hung in the write, deaf to
+    signals and to its own time-outs."""
+    inbox = queue.SimpleQueue()
+    child = Child(sleeper, inbox)
+    began = time.monotonic()
+    for index in range(64):
+        child.send({"type": "probe", "id": index, "path": "\udcff" * 4000})
+    assert time.monotonic() - began < 5
+    child.stop("did not end")
+    while inbox.get(timeout=60) != (child, None):
+        pass
+    assert child.cause_of_death() == "did not end"
+    child.kill()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends children with their parents")
+def test_a_child_ends_with_its_parent_even_while_it_imports(sleeper, tmp_path):
+    """A worker that loads gigabytes reads no input meanwhile: it kept the GPU after its parent was gone."""
+    code = (
+        "import queue, sys, time\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from dacse_cli.pipeline.channel import Child\n"
+        f"print(Child({sleeper!r}, queue.SimpleQueue()).process.pid, flush=True)\n"
+        "time.sleep(300)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    child = int(parent.stdout.readline())
+    assert Path(f"/proc/{child}").exists()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.communicate()
+    until = time.monotonic() + 30
+    while Path(f"/proc/{child}").exists():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_token_files_are_handed_out_like_others():
     """Their length is unknown: counted as nothing, all of them are in the worker's hands at once, and when
     it dies all are under suspicion."""
 
     class Deaf:
         def send(self, message):
-            return True
+            pass
 
     station = Station(FILES, child=Deaf())
     station.loaded({"batch": 4, "stride_seconds": 4.0})

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from breaking import outputs, parts
 
+from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError
 from dacse_cli.pipeline import looking, supervisor
@@ -201,6 +202,23 @@ def test_a_replaced_model_is_not_mixed_with_the_old_one(tmp_path, monkeypatch):
 def test_two_runs_may_share_a_tree_but_not_a_folder(tmp_path):
     with Journal(tmp_path / "out" / "a"), Journal(tmp_path / "out" / "b"):
         pass
+
+
+@pytest.mark.parametrize("theirs", ["out/sub", "."], ids=["a run within", "a run around"])
+def test_files_of_another_run_that_wait_for_their_names_are_left_alone(tmp_path, theirs):
+    """Between a worker's last byte and the supervisor's rename nobody holds a part file: a run on the folder
+    above or below took it for a killed run's and removed it."""
+    source = record(tmp_path / "in", "a.wav")
+    (tmp_path / "out" / "sub").mkdir(parents=True)
+    mine = tmp_path / ("out" if theirs == "out/sub" else "out/sub")
+    waiting = stage_bytes(tmp_path / "out" / "sub" / "b.wav", b"whole").temp
+    killed = stage_bytes(mine / "a.wav", b"part").temp
+    with Journal(tmp_path / theirs):
+        assert run(request(source, mine), lambda event: None).counts["done"] == 1
+        assert waiting.exists()
+        assert not killed.exists()
+    enhance(source, mine)
+    assert not waiting.exists()
 
 
 def test_clocks_may_be_wrong(tmp_path):
