@@ -1,7 +1,7 @@
 """Answers of the language model that outlive their process: the finished chunks of files not yet finished.
 
 One file a target, in `.dacse/work` below the output folder: a line of JSON that says on what the answers
-depend, then one record a chunk, appended with one write as soon as the chunk is there. Nothing in it is
+depend, then one record a chunk (and try), appended with one write as soon as it is there. Nothing in it is
 believed unless it fits: another first line empties the file, a torn end is cut off, and a record counts only
 for the very codes it answers. So the worst that a damaged file can do is to be generated again. Knows codes,
 not models; records are not synced, for a kill cannot lose them and a power cut costs a few chunks.
@@ -17,19 +17,22 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.audio.atomic import lock_file, remove_if_stale
 
+if TYPE_CHECKING:  # it brings torch, which the supervisor does without
+    from dacse_cli.pipeline.task import Chunk
+
 Codes = NDArray[np.int16]
 FORMAT, VERSION = "dacse-chunks", 1
 _SUFFIX = ".chunks"
 _MAX_BINDING = 65_536
-_RECORD = struct.Struct("<4sIIII8sI")
-"""Mark, chunk, row, codebooks, frames, digest of the codes asked, checksum of all before and the answer."""
+_RECORD = struct.Struct("<4sIIIII8sI")
+"""Mark, chunk, row, attempt, codebooks, frames, digest of the question, checksum of all that and the answer."""
 _MARK = b"\x89chk"
 
 
@@ -55,34 +58,35 @@ class KeptAnswers:
     def __init__(self, path: Path, bound_to: Mapping[str, Any]) -> None:
         self._path = path
         self._binding = json.dumps(bound_to, sort_keys=True).encode() + b"\n"
-        self._found: dict[tuple[int, int], int] = {}
-        """(chunk, row) -> where the record starts."""
+        self._found: dict[tuple[int, int, int], int] = {}
+        """(chunk, row, attempt) -> where the record starts."""
         self._end = 0
         self._descriptor = -1
         self._ended = False
         if path.exists():
             self._guarded(self._open)
 
-    def recall(self, chunk: int, row: int, asked: Codes) -> Codes | None:
-        """The answer `[K, t]` to the codes `asked` `[K, t]`, if it was kept and is whole."""
-        if (chunk, row) not in self._found or self._descriptor < 0:
+    def recall(self, chunk: Chunk) -> Codes | None:
+        """The answer `[K, t]` to a chunk, if it was kept for the very same codes and is whole."""
+        key = (chunk.index, chunk.row, chunk.attempt)
+        if key not in self._found or self._descriptor < 0:
             return None
         data = b""
         with contextlib.suppress(OSError):
-            data = self._read(self._found[chunk, row], _RECORD.size + asked.nbytes)
+            data = self._read(self._found[key], _RECORD.size + chunk.codes.nbytes)
         answer = data[_RECORD.size :]
         # all of the head follows from question and answer: it must be the one we would write
-        if len(answer) != asked.nbytes or data[: _RECORD.size] != _head(chunk, row, asked, answer):
+        if len(answer) != chunk.codes.nbytes or data[: _RECORD.size] != _head(chunk, answer):
             return None
-        return np.frombuffer(answer, "<i2").astype(np.int16).reshape(asked.shape)
+        return np.frombuffer(answer, "<i2").astype(np.int16).reshape(chunk.codes.shape)
 
-    def keep(self, chunk: int, row: int, asked: Codes, answer: Codes) -> None:
-        """Append the answer `[K, t]` to the codes `asked` `[K, t]`."""
+    def keep(self, chunk: Chunk, answer: Codes) -> None:
+        """Append the answer `[K, t]` to a chunk."""
         if self._descriptor < 0 and not self._ended:
             self._guarded(self._open)
         if not self._ended:
             data = np.ascontiguousarray(answer, "<i2").tobytes()
-            self._guarded(lambda: self._append(_head(chunk, row, asked, data) + data))
+            self._guarded(lambda: self._append(_head(chunk, data) + data))
 
     def close(self) -> None:
         """Let go of the file, which stays."""
@@ -116,11 +120,11 @@ class KeptAnswers:
 
     def _index(self, size: int) -> None:
         while self._end + _RECORD.size <= size:
-            mark, chunk, row, K, t, _, _ = _RECORD.unpack(self._read(self._end, _RECORD.size))
+            mark, chunk, row, attempt, K, t, _, _ = _RECORD.unpack(self._read(self._end, _RECORD.size))
             stop = self._end + _RECORD.size + 2 * K * t
             if mark != _MARK or stop > size:
                 return
-            self._found[chunk, row] = self._end
+            self._found[chunk, row, attempt] = self._end
             self._end = stop
 
     def _read(self, start: int, size: int) -> bytes:
@@ -136,10 +140,11 @@ class KeptAnswers:
             self.close()
 
 
-def _head(chunk: int, row: int, asked: Codes, answer: bytes) -> bytes:
-    K, t = asked.shape
-    digest = hashlib.blake2b(np.ascontiguousarray(asked, "<i2").tobytes(), digest_size=8).digest()
-    fields = (_MARK, chunk, row, K, t, digest)
+def _head(chunk: Chunk, answer: bytes) -> bytes:
+    K, t = chunk.codes.shape
+    asked = np.ascontiguousarray(chunk.codes, "<i2").tobytes() + repr(chunk.draw).encode()
+    digest = hashlib.blake2b(asked, digest_size=8).digest()
+    fields = (_MARK, chunk.index, chunk.row, chunk.attempt, K, t, digest)
     return _RECORD.pack(*fields, zlib.crc32(answer, zlib.crc32(_RECORD.pack(*fields, 0))))
 
 

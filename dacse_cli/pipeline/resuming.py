@@ -25,23 +25,24 @@ class Resuming:
 
     def chunks(self) -> Iterator[Chunk | None]:
         for chunk in self._task.chunks():
-            if chunk is None:
-                yield None
-                continue
-            self._asked += 1
-            answer = self._kept.recall(chunk.index, chunk.row, chunk.codes)
-            if answer is None:
-                yield chunk
-                continue
-            self._seconds += chunk.seconds
-            self._on_recalled(chunk.seconds)
-            self._task.deliver(chunk, answer)
-            yield None
+            if chunk is not None:
+                self._asked += 1
+                chunk = self._recalled(chunk)
+            yield chunk
 
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
+    def _recalled(self, chunk: Chunk) -> Chunk | None:
+        """None if the answers to it and to every further try asked for were kept; else what is left to do."""
+        again: Chunk | None = chunk
+        while again is not None and (answer := self._kept.recall(again)) is not None:
+            self._seconds += again.seconds
+            self._on_recalled(again.seconds)
+            again = self._task.deliver(again, answer)
+        return again
+
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> Chunk | None:
         if self._asked > 1:  # an only chunk is written out at once
-            self._kept.keep(chunk.index, chunk.row, chunk.codes, codes)
-        self._task.deliver(chunk, codes)
+            self._kept.keep(chunk, codes)
+        return self._task.deliver(chunk, codes)
 
     def finish(self) -> Finished:
         finished = self._task.finish()

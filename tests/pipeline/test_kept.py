@@ -10,17 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacse_cli.config import SoundOptions
+from dacse_cli.lm.sampling import Draw
 from dacse_cli.pipeline.engine import Engine
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.kept import KeptAnswers, binding, forget, sweep_kept, tidy, work_file
 from dacse_cli.pipeline.resuming import Resuming
 from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task import Chunk
 
 RECIPE = [1000, 12345, "settings"]
 
 
 def codes(seed, K=3, t=4):
     return np.random.default_rng(seed).integers(0, 1024, (K, t)).astype(np.int16)
+
+
+def ask(index, row=0, asked=None, attempt=0, draw=None):
+    """A chunk whose codes follow from its index."""
+    return Chunk(None, index, row, codes(index) if asked is None else asked, 1.0, attempt, draw)
 
 
 def kept_at(path, **more):
@@ -32,7 +39,7 @@ def fill(path, chunks=3):
     kept = kept_at(path)
     sizes = []
     for i in range(chunks):
-        kept.keep(i, 0, codes(i), codes(i + 100))
+        kept.keep(ask(i), codes(i + 100))
         sizes.append(path.stat().st_size)
     kept.close()
     return sizes
@@ -40,7 +47,7 @@ def fill(path, chunks=3):
 
 def recalled(path):
     kept = kept_at(path)
-    answers = [kept.recall(i, 0, codes(i)) for i in range(3)]
+    answers = [kept.recall(ask(i)) for i in range(3)]
     kept.close()
     return answers
 
@@ -52,8 +59,8 @@ def test_what_was_kept_comes_back_to_the_bit(tmp_path):
         assert answer.dtype == np.int16 and answer.flags.writeable
         assert np.array_equal(answer, codes(i + 100))
     kept = kept_at(path)
-    assert kept.recall(0, 1, codes(0)) is None
-    assert kept.recall(3, 0, codes(3)) is None
+    assert kept.recall(ask(0, row=1)) is None
+    assert kept.recall(ask(3)) is None
     kept.close()
 
 
@@ -64,10 +71,24 @@ def test_an_answer_counts_only_for_what_was_asked(tmp_path):
     kept = kept_at(path)
     other = codes(0)
     other[0, 0] ^= 1
-    assert kept.recall(0, 0, other) is None
-    assert kept.recall(0, 0, codes(0)[:, :3]) is None
-    assert kept.recall(0, 0, codes(0).reshape(4, 3)) is None
-    assert kept.recall(0, 0, codes(0)) is not None
+    assert kept.recall(ask(0, asked=other)) is None
+    assert kept.recall(ask(0, asked=codes(0)[:, :3])) is None
+    assert kept.recall(ask(0, asked=codes(0).reshape(4, 3))) is None
+    assert kept.recall(ask(0, attempt=1)) is None
+    assert kept.recall(ask(0, draw=Draw(0.5, 1))) is None
+    assert kept.recall(ask(0)) is not None
+    kept.close()
+
+
+def test_every_try_at_a_chunk_is_kept_as_it_was_drawn(tmp_path):
+    path = tmp_path / "x.chunks"
+    kept = kept_at(path)
+    for attempt, draw in enumerate([None, Draw(0.5, 1), Draw(0.5, 2)]):
+        kept.keep(ask(0, attempt=attempt, draw=draw), codes(attempt + 100))
+    kept.close()
+    kept = kept_at(path)
+    assert np.array_equal(kept.recall(ask(0, attempt=1, draw=Draw(0.5, 1))), codes(101))
+    assert kept.recall(ask(0, attempt=1, draw=Draw(0.6, 1))) is None
     kept.close()
 
 
@@ -76,7 +97,7 @@ def test_other_inputs_settings_or_devices_start_anew(tmp_path, more):
     path = tmp_path / "x.chunks"
     fill(path)
     kept = kept_at(path, **more)
-    assert kept.recall(0, 0, codes(0)) is None
+    assert kept.recall(ask(0)) is None
     kept.close()
     assert recalled(path) == [None, None, None]
 
@@ -119,10 +140,10 @@ def test_junk_is_never_an_answer(tmp_path_factory, junk, at):
 def test_two_that_make_one_output_do_not_share_a_file(tmp_path):
     path = tmp_path / "x.chunks"
     first = kept_at(path)
-    first.keep(0, 0, codes(0), codes(100))
+    first.keep(ask(0), codes(100))
     second = kept_at(path)
-    second.keep(1, 0, codes(1), codes(101))
-    assert second.recall(0, 0, codes(0)) is None
+    second.keep(ask(1), codes(101))
+    assert second.recall(ask(0)) is None
     first.close()
     assert [answer is not None for answer in recalled(path)] == [True, False, False]
 
@@ -142,8 +163,8 @@ def test_trouble_with_the_disk_only_ends_the_keeping(tmp_path, trouble):
     elif trouble == "a pipe":
         os.mkfifo(path)
     kept = kept_at(path)
-    kept.keep(0, 0, codes(0), codes(100))
-    assert kept.recall(0, 0, codes(0)) is None
+    kept.keep(ask(0), codes(100))
+    assert kept.recall(ask(0)) is None
     kept.close()
     assert trouble != "a link" or (tmp_path / "victim").read_bytes() == b"mine"
 
@@ -159,7 +180,7 @@ def test_a_full_disk_leaves_a_file_that_can_be_read(tmp_path):
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
             kept = kept_at(path)
             for i in range(3):
-                kept.keep(i, 0, codes(i), codes(i + 100))
+                kept.keep(ask(i), codes(i + 100))
             kept.close()
             answers = recalled(path)
             assert [answer is not None for answer in answers] == [end <= limit for end in ends]
@@ -172,7 +193,7 @@ def keep_one(output, name, recipe=RECIPE):
     target = output / name
     path = work_file(output, target)
     kept = KeptAnswers(path, binding(output, target, recipe))
-    kept.keep(0, 0, codes(0), codes(100))
+    kept.keep(ask(0), codes(100))
     return path, kept
 
 
@@ -224,14 +245,23 @@ class StoppingLM(EchoLM):
         return super().generate(prompts, *args, **kwargs)
 
 
-def enhance(path, samples, left, batch):
+class Doubting(EnhanceAudio):
+    """Asks a second and third time for every third chunk, like a guard that does not trust the answer."""
+
+    def deliver(self, chunk, codes):
+        if chunk.index % 3 == 1 and chunk.attempt < 2:
+            return chunk.again(Draw(0.5, chunk.attempt))
+        return super().deliver(chunk, codes)
+
+
+def enhance(path, samples, left, batch, kind=EnhanceAudio):
     """One run over two channels; what it made (None if it was stopped), rows generated, seconds recalled."""
     lm = StoppingLM(left)
     chain = fake_chain(lm=lm)
     sink = ArraySink()
     source = ArraySource(samples, Signal.of_array(samples, 16000))
     heard, done = [], []
-    task = Resuming(EnhanceAudio(source, sink, chain, SoundOptions()), kept_at(path), heard.append)
+    task = Resuming(kind(source, sink, chain, SoundOptions()), kept_at(path), heard.append)
     entries = [("a", lambda: task)]
     engine = Engine(
         chain,
@@ -248,18 +278,19 @@ def enhance(path, samples, left, batch):
     return sink.samples, lm.rows, sum(heard)
 
 
+@pytest.mark.parametrize("kind", [EnhanceAudio, Doubting])
 @pytest.mark.parametrize("batch", [1, 3])
-def test_a_run_stopped_at_any_chunk_goes_on_there(tmp_path, batch):
+def test_a_run_stopped_at_any_chunk_goes_on_there(tmp_path, batch, kind):
     """Nothing is generated twice, and the result is that of one run."""
     samples = on_grid(np.random.default_rng(0).uniform(-0.9, 0.9, (2, 4 * 60)))
     samples[:, 100:180] = 0  # a silence costs no chunk and keeps none
-    whole, rows, _ = enhance(tmp_path / "none", samples, 10**9, batch)
+    whole, rows, _ = enhance(tmp_path / "none", samples, 10**9, batch, kind)
     seconds = None
     for stop in range(0, rows, batch):
         path = tmp_path / f"{stop}.chunks"
-        made, before, _ = enhance(path, samples, stop, batch)
+        made, before, _ = enhance(path, samples, stop, batch, kind)
         assert made is None
-        made, after, seconds = enhance(path, samples, 10**9, batch)
+        made, after, seconds = enhance(path, samples, 10**9, batch, kind)
         assert np.array_equal(made, whole)
         assert before + after == rows
         assert (seconds > 0) == (before > 0)
