@@ -32,7 +32,7 @@ FORMAT, VERSION = "dacse-chunks", 1
 _SUFFIX = ".chunks"
 _MAX_BINDING = 65_536
 _RECORD = struct.Struct("<4sIIIII8sI")
-"""Mark, chunk, row, attempt, codebooks, frames, digest of the question, checksum of all that and the answer."""
+"""Mark, chunk, row, attempt, codebooks, frames, digest of the question, checksum of head and answer."""
 _MARK = b"\x89chk"
 
 

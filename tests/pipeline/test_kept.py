@@ -286,7 +286,7 @@ def test_a_run_stopped_at_any_chunk_goes_on_there(tmp_path, batch, kind):
     samples[:, 100:180] = 0  # a silence costs no chunk and keeps none
     whole, rows, _ = enhance(tmp_path / "none", samples, 10**9, batch, kind)
     seconds = None
-    for stop in range(0, rows, batch):
+    for stop in range(0, rows - batch + 1, batch):
         path = tmp_path / f"{stop}.chunks"
         made, before, _ = enhance(path, samples, stop, batch, kind)
         assert made is None
