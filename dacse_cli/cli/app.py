@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -17,11 +20,14 @@ from dacse_cli.cli.enhance import enhance
 from dacse_cli.cli.evaluate import evaluate
 from dacse_cli.cli.inspect import inspect
 from dacse_cli.cli.mix import mix
+from dacse_cli.cli.models import models
 from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
+from dacse_cli.cli.settings import collect, nested
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
 from dacse_cli.cli.train import app as train
+from dacse_cli.cli.watch import watch
 from dacse_cli.errors import DacseError
 
 app = typer.Typer(
@@ -31,10 +37,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turn folders of noisy speech into clean speech with DAC-SE1.",
-    epilog="Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
+    epilog="Options may also stand in dacse.toml, in [tool.dacse] of a pyproject.toml, or in variables such "
+    "as DACSE_MODEL. What is typed wins, then the variable, then the file.\n\n"
+    "Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
-for command in (enhance, tokenize, detokenize, download, evaluate, mix, doctor, status, inspect):
+for command in (
+    enhance,
+    watch,
+    tokenize,
+    detokenize,
+    download,
+    models,
+    evaluate,
+    mix,
+    doctor,
+    status,
+    inspect,
+):
     app.command()(command)
 app.add_typer(train)
 
@@ -47,11 +67,24 @@ def _print_version(value: bool) -> None:
 
 @app.callback()
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options before the command."""
+    values = collect(dict(_options_of(context.command)), Path.cwd(), os.environ)
+    context.default_map = nested(values)
+
+
+def _options_of(group: Any, above: str = "") -> Iterator[tuple[str, dict[str, str]]]:
+    """Every command's options, as typed and as its function calls them; `train lm` is one of train's."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _options_of(command, f"{above}{name} ")
+            continue
+        words = [(word, parameter.name) for parameter in command.params for word in parameter.opts]
+        yield f"{above}{name}", {word[2:]: name for word, name in words if word.startswith("--")}
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ def detokenize(
     device: opt.DeviceOpt = "auto",
     rate: opt.RateOpt = "keep",
     audio_format: opt.FormatOpt = opt.AudioFormat.keep,
+    filters: opt.FilterOpt = None,
+    limit: opt.LimitOpt = None,
     overwrite: opt.OverwriteOpt = False,
     dry_run: opt.DryRunOpt = False,
     json: opt.JsonOpt = False,
@@ -40,5 +42,7 @@ def detokenize(
         chunk=ChunkOptions(),
         sound=opt.sound_options(rate=rate, audio_format=audio_format),
         overwrite=overwrite,
+        filters=tuple(filters or ()),
+        limit=limit,
     )
     launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)

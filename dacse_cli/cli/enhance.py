@@ -15,7 +15,9 @@ def enhance(
     output: Annotated[
         str,
         typer.Argument(
-            metavar="OUTPUT", show_default=False, help="A folder; with one input file also a file name."
+            metavar="OUTPUT",
+            show_default=False,
+            help="A folder; with one input file also a file name, or - for a pipe.",
         ),
     ],
     model: opt.ModelOpt = DEFAULT_MODEL,
@@ -31,6 +33,8 @@ def enhance(
     rate: opt.RateOpt = "keep",
     audio_format: opt.FormatOpt = opt.AudioFormat.keep,
     mix: opt.MixOpt = 1.0,
+    filters: opt.FilterOpt = None,
+    limit: opt.LimitOpt = None,
     overwrite: opt.OverwriteOpt = False,
     shard: opt.ShardOpt = None,
     report: opt.ReportOpt = None,
@@ -51,6 +55,10 @@ def enhance(
 
     dacse enhance talk.wav clean.flac --model nano
 
+    cat talk.wav | dacse enhance - - > clean.wav
+
+    dacse enhance in/ out/ --limit 5 --dry-run
+
     dacse enhance in/ out/ --report report/      and then open report/index.html
 
     dacse enhance "takes/**/*.wav" out/ --mix 0.8 --format flac
@@ -67,6 +75,8 @@ def enhance(
         chunk=ChunkOptions(chunk, overlap),
         sound=opt.sound_options(channels, rate, audio_format, mix),
         overwrite=overwrite,
+        filters=tuple(filters or ()),
+        limit=limit,
         shard=parse_shard(shard) if shard else None,
     )
     launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose, report=report)

@@ -1,4 +1,4 @@
-"""One run from the command line: the library call and its rendering, shared by the three batch commands."""
+"""One run from the command line: the library call and its rendering, shared by the batch commands."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from pathlib import Path
 
 import typer
 
+from dacse_cli.cli.pipes import Plugged, plugged
 from dacse_cli.cli.render import Screen
-from dacse_cli.errors import OutputError
+from dacse_cli.errors import OutputError, UsageError
 from dacse_cli.pipeline.events import Stage
 from dacse_cli.pipeline.outcome import Summary
 from dacse_cli.pipeline.plan import Request
@@ -18,21 +19,33 @@ def launch(
     request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose: bool, report: Path | None = None
 ) -> None:
     """Do or forecast `request`, and draw a report of it where one is wanted; exits with the run's code."""
-    screen = Screen(json=json, quiet=quiet, verbose=verbose)
-    if dry_run:
-        with screen:
-            rows = forecast(request, screen.tell, screen.download)
-        screen.results.forecast(rows)
-        return
+    with plugged(request) as ready:
+        if ready.request is not request and report:
+            raise UsageError("--report needs files that stay: it does not go with -")
+        if ready.outlet and json and not dry_run:
+            raise UsageError("--json and - both want standard output")
+        screen = Screen(json=json, quiet=quiet, verbose=verbose, piped=bool(ready.outlet and not dry_run))
+        if dry_run:
+            with screen:
+                rows = forecast(ready.request, screen.tell, screen.download)
+            screen.results.forecast(rows)
+            return
+        raise typer.Exit(_do(ready, screen, report))
+
+
+def _do(ready: Plugged, screen: Screen, report: Path | None) -> int:
+    """Run, report, sum up; the exit code."""
     with screen:
-        summary = run(request, screen.tell, screen.download)
+        summary = run(ready.request, screen.tell, screen.download)
         page = _report(summary, report, screen) if report else None
     screen.summary(summary)
     if page is not None:
         screen.results.page(str(page))
     if screen.results.lost and not summary.exit_code:
         raise OutputError(f"all is done, but the report could not be written: {screen.results.lost.strerror}")
-    raise typer.Exit(summary.exit_code)
+    if not summary.exit_code:
+        ready.pour()
+    return summary.exit_code
 
 
 def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:

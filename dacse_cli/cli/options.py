@@ -72,7 +72,7 @@ InputsArg = Annotated[
     typer.Argument(
         metavar="INPUT...",
         show_default=False,
-        help="Files, folders (searched recursively) or patterns in quotes.",
+        help="Files, folders (searched recursively) or patterns in quotes; - for standard input.",
     ),
 ]
 ModelOpt = Annotated[
@@ -203,6 +203,26 @@ ShardOpt = Annotated[
         show_default=False,
         rich_help_panel=_RUN,
         help="Do part I of N of the inputs; slurm takes both from an array job. See `dacse status`.",
+    ),
+]
+FilterOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="PATTERN",
+        show_default=False,
+        rich_help_panel=_RUN,
+        help="Take only inputs whose path or name matches, such as '*_mic1.wav'; may be given several times.",
+    ),
+]
+LimitOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        metavar="N",
+        show_default=False,
+        rich_help_panel=_RUN,
+        help="Take only the first N inputs: to try things out.",
     ),
 ]
 ReportOpt = Annotated[

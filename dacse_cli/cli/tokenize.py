@@ -25,6 +25,8 @@ def tokenize(
     codec: opt.CodecOpt = None,
     device: opt.DeviceOpt = "auto",
     channels: opt.ChannelsOpt = opt.ChannelPolicy.keep,
+    filters: opt.FilterOpt = None,
+    limit: opt.LimitOpt = None,
     overwrite: opt.OverwriteOpt = False,
     shard: opt.ShardOpt = None,
     dry_run: opt.DryRunOpt = False,
@@ -54,6 +56,8 @@ def tokenize(
         sound=opt.sound_options(channels),
         codes_format=codes_format.value,
         overwrite=overwrite,
+        filters=tuple(filters or ()),
+        limit=limit,
         shard=parse_shard(shard) if shard else None,
     )
     launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)

@@ -6,10 +6,12 @@ the mirrored tree, and the refusal of plans in which a file would be lost.
 
 from __future__ import annotations
 
+import fnmatch
 import functools
 import glob
 import os
 import stat
+import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -72,6 +74,38 @@ def find_inputs(
             hint=f"{inputs.ignored} other files were passed over." if inputs.ignored else None,
         )
     return inputs
+
+
+def choose(inputs: Inputs, patterns: Sequence[str], settled: float | None) -> None:
+    """Keep the inputs whose path below the input folder, or name, matches one of `patterns` (upper and lower
+    case alike), and that were last written to at least `settled` seconds ago.
+
+    Raises `NoInputError` when none is left.
+    """
+    before = len(inputs.files)
+    if patterns:
+        inputs.files = [found for found in inputs.files if _matches_any(found, patterns)]
+    if settled is not None:
+        inputs.files = [found for found in inputs.files if _age(found.source) >= settled]
+    inputs.ignored += before - len(inputs.files)
+    if not inputs.files:
+        raise NoInputError(
+            f"of {before} files none is left" + (f" by --filter {' '.join(patterns)}" if patterns else ""),
+            hint="A pattern is compared with the path below the input folder and with the name.",
+        )
+
+
+def _matches_any(found: Found, patterns: Sequence[str]) -> bool:
+    names = (Path(found.relative).as_posix().casefold(), found.source.name.casefold())
+    return any(fnmatch.fnmatchcase(name, pattern.casefold()) for name in names for pattern in patterns)
+
+
+def _age(path: Path) -> float:
+    """Seconds since `path` was written to; one that is gone or forbidden is reported when its turn comes."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except OSError:
+        return float("inf")
 
 
 def _expanded(

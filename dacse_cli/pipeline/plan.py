@@ -10,7 +10,7 @@ from typing import Any
 from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, suffix_for
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.pipeline.jobs import Found, Inputs, Job, find_inputs, plan_jobs
+from dacse_cli.pipeline.jobs import Found, Inputs, Job, choose, find_inputs, plan_jobs
 from dacse_cli.pipeline.shards import Shard
 from dacse_cli.tokens.files import SUFFIX, TOKEN_FORMATS, has_token_suffix, is_token_name
 
@@ -29,12 +29,20 @@ class Request:
     """Of token files: safetensors, npz, txt or dac."""
     overwrite: bool = False
     shard: Shard | None = None
+    filters: tuple[str, ...] = ()
+    """Patterns; only inputs whose path or name matches one are taken."""
+    limit: int | None = None
+    """Only so many inputs, the first ones."""
+    settled: float | None = None
+    """Only inputs that nobody has written to for so many seconds."""
 
     def check(self) -> Request:
         """Raise `UsageError` naming every impossible option."""
         problems = [*self.models.problems(), *self.chunk.problems(), *self.sound.problems()]
         if self.codes_format not in (*TOKEN_FORMATS, "dac"):
             problems.append(f"--format {self.codes_format} is not one of {', '.join(TOKEN_FORMATS)}, dac")
+        if self.limit is not None and self.limit < 1:
+            problems.append(f"--limit must be at least 1, not {self.limit}")
         if problems:
             raise UsageError("; ".join(problems))
         return self
@@ -79,6 +87,8 @@ def plan(request: Request) -> Plan:
     request.check()
     output = Path(request.output) if request.output else None
     inputs = find_inputs(request.inputs, _accepts(request.form), leave_out=output)
+    if request.filters or request.settled is not None:
+        choose(inputs, request.filters, request.settled)
     single = output is not None and _is_file_name(output, request.form)
     if single:
         assert output is not None
@@ -90,7 +100,7 @@ def plan(request: Request) -> Plan:
             raise UsageError("--shard needs an output folder, which holds the journals of all parts")
         mine = [request.shard.holds(found.relative) for found in inputs.files]
         jobs = [job for job, here in zip(jobs, mine, strict=True) if here]
-    return Plan(request, jobs, output, inputs.ignored)
+    return Plan(request, jobs[: request.limit], output, inputs.ignored)
 
 
 def _accepts(form: str) -> Callable[[str], bool]:

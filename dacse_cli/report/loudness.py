@@ -40,7 +40,7 @@ def integrated(samples: NDArray[np.float32], rate: int) -> float | None:
     if samples.size < size:
         samples = np.pad(samples, (0, size - samples.size))
     blocks = np.lib.stride_tricks.sliding_window_view(samples, size)[::hop]
-    gain = weights(np.fft.rfftfreq(size, 1 / rate))
+    gain = weights(np.arange(size // 2 + 1, dtype=np.float64) * rate / size)
     # Parseval: every bin but the first (and an even block's last) stands for two
     both = np.full(gain.size, 2.0)
     both[0] = 1.0

@@ -16,6 +16,7 @@ from rich.text import Text
 from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.text import clock, files_text
+from dacse_cli.hub.listing import Listed
 from dacse_cli.pipeline.outcome import Outcome, Summary
 from dacse_cli.pipeline.run import Forecast
 from dacse_cli.pipeline.status import Status
@@ -129,6 +130,21 @@ class Printer:
                 f"{files_text(len(todo))}, {clock(seconds)} of audio, {total['chunks']} chunks, "
                 f"at most {size / 1e6:.1f} MB; expected time: {work}"
             )
+
+    def models(self, found: list[Listed]) -> None:
+        """Models by name, with what is on the disk of each."""
+        if self.json:
+            for entry in found:
+                self.record({"type": entry.kind, **entry.to_json()})
+            return
+        table = plain_table()
+        for entry in found:
+            size = f"{entry.bytes / 1e6:,.0f} MB" if entry.bytes else "-"
+            facts = [entry.licence, entry.note]
+            style = {"built-in": "green", "cached": "green", "incomplete": "yellow"}.get(entry.state, "dim")
+            text = Text(shown("; ".join(fact for fact in facts if fact)))
+            table.add_row(Text(shown(entry.name)), entry.kind, Text(entry.state, style), size, text)
+        self._out.print(table)
 
     def status(self, status: Status) -> None:
         """What an output folder holds."""

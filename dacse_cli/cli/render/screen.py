@@ -22,13 +22,18 @@ PLAIN_EVERY = 30.0
 
 
 class Screen:
-    """One command's output. A context manager while something may be moving."""
+    """One command's output. A context manager while something may be moving.
 
-    def __init__(self, *, json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
+    `piped`: standard output carries a recording, so results go to standard error as well.
+    """
+
+    def __init__(
+        self, *, json: bool = False, quiet: bool = False, verbose: bool = False, piped: bool = False
+    ) -> None:
         self._json, self._quiet, self._verbose = json, quiet, verbose
         errors = Outlet(sys.stderr)
         self._err = console(errors)
-        self.results = Printer(Outlet(sys.stdout), json=json, quiet=quiet)
+        self.results = Printer(errors if piped else Outlet(sys.stdout), json=json, quiet=quiet)
         # asked of the stream: FORCE_COLOR makes Rich take any pipe for a terminal
         self._live = errors.isatty() and not self._err.is_dumb_terminal and not quiet
         self._bars = Progress(

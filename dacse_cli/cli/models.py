@@ -1,0 +1,24 @@
+"""`dacse models`."""
+
+from __future__ import annotations
+
+from dacse_cli.cli import options as opt
+
+
+def models(json: opt.JsonOpt = False) -> None:
+    """Which models there are: built in, in the cache, and known by name; with size and licence.
+
+    Names in the first column are what [cyan]--model[/] and [cyan]--codec[/] take; folders of your own work
+    as well.
+
+    [bold]Examples[/]
+
+    dacse models
+
+    dacse models --json
+    """
+    from dacse_cli.cli.render import Screen
+    from dacse_cli.hub.listing import list_models
+
+    results = Screen(json=json).results
+    results.models(list_models())

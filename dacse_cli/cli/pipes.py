@@ -1,0 +1,92 @@
+"""`-` as an input or an output: one file that flows through.
+
+Audio cannot be read or written in a single pass (headers tell lengths), so a pipe's bytes rest in a temporary
+folder. Only what is whole goes on to standard output.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dacse_cli.audio.formats import suffix_for
+from dacse_cli.errors import OutputError, UsageError
+from dacse_cli.pipeline.plan import Request
+from dacse_cli.tokens.files import SUFFIX
+
+PIPE = "-"
+_MAGIC = {
+    b"RIFF": ".wav",
+    b"RF64": ".wav",
+    b"fLaC": ".flac",
+    b"OggS": ".ogg",
+    b"ID3": ".mp3",
+    b"FORM": ".aiff",
+}
+
+
+@dataclass(frozen=True)
+class Plugged:
+    """A request whose pipes are files. `outlet` is what standard output shall get, if anything."""
+
+    request: Request
+    outlet: Path | None = None
+
+    def pour(self) -> None:
+        """Send the finished file to standard output. Raises `OutputError` where nobody takes it."""
+        if self.outlet is None:
+            return
+        try:
+            with self.outlet.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise OutputError("whoever was to take the output has left") from None
+
+
+@contextmanager
+def plugged(request: Request) -> Iterator[Plugged]:
+    """Files in place of `-`, gone afterwards. Raises `UsageError` where more than one file would flow."""
+    reads, writes = PIPE in request.inputs, request.output == PIPE
+    if not reads and not writes:
+        yield Plugged(request)
+        return
+    if len(request.inputs) != 1:
+        raise UsageError("- stands for one file: give it alone", hint="For many files name folders.")
+    if reads and request.output is None:
+        raise UsageError("standard input has no folder", hint="Say where to: -o NAME, or -o - for a pipe.")
+    with tempfile.TemporaryDirectory(prefix="dacse-") as folder:
+        source = _spool(Path(folder), request.form) if reads else Path(request.inputs[0])
+        if not writes:
+            yield Plugged(replace(request, inputs=(str(source),)))
+            return
+        if not source.is_file():
+            raise UsageError(f"- as output takes one file, and {source} is none")
+        outlet = Path(folder) / f"output{_suffix(request, source)}"
+        yield Plugged(replace(request, inputs=(str(source),), output=str(outlet)), outlet)
+
+
+def _spool(folder: Path, form: str) -> Path:
+    """Standard input as a file whose suffix says what is in it."""
+    if sys.stdin is None or sys.stdin.isatty():
+        raise UsageError("nothing is piped in", hint="For example: cat talk.wav | dacse enhance - clean.wav")
+    start = sys.stdin.buffer.read(4)
+    suffix = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), ".wav")
+    name = f"input{SUFFIX}.safetensors" if form == "detokenize" else f"input{suffix}"
+    with (folder / name).open("wb") as file:
+        file.write(start)
+        shutil.copyfileobj(sys.stdin.buffer, file)
+    return folder / name
+
+
+def _suffix(request: Request, source: Path) -> str:
+    if request.form == "tokenize":
+        return ".dac" if request.codes_format == "dac" else f"{SUFFIX}.{request.codes_format}"
+    if request.form == "detokenize":
+        return suffix_for("wav" if request.sound.format == "keep" else request.sound.format, ".wav")
+    return suffix_for(request.sound.format, source.suffix)

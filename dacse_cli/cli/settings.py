@@ -1,0 +1,103 @@
+"""Options that are not typed: from `dacse.toml`, or `[tool.dacse]` of a pyproject.toml, and from `DACSE_*`.
+
+What is typed wins, then the environment, then the file, then the default. Both name options as they are
+typed, without the dashes in front: `batch-size = 8`, `DACSE_BATCH_SIZE=8`. A table `[enhance]` holds what is
+meant for one command. What no command knows is refused, for a misspelt setting would otherwise do nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FILE, PROJECT, PREFIX = "dacse.toml", "pyproject.toml", "DACSE_"
+NO_OPTIONS = ("DACSE_CACHE",)
+"""Variables of dacse's own that stand for no option."""
+
+Options = Mapping[str, Mapping[str, str]]
+"""Command -> option as typed, without dashes in front -> name of its parameter."""
+Values = dict[str, dict[str, Any]]
+"""Command -> parameter -> value: click's `default_map`."""
+
+
+def collect(options: Options, folder: Path, environment: Mapping[str, str]) -> Values:
+    """What file and environment say to every command. Raises `UsageError` for what no command knows."""
+    found: Values = {command: {} for command in options}
+    where, table = read_file(folder)
+    for command, key, value in _entries(table):
+        if command and command not in options:
+            raise _unknown(f"[{command}] in {where}", command, options)
+        meant = {command: options[command]} if command else options
+        _put(found, meant, key, value, f"{key} in {f'[{command}] of ' if command else ''}{where}")
+    for variable, text in sorted(environment.items()):
+        if variable.startswith(PREFIX) and variable not in NO_OPTIONS:
+            _put(found, options, variable.removeprefix(PREFIX).lower(), text, f"the variable {variable}")
+    return found
+
+
+def nested(values: Values) -> dict[str, Any]:
+    """`values` as click wants them: those of `train lm` below `lm` below `train`."""
+    tree: dict[str, Any] = {}
+    for command, settings in values.items():
+        *groups, name = command.split()
+        below = tree
+        for group in groups:
+            below = below.setdefault(group, {})
+        below[name] = settings
+    return tree
+
+
+def _entries(table: Mapping[str, Any], command: str = "") -> Iterator[tuple[str, str, Any]]:
+    """(command, key, value) of every setting; the table `[train.lm]` is for `train lm`."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _entries(value, f"{command} {key}".strip())
+        else:
+            yield command, key, value
+
+
+def read_file(folder: Path) -> tuple[str, dict[str, Any]]:
+    """Name and table of the settings file in `folder`; an empty table where there is none."""
+    own, project = folder / FILE, folder / PROJECT
+    if own.is_file():
+        return FILE, _parse(own)
+    if project.is_file():
+        tool = _parse(project).get("tool")
+        table = tool.get("dacse") if isinstance(tool, dict) else None
+        return f"[tool.dacse] of {PROJECT}", table if isinstance(table, dict) else {}
+    return FILE, {}
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read: {error}") from None
+
+
+def _put(found: Values, options: Options, key: str, value: Any, what: str) -> None:
+    """Set `key` for every command of `options` that has it."""
+    name = key.replace("_", "-")
+    commands = [command for command, known in options.items() if name in known]
+    if not commands:
+        raise _unknown(what, name, {name for known in options.values() for name in known})
+    for command in commands:
+        found[command][options[command][name]] = value
+
+
+def _unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
+    close = difflib.get_close_matches(name, known, 3)
+    hint = (
+        f"Did you mean {' or '.join(close)}?" if close else "Options are named as in `dacse COMMAND --help`."
+    )
+    return UsageError(f"{what} is no option of any command", hint=hint)

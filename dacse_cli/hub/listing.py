@@ -1,0 +1,95 @@
+"""Which models there are: built in, in the cache, and known by name. Looks at files' names and sizes only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL
+from dacse_cli.errors import ModelError
+from dacse_cli.hub.cache import RepoCache, cache_root
+from dacse_cli.hub.card import read_card
+from dacse_cli.hub.folder import Kind, model_files
+from dacse_cli.hub.manifest import CONFIG
+from dacse_cli.hub.resolve import BUILT_IN
+
+KINDS: dict[str, Kind] = {"llama": "model", "dac": "codec"}
+"""What `model_type` of a config.json dacse can run."""
+KNOWN: tuple[tuple[str, Kind, str], ...] = (
+    (DEFAULT_MODEL, "model", "920 million parameters"),
+    (DEFAULT_CODEC, "codec", "44.1 kHz"),
+)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One model or codec. `bytes` is on this disk; 0 where nothing is."""
+
+    name: str
+    kind: Kind
+    state: str
+    """`built-in`, `cached`, `incomplete` or `known`."""
+    bytes: int = 0
+    licence: str | None = None
+    """By its own card; None where that says nothing."""
+    revision: str | None = None
+    folder: str | None = None
+    note: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """One line of `--json`."""
+        return asdict(self)
+
+
+def list_models(cache_dir: Path | None = None) -> list[Listed]:
+    """Built-in ones, then what the cache holds of the kinds dacse runs, then what `dacse download` knows."""
+    found = [_built_in(name, folder) for name, folder in BUILT_IN.items()]
+    cached = list(_cached(cache_root(cache_dir)))
+    here = {entry.name for entry in cached}
+    known = [Listed(name, kind, "known", note=note) for name, kind, note in KNOWN if name not in here]
+    return [*found, *cached, *known]
+
+
+def _built_in(name: str, folder: Path) -> Listed:
+    card = read_card(folder)
+    codec = folder / card.codec if card.codec else folder
+    size = _size(folder, "model") + _size(codec, "codec")
+    note = "with its codec; 16 kHz, for any CPU"
+    return Listed(name, "model", "built-in", size, card.licence, None, str(folder), note)
+
+
+def _cached(root: Path) -> Iterator[Listed]:
+    for folder in sorted(root.glob("models--*")):
+        name = folder.name.removeprefix("models--").replace("--", "/", 1)
+        cache = RepoCache(root, name)
+        for ref in sorted(path for path in (folder / "refs").rglob("*") if path.is_file()):
+            revision = ref.relative_to(folder / "refs").as_posix()
+            commit = cache.commit_of(revision)
+            kind = _kind(cache.snapshot(commit)) if commit else None
+            if commit and kind:
+                shown = name if revision == "main" else f"{name}@{revision}"
+                yield _snapshot(shown, kind, commit, cache.snapshot(commit))
+
+
+def _snapshot(name: str, kind: Kind, commit: str, folder: Path) -> Listed:
+    try:
+        size, card = _size(folder, kind), read_card(folder)
+    except ModelError as error:
+        return Listed(name, kind, "incomplete", 0, None, commit, str(folder), error.message)
+    return Listed(name, kind, "cached", size, card.licence, commit, str(folder))
+
+
+def _kind(folder: Path) -> Kind | None:
+    """What lies in `folder`, as far as dacse could run it; other programs' models are none of ours."""
+    try:
+        config = json.loads((folder / CONFIG).read_bytes())
+        return KINDS.get(config["model_type"])
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+
+
+def _size(folder: Path, kind: Kind) -> int:
+    return sum((folder / name).stat().st_size for name in model_files(folder, kind).all)

@@ -1,0 +1,96 @@
+"""Options from a file and from the environment: what wins, and what is refused."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from dacse_cli.cli.settings import collect, nested
+from dacse_cli.errors import UsageError
+
+OPTIONS = {
+    "enhance": {"model": "model", "batch-size": "batch_size", "format": "audio_format", "mix": "mix"},
+    "tokenize": {"model": "model", "format": "codes_format"},
+    "train lm": {"steps": "steps"},
+}
+
+
+def test_file_tables_and_variables_reach_the_commands_that_have_the_option(tmp_path):
+    (tmp_path / "dacse.toml").write_text('model = "nano"\nbatch_size = 8\n[enhance]\nformat = "flac"\n')
+    found = collect(OPTIONS, tmp_path, {"DACSE_BATCH_SIZE": "4", "DACSE_CACHE": "/x", "OTHER": "1"})
+    assert found == {
+        "enhance": {"model": "nano", "batch_size": "4", "audio_format": "flac"},
+        "tokenize": {"model": "nano"},
+        "train lm": {},
+    }
+
+
+def test_a_command_below_a_command_has_a_table_below_a_table(tmp_path):
+    (tmp_path / "dacse.toml").write_text("[train.lm]\nsteps = 7\n")
+    found = collect(OPTIONS, tmp_path, {})
+    assert nested(found)["train"]["lm"] == {"steps": 7}
+    assert nested(found)["enhance"] == {}
+
+
+def test_a_pyproject_is_asked_where_there_is_no_file_of_our_own(tmp_path):
+    (tmp_path / "pyproject.toml").write_text('[tool.dacse]\nmodel = "there"\n[tool.other]\nx = 1\n')
+    assert collect(OPTIONS, tmp_path, {})["tokenize"] == {"model": "there"}
+    (tmp_path / "dacse.toml").write_text('model = "here"\n')
+    assert collect(OPTIONS, tmp_path, {})["tokenize"] == {"model": "here"}
+    (tmp_path / "dacse.toml").unlink()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
+    assert collect(OPTIONS, tmp_path, {}) == {name: {} for name in OPTIONS}
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "says"),
+    [
+        ("modle = 'nano'", {}, "modle in dacse.toml is no option of any command; Did you mean model?"),
+        (
+            "[enhanse]\nmix = 1",
+            {},
+            "[enhanse] in dacse.toml is no option of any command; Did you mean enhance?",
+        ),
+        ("[tokenize]\nmix = 1", {}, "mix in [tokenize] of dacse.toml"),
+        ("", {"DACSE_MODLE": "x"}, "the variable DACSE_MODLE"),
+        ("model =", {}, "cannot be read"),
+    ],
+)
+def test_what_no_command_knows_is_refused(tmp_path, text, environment, says):
+    (tmp_path / "dacse.toml").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        collect(OPTIONS, tmp_path, environment)
+    assert says in f"{caught.value.message}; {caught.value.hint}"
+
+
+def test_typed_beats_variable_beats_file(tmp_path, tiny_model):
+    """The real command; --rate is what the three disagree on."""
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(800), 8000)
+    (tmp_path / "dacse.toml").write_text(f'model = "{tiny_model}"\nrate = "11025"\n')
+
+    def rate_of(name, *typed, **variables):
+        command = [sys.executable, "-m", "dacse_cli", "enhance", "a.wav", name, *typed]
+        environment = {**os.environ, **variables}
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+        return soundfile.info(tmp_path / name).samplerate
+
+    assert rate_of("file.wav") == 11_025
+    assert rate_of("variable.wav", DACSE_RATE="16000") == 16_000
+    assert rate_of("typed.wav", "--rate", "22050", DACSE_RATE="16000") == 22_050
+
+
+def test_completion_knows_the_commands():
+    """What a shell asks when Tab is pressed."""
+    environment = {
+        **os.environ,
+        "_DACSE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "dacse enh",
+        "COMP_CWORD": "1",
+    }
+    code = "import sys; sys.argv = ['dacse']; from dacse_cli.cli.app import main; main()"
+    asked = [sys.executable, "-c", code]
+    result = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60)
+    assert result.stdout.split() == ["enhance"]

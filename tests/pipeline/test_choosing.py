@@ -1,0 +1,57 @@
+"""--filter, --limit and files at rest: which inputs a run takes."""
+
+import os
+import time
+
+import pytest
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import NoInputError, UsageError
+from dacse_cli.pipeline.plan import Request, plan
+
+
+def taken(root, **more):
+    request = Request(
+        form="enhance",
+        inputs=(str(root / "in"),),
+        output=str(root / "out"),
+        models=ModelOptions("nano"),
+        chunk=ChunkOptions(),
+        sound=SoundOptions(),
+        **more,
+    )
+    found = plan(request)
+    return [job.source.relative_to(root / "in").as_posix() for job in found.jobs], found.ignored
+
+
+@pytest.fixture
+def tree(tmp_path):
+    for name in ("a_mic1.wav", "a_mic2.wav", "day2/B_MIC1.WAV", "day2/c.flac", "notes.txt"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    return tmp_path
+
+
+def test_filters_are_compared_with_path_and_name(tree):
+    assert taken(tree, filters=("*_mic1.wav",)) == (["a_mic1.wav", "day2/B_MIC1.WAV"], 3)
+    assert taken(tree, filters=("day2/*",))[0] == ["day2/B_MIC1.WAV", "day2/c.flac"]
+    assert taken(tree, filters=("*.flac", "a_*2*"))[0] == ["a_mic2.wav", "day2/c.flac"]
+    with pytest.raises(NoInputError, match="--filter xyz"):
+        taken(tree, filters=("xyz",))
+
+
+def test_a_limit_takes_the_first(tree):
+    everything = taken(tree)[0]
+    assert taken(tree, limit=2)[0] == everything[:2]
+    assert taken(tree, limit=99)[0] == everything
+    assert taken(tree, filters=("day2/*",), limit=1)[0] == ["day2/B_MIC1.WAV"]
+    with pytest.raises(UsageError, match="--limit"):
+        taken(tree, limit=0)
+
+
+def test_only_files_at_rest(tree):
+    old = time.time() - 60
+    os.utime(tree / "in/a_mic1.wav", (old, old))
+    assert taken(tree, settled=30)[0] == ["a_mic1.wav"]
+    assert len(taken(tree, settled=0)[0]) == 4
