@@ -27,7 +27,8 @@ def _svg(width: int, height: int, title: str, parts: list[str]) -> str:
 
 
 def _text(x: float, y: float, text: object, colour: str = INK, anchor: str = "start", size: int = 13) -> str:
-    return f'<text x="{x:g}" y="{y:g}" fill="{colour}" text-anchor="{anchor}" font-size="{size}">{escape(str(text))}</text>'
+    look = f'fill="{colour}" text-anchor="{anchor}" font-size="{size}"'
+    return f'<text x="{x:g}" y="{y:g}" {look}>{escape(str(text))}</text>'
 
 
 def _box(x: float, y: float, w: float, h: float, fill: str, stroke: str = LINE, opacity: float = 1) -> str:
@@ -87,10 +88,8 @@ def chunks_picture() -> str:
         label = (
             f"frames {span.start} to {span.stop}: {span.frames * RELEASED.n_codebooks} ids in, as many out"
         )
-        inside = w > 250
-        parts.append(
-            _text(x + (8 if inside else -8), y + 20, label, anchor="start" if inside else "end", size=12)
-        )
+        place, anchor = (x + w + 8, "start") if x + w < 420 else (x - 8, "end")
+        parts.append(_text(place, y + 20, label, anchor=anchor, size=12))
         if i:
             shared = (spans[i - 1].stop - span.start) * scale
             parts.append(_box(x, 42, shared, y + 30 - 42, BEFORE, "none", 0.28))

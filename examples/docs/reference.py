@@ -22,11 +22,17 @@ def commands() -> str:
         "Written by `examples/docs/generate.py` from what `dacse COMMAND --help` shows.",
         "",
     ]
-    for registered in app.registered_commands:
-        function = registered.callback
-        assert function is not None
-        parts += [f"## dacse {registered.name or function.__name__}", "", *_command(function)]
+    for name, function in _functions(app):
+        parts += [f"## dacse {name}", "", *_command(name, function)]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _functions(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """(name as typed, function) of every command, those of groups after the others."""
+    for command in group.registered_commands:
+        yield f"{above}{command.name or command.callback.__name__}", command.callback
+    for inner in group.registered_groups:
+        yield from _functions(inner.typer_instance, f"{above}{inner.typer_instance.info.name} ")
 
 
 @dataclass(frozen=True)
@@ -58,10 +64,10 @@ def _parameters(function: Any) -> list[Parameter]:
     return found
 
 
-def _command(function: Any) -> Iterator[str]:
+def _command(name: str, function: Any) -> Iterator[str]:
     parameters = _parameters(function)
     arguments = [p for p in parameters if p.is_argument]
-    words = [function.__name__, *(p.metavar for p in arguments)]
+    words = [name, *(p.metavar for p in arguments)]
     yield f"```\ndacse {' '.join(words)} [OPTIONS]\n```"
     text, _, examples = (inspect.getdoc(function) or "").partition("[bold]Examples[/]")
     yield f"\n{_markdown(text)}\n"
