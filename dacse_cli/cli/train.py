@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from dacse_cli.cli.train_codec import codec
 from dacse_cli.cli.train_lm import lm
 from dacse_cli.cli.train_plan import plan
 
@@ -13,5 +14,5 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Train a language model or a codec; plan what that takes.",
 )
-for command in (lm, plan):
+for command in (lm, codec, plan):
     app.command()(command)

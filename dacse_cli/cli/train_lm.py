@@ -94,7 +94,8 @@ def lm(
     from dacse_cli.cli.render import Screen
     from dacse_cli.training.llama.folders import clean_side
     from dacse_cli.training.llama.recipe import read_lm_recipe
-    from dacse_cli.training.llama.run import Listener, LmRequest, train_lm
+    from dacse_cli.training.llama.run import LmRequest, train_lm
+    from dacse_cli.training.runs.loop import Listener
 
     screen = Screen(json=json, quiet=quiet, verbose=verbose)
     request = LmRequest(

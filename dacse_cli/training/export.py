@@ -13,13 +13,14 @@ returns.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
-from transformers import DacConfig, DacModel, GenerationConfig, LlamaForCausalLM
+from torch import Tensor, nn
+from transformers import DacConfig, DacModel, GenerationConfig, LlamaForCausalLM, PretrainedConfig
 
 from dacse_cli.tokens.layout import BOS, EOS, PAD
 from dacse_cli.training.quantizer import ResidualQuantizer
@@ -43,16 +44,7 @@ def write_codec(folder: Path, config: DacConfig, trained: DacModel, quantizer: R
     quantizer.write_into(codec)
     codec.save_pretrained(folder)
     _store_as_half(folder / WEIGHTS)
-    extractor = {
-        "feature_extractor_type": "DacFeatureExtractor",
-        "feature_size": 1,
-        "hop_length": config.hop_length,
-        "padding_side": "right",
-        "padding_value": 0.0,
-        "return_attention_mask": True,
-        "sampling_rate": config.sampling_rate,
-    }
-    _write_json(folder / "preprocessor_config.json", extractor)
+    write_extractor(folder, config)
     return read_codec(folder)
 
 
@@ -66,17 +58,39 @@ def write_language_model(
     folder: Path, model: LlamaForCausalLM, card: dict[str, object], dtype: torch.dtype = torch.bfloat16
 ) -> None:
     """Write `model` as `dtype`, and `card` as `dacse.json` (codec, chunk_seconds, training, licence)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.to("cpu", dtype) for name, tensor in model.state_dict().items()}
+    tensors = dict(model.state_dict())
     if model.config.tie_word_embeddings:
         del tensors["lm_head.weight"]
-    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    config = deepcopy(model.config)
-    config.dtype, config.architectures = dtype, [type(model).__name__]
-    config.save_pretrained(folder)
-    (folder / WEIGHTS).chmod((folder / "config.json").stat().st_mode)  # safetensors' own is the owner's only
+    write_network(folder, model.config, tensors, dtype, type(model).__name__)
     GenerationConfig(bos_token_id=BOS, eos_token_id=EOS, pad_token_id=PAD).save_pretrained(folder)
     _write_json(folder / "dacse.json", card)
+
+
+def write_network(
+    folder: Path, config: PretrainedConfig, tensors: Mapping[str, Tensor], dtype: torch.dtype, name: str
+) -> None:
+    """`config.json` and `model.safetensors` as `dtype`, as `save_pretrained` of the class `name` does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = {key: tensor.detach().to("cpu", dtype).contiguous() for key, tensor in tensors.items()}
+    save_file(stored, folder / WEIGHTS, metadata={"format": "pt"})
+    config = deepcopy(config)
+    config.dtype, config.architectures = dtype, [name]
+    config.save_pretrained(folder)
+    (folder / WEIGHTS).chmod((folder / "config.json").stat().st_mode)  # safetensors' own is the owner's only
+
+
+def write_extractor(folder: Path, config: DacConfig) -> None:
+    """`preprocessor_config.json` of a codec."""
+    extractor = {
+        "feature_extractor_type": "DacFeatureExtractor",
+        "feature_size": 1,
+        "hop_length": config.hop_length,
+        "padding_side": "right",
+        "padding_value": 0.0,
+        "return_attention_mask": True,
+        "sampling_rate": config.sampling_rate,
+    }
+    _write_json(folder / "preprocessor_config.json", extractor)
 
 
 def fold_weight_norm(model: nn.Module) -> None:

@@ -8,6 +8,7 @@ start took held-out STOI from 0.80 to 0.75. No adversarial terms: they are for w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -37,8 +38,11 @@ class Distance:
 class SpectralDistance(nn.Module):
     """Distances of `heard` [B, S] from `meant` [B, S] at one sampling rate."""
 
-    def __init__(self, rate: int) -> None:
+    def __init__(
+        self, rate: int, *, floor: float = FLOOR, complex_windows: Sequence[int] = COMPLEX_WINDOWS
+    ) -> None:
         super().__init__()
+        self._floor, self._complex_windows = floor, tuple(complex_windows)
         for window, bins in SCALES:
             bank = filters.mel(sr=rate, n_fft=window, n_mels=bins)
             self.register_buffer(f"bank{window}", torch.from_numpy(bank), persistent=False)
@@ -52,8 +56,8 @@ class SpectralDistance(nn.Module):
             taper, bank = getattr(self, f"window{window}"), getattr(self, f"bank{window}")
             stft = torch.stft(both, window, window // 4, window=taper, return_complex=True)  # [2B, F, T]
             magnitude = stft.abs()
-            mel = mel + _between_halves((bank @ magnitude + FLOOR).log10())
-            if window in COMPLEX_WINDOWS:
+            mel = mel + _between_halves((bank @ magnitude + self._floor).log10())
+            if window in self._complex_windows:
                 power = magnitude.square() + 1e-4
                 complex_root = torch.view_as_real(stft) * power.pow(-0.25).unsqueeze(-1)
                 spectrum = spectrum + _between_halves(complex_root) + _between_halves(power.pow(0.25))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ from dacse_cli.errors import NoInputError, UsageError
 from dacse_cli.training.pairs import PairPlan
 from dacse_cli.training.rooms import choose_model
 from dacse_cli.training.segments import Segmenting, cut
-from dacse_cli.training.sources import Recording, Refused, look
+from dacse_cli.training.sources import Recording, Refused, digest, look
 from dacse_cli.training.splits import WHOLE, Split, assign, shared_out
 from dacse_cli.training.tasks import NEED_NOISE, parse_recipe
 
@@ -107,7 +105,7 @@ def plan_mix(clean: Files, noise: Files, rooms: Files, out: Path, options: MixOp
         )
         works.append(SplitWork(plan, count, out / split.name, options.format))
     settings = {key: value for key, value in asdict(options).items() if key not in ("count", "room")}
-    settings |= {f"{kind}_files": _digest(recordings) for kind, recordings in found.items()}
+    settings |= {f"{kind}_files": digest(recordings) for kind, recordings in found.items()}
     refused = tuple(bad for _, bads in looked.values() for bad in bads)
     too_short = readable - len(found["clean"])
     return Mix(out, tuple(works), settings | {"room_model": model}, refused, too_short)
@@ -143,9 +141,3 @@ def _divided(
         split.name: tuple(r for r in recordings if splits[group[r.name]] == split.name)
         for split in options.splits
     }
-
-
-def _digest(recordings: Iterable[Recording]) -> str:
-    """What the names and headers of `recordings` come to, wherever they lie."""
-    facts = [(r.name, r.frames, r.sample_rate, r.channels) for r in recordings]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

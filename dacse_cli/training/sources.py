@@ -6,6 +6,8 @@ is a whole number of samples at both rates.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -71,6 +73,12 @@ def look(files: Iterable[tuple[str, Path]]) -> tuple[tuple[Recording, ...], tupl
         unique = path.as_posix() if often[name] > 1 else name
         found.append(Recording(unique, path, info.frames, info.sample_rate, info.channels))
     return tuple(sorted(found, key=lambda recording: recording.name)), tuple(refused)
+
+
+def digest(recordings: Iterable[Recording]) -> str:
+    """What the names and headers of `recordings` come to, wherever they lie."""
+    facts = [(r.name, r.frames, r.sample_rate, r.channels) for r in recordings]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def read_part(

@@ -74,6 +74,15 @@ class Surroundings:
         data = self.recipe.data
         return Cut(data.frames, self.longest, data.vary, seed_of(self.recipe.run.seed, number, 1))
 
+    def long_enough(self, rows: Sequence[int], shards: Shards | None) -> list[int]:
+        """Those of `rows` that fill the one length of a run that has only one; else all."""
+        data = self.recipe.data
+        if shards is None or not data.fixed:
+            return list(rows)
+        wanted = min(data.frames or 0, self.longest)
+        lengths = shards.lengths()
+        return [row for row in rows if lengths[row] >= wanted]
+
     def share(self, pairs: Sequence[CodePair], number: int, stage: Stage) -> list[CodeBatch]:
         """Pairs to validate on, this process's share."""
         return held_out(pairs, stage.rows, self.cut(number), self.machine.rank, self.machine.count)
@@ -101,14 +110,22 @@ class CachedData:
         around = self._around
         source = CachedSource(
             self._codes,
-            of_tasks(self._train, stage.tasks),
+            self._rows(stage),
             stage.rows,
             around.cut(number),
             seed_of(around.recipe.run.seed, number),
         )
-        rows = spread(of_tasks(self._valid, stage.tasks), around.recipe.data.valid_rows)
-        pairs = [_read(self._valid_codes, row) for row in rows]
+        rows = of_tasks(self._valid, stage.tasks)
+        kept = around.long_enough(rows, self._valid_codes)
+        pairs = [_read(self._valid_codes, row) for row in spread(kept, around.recipe.data.valid_rows)]
         return source, around.share(pairs, number, stage)
+
+    def _rows(self, stage: Stage) -> list[int]:
+        """Pairs that a stage is trained on; raises `UsageError` where none is as long as it wants."""
+        rows = self._around.long_enough(of_tasks(self._train, stage.tasks), self._codes)
+        if not rows:
+            raise UsageError(f"stage {stage.name}: no pair has {self._around.recipe.data.frames} frames")
+        return rows
 
     def _check_tasks(self, recipe: LmRecipe) -> None:
         """Before anything is encoded: every stage has something to learn from."""
@@ -162,10 +179,12 @@ def _mix_options(around: Surroundings, clean: Files) -> MixOptions:
     data = around.recipe.data
     speakers = {name.split("/")[0] for name, _ in clean}
     splits = (Split("train", 1 - data.valid), Split("valid", data.valid)) if data.valid else WHOLE
+    seconds = data.frames / float(around.codec.spec.frame_rate) if data.fixed and data.frames else 1.0
+    shortest = min(seconds, data.seconds)
     return MixOptions(
         recipe=data.recipe,
         rate=around.codec.spec.sample_rate,
-        lengths=Segmenting(min(1.0, data.seconds), data.seconds, 1.25 * data.seconds),
+        lengths=Segmenting(shortest, data.seconds, 1.25 * data.seconds),
         splits=splits,
         split_by="speaker" if len(speakers) > 1 else "file",
         seed=around.recipe.run.seed,

@@ -61,6 +61,11 @@ class DataPart:
     seconds: float = 4.0
     """Where noise is mixed while training: as `dacse mix --seconds`."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the model sees pairs of one length only; shorter ones are left out then."""
+        return self.frames is not None and self.vary == 0
+
     def problems(self) -> list[str]:
         """What cannot be."""
         found = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -29,7 +28,7 @@ from dacse_cli.training.llama.sizes import config_from, published_config
 from dacse_cli.training.llama.trainer import LmTrainer
 from dacse_cli.training.mix_plan import Files
 from dacse_cli.training.runs.folder import RunFolder
-from dacse_cli.training.runs.loop import Loop, Moment, Outcome
+from dacse_cli.training.runs.loop import Listener, Loop, Outcome
 from dacse_cli.training.runs.machine import Machine, find_machine
 from dacse_cli.training.runs.stages import last_stage
 
@@ -61,16 +60,6 @@ class LmRequest:
     offline: bool = False
 
 
-@dataclass(frozen=True)
-class Listener:
-    """Who is told how it goes."""
-
-    moment: Callable[[Moment], None] = lambda moment: None
-    stage: Callable[[str], None] = lambda text: None
-    remark: Callable[[str], None] = lambda text: None
-    download: Callable[[str, int, int], None] = lambda file, done, total: None
-
-
 def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
     """Train, from where `request.out` has got to. Raises any `DacseError`."""
     listener = listener or Listener()
@@ -89,7 +78,9 @@ def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
         longest = (model.config.max_position_embeddings - 3) // (2 * spec.n_codebooks)
         around = Surroundings(codec_network, codec.sha256, recipe, machine, longest)
         data = _data(request, around, listener)
-        _claim(folder, recipe, data, codec, start, machine)
+        folder.claim(
+            _settings(recipe, data, codec, start, machine), [asdict(stage) for stage in recipe.stages()]
+        )
         write = _Writer(recipe, data, codec, spec, longest)
         trainer = LmTrainer(model, layout, recipe, machine, data.stage, write)
         return Loop(trainer, recipe.plans(), folder, machine, recipe.run.cadence, listener.moment).run(last)
@@ -137,18 +128,11 @@ def _data(request: LmRequest, around: Surroundings, listener: Listener) -> Data:
     return data
 
 
-def _claim(
-    folder: RunFolder,
-    recipe: LmRecipe,
-    data: Data,
-    codec: Resolved,
-    start: Resolved | None,
-    machine: Machine,
-) -> None:
-    """Refuse to go on with another run's folder; stages that have not begun may change."""
-    place = folder.peek("place")
-    begun = place["stage"] + 1 if place else 0
-    settings = {
+def _settings(
+    recipe: LmRecipe, data: Data, codec: Resolved, start: Resolved | None, machine: Machine
+) -> dict[str, Any]:
+    """What must be the same when a run is taken up."""
+    return {
         "kind": "lm",
         "model": asdict(recipe.model),
         "start": start and start.sha256,
@@ -157,15 +141,7 @@ def _claim(
         "pairs": dict(data.identity),
         "run": {"seed": recipe.run.seed, "bf16": recipe.run.bf16},
         "processes": machine.count,
-        **{f"stage {number}": asdict(stage) for number, stage in enumerate(recipe.stages(), 1)},
     }
-
-    def may_differ(name: str) -> bool:
-        """Stages that have not begun."""
-        part = name.split(".")[0]
-        return part.startswith("stage ") and int(part.removeprefix("stage ")) > begun
-
-    folder.claim(settings, may_differ)
 
 
 class _Writer:
@@ -182,6 +158,7 @@ class _Writer:
         card = {
             "codec": self._codec_name(folder),
             "chunk_seconds": self._chunk,
+            "fixed_chunk": self._recipe.data.fixed,
             "training": f"dacse train lm: {self._summary}; stage {stage.name}"
             + (f"; from {start}" if start else ""),
         }

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,13 @@ class RunFolder:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def claim(self, settings: dict[str, Any], free: Callable[[str], bool]) -> None:
-        """Write what the run is, or compare: what differs must be `free` to differ.
+    def claim(self, settings: dict[str, Any], stages: Sequence[dict[str, Any]]) -> None:
+        """Write what the run is, or compare: only stages that have not begun may differ.
 
-        Raises `UsageError`, naming what is not.
+        Raises `UsageError`, naming what else does.
         """
         path = self.path / RUN
+        settings = settings | {f"stage {number}": stage for number, stage in enumerate(stages, 1)}
         text = json.dumps(settings, indent=1) + "\n"
         try:
             there = json.loads(path.read_text())
@@ -58,7 +59,9 @@ class RunFolder:
         except (OSError, ValueError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
         if there is not None and (self.path / STATE).exists():
-            wrong = [name for name in differences(json.loads(text), there) if not free(name)]
+            begun = self.peek("place")["stage"] + 1
+            found = differences(json.loads(text), there)
+            wrong = [name for name in found if not _is_later(name, begun)]
             if wrong:
                 raise UsageError(
                     f"{self.path} was begun with other settings: {', '.join(wrong[:5])} (see {RUN})",
@@ -103,3 +106,9 @@ class RunFolder:
             raise LockedError(
                 f"another run is training in {self.path}", hint="Wait for it, or give another folder."
             ) from None
+
+
+def _is_later(name: str, begun: int) -> bool:
+    """Whether a setting is that of a stage behind stage `begun`, counted from 1."""
+    part = name.split(".")[0]
+    return part.startswith("stage ") and int(part.removeprefix("stage ")) > begun

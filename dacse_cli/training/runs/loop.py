@@ -31,6 +31,16 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Listener:
+    """Who is told how it goes."""
+
+    moment: Callable[[Moment], None] = lambda moment: None
+    stage: Callable[[str], None] = lambda text: None
+    remark: Callable[[str], None] = lambda text: None
+    download: Callable[[str, int, int], None] = lambda file, done, total: None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """Where a run has got to."""
 
