@@ -6,6 +6,7 @@ the mirrored tree, and the refusal of plans in which a file would be lost.
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import functools
 import glob
@@ -130,7 +131,17 @@ def _expand(
     elif glob.has_magic(name):
         yield from _matches(name, accepts, output, inputs)
     else:
-        raise UsageError(f"{name}: no such file or folder")
+        raise UsageError(f"{name}: no such file or folder", hint=_guess(path))
+
+
+def _guess(path: Path) -> str | None:
+    """What a name that is nothing was perhaps meant to be."""
+    try:
+        names = [neighbour.name for neighbour in path.parent.iterdir()]
+    except OSError:
+        return f"There is no folder {path.parent}."
+    close = difflib.get_close_matches(path.name, names, 3)
+    return f"Did you mean {' or '.join(str(path.with_name(name)) for name in close)}?" if close else None
 
 
 def _matches(

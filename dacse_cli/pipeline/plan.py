@@ -93,6 +93,8 @@ def plan(request: Request) -> Plan:
     if single:
         assert output is not None
         return _single(request, inputs, output)
+    if output is not None:
+        _refuse_file_name(output, request.form)
     name = _namer(request)
     jobs = plan_jobs(inputs.files, lambda found: _place(found, output) / name(found))
     if request.shard is not None:  # after the whole was found free of collisions
@@ -125,6 +127,22 @@ def _is_file_name(output: Path, form: str) -> bool:
     return output.suffix.lower() in WRITABLE or (
         form == "enhance" and output.suffix.lower() == ".safetensors"
     )
+
+
+def _refuse_file_name(output: Path, form: str) -> None:
+    """Raise `UsageError` for what would become a folder and was surely meant as a file of another kind."""
+    if output.is_dir():
+        return
+    suffix = output.suffix.lower()
+    if form == "tokenize" and suffix in AUDIO_SUFFIXES:
+        hint = f"Tokens go to a folder or to a name such as {output.stem}{SUFFIX}.safetensors."
+        raise UsageError(f"{output} is named like audio, and tokenize writes token files", hint=hint)
+    if form == "detokenize" and has_token_suffix(output.name):
+        raise UsageError(f"{output} is named like a token file, and detokenize writes audio")
+    if form != "tokenize" and suffix in AUDIO_SUFFIXES:  # one that can be written was taken for a file
+        raise UsageError(
+            f"{suffix} cannot be written", hint=f"Choose one of {' '.join(WRITABLE)}, or a folder."
+        )
 
 
 def _single(request: Request, inputs: Inputs, output: Path) -> Plan:

@@ -55,3 +55,27 @@ def test_only_files_at_rest(tree):
     os.utime(tree / "in/a_mic1.wav", (old, old))
     assert taken(tree, settled=30)[0] == ["a_mic1.wav"]
     assert len(taken(tree, settled=0)[0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("form", "output", "says"),
+    [
+        ("tokenize", "codes.wav", "named like audio"),
+        ("detokenize", "a.tokens.safetensors", "named like a token file"),
+        ("enhance", "out.wma", ".wma cannot be written"),
+    ],
+)
+def test_a_file_name_of_another_kind_does_not_become_a_folder(tree, form, output, says):
+    (tree / "in/t.tokens.safetensors").write_bytes(b"")
+    source = "t.tokens.safetensors" if form == "detokenize" else "a_mic1.wav"
+    options = (ModelOptions("nano"), ChunkOptions(), SoundOptions())
+    with pytest.raises(UsageError, match=says):
+        plan(Request(form, (str(tree / "in" / source),), str(tree / output), *options))
+    (tree / output).mkdir()
+    assert len(plan(Request(form, (str(tree / "in" / source),), str(tree / output), *options)).jobs) == 1
+
+
+def test_a_misspelt_name_gets_a_guess(tree):
+    with pytest.raises(UsageError) as caught:
+        plan(Request("enhance", (str(tree / "inn"),), None, ModelOptions(), ChunkOptions(), SoundOptions()))
+    assert str(tree / "in") in caught.value.hint
