@@ -14,7 +14,7 @@ def resampled_length(frames: int, source_rate: int, target_rate: int) -> int:
     return -(-frames * target_rate // source_rate)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AudioInfo:
     """The header of a recording."""
 

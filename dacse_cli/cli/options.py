@@ -192,6 +192,14 @@ OverwriteOpt = Annotated[
     bool,
     typer.Option("--overwrite", rich_help_panel=_RUN, help="Redo outputs that are already there."),
 ]
+StrictOpt = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        rich_help_panel=_RUN,
+        help="Fail recordings that are cut or damaged, instead of doing what can be read of them.",
+    ),
+]
 DryRunOpt = Annotated[
     bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Print the plan and stop; writes nothing.")
 ]

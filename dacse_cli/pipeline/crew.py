@@ -14,6 +14,9 @@ from dacse_cli.pipeline.plan import ChainFiles
 
 MAX_DEATHS = 3
 """Deaths while loading, or files given up, in a row, after which a device is given up."""
+PATIENCE_SECONDS = 6 * 3600.0
+"""A worker with work may say nothing for so long: decoding the codes of a day can take hours on a small machine,
+a write to a network disk that is gone takes for ever."""
 WORKER = "dacse_cli.pipeline.worker"
 ALL = "all"
 
@@ -47,11 +50,14 @@ class Station:
     seconds: float = 0.0
     resumed: float = 0.0
     """Seconds of audio that its workers found kept by a stopped run."""
+    silent: float = 0.0
+    """Seconds since its worker has said something, while there was something to do."""
 
     def start(self, inbox: queue.SimpleQueue[tuple[Child, Message | None]], module: str) -> None:
         """Start the worker if there is none; it loads in the background."""
         if self.child is None:
             self.child = Child(module, inbox)
+            self.silent = 0.0
             divide = 2 if self.suspects else 1
             settings = {"files": asdict(self.files), "divide_batch": divide, "sharing": self.sharing}
             self.child.send({"type": "load", **settings})
@@ -93,6 +99,13 @@ class Station:
         self.seconds = self.seconds_before + seconds
         self.resumed = resumed
 
+    def passed(self, seconds: float) -> None:
+        """Time has gone by; a worker that says nothing for too long is stopped: a death like any other."""
+        self.silent += seconds if self.held else 0.0
+        if self.child is not None and self.silent > PATIENCE_SECONDS:
+            self.silent = 0.0
+            self.child.stop(f"said nothing for {PATIENCE_SECONDS / 3600:.0f} hours")
+
     def bury(self) -> tuple[str, list[Load]]:
         """After a death: its cause, and the jobs given up because they killed two workers."""
         assert self.child is not None
@@ -132,6 +145,11 @@ class Crew:
     def start(self) -> None:
         for station in self.stations:
             station.start(self._inbox, self._module)
+
+    def passed(self, seconds: float) -> None:
+        """Time has gone by."""
+        for station in self.stations:
+            station.passed(seconds)
 
     def station_of(self, child: Child) -> Station | None:
         """Whose worker a message comes from; None for one that is gone already."""

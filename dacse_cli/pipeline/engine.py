@@ -123,6 +123,8 @@ class Engine(Generic[Key]):
         elif chunk is opened:
             opened.exhausted = True
             self._finish_if_complete(opened)
+        else:
+            self._tell(self._seconds)  # reading and encoding are work too: a sign of life
 
     def _finish_if_complete(self, opened: _Open[Key]) -> None:
         if not opened.exhausted or opened.waiting:

@@ -23,7 +23,7 @@ from dacse_cli.errors import InputError, NoInputError, UsageError
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """An input and its place in the mirrored tree."""
 
@@ -31,7 +31,7 @@ class Found:
     relative: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Job:
     """Read `source`, write `target`. `name` is the input as the user knows it."""
 

@@ -30,7 +30,7 @@ FOLDER = ".dacse"
 Record = dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recipe:
     """What decides how an output sounds: input identity, options, models."""
 

@@ -156,7 +156,8 @@ class Ledger:
     ) -> None:
         """End a job; each job ends once."""
         job = self._open.pop(index)
-        started = self._started.get(index)
+        self._recipes.pop(index, None)
+        started = self._started.pop(index, None)
         elapsed = 0.0 if started is None else time.monotonic() - started
         result = Result(job.name, str(job.target), outcome, reason, message, seconds, elapsed, resumed)
         self.summary.results.append(result)

@@ -21,7 +21,7 @@ class Outcome(str, Enum):
     NOT_REACHED = "not-reached"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
     """End of one input. `reason` is a stable code, `message` a sentence; `seconds` are of audio."""
 

@@ -28,6 +28,8 @@ class Request:
     codes_format: str = "safetensors"
     """Of token files: safetensors, npz, txt or dac."""
     overwrite: bool = False
+    strict: bool = False
+    """Whether recordings that are not whole fail; else what is there is done, with a warning."""
     shard: Shard | None = None
     filters: tuple[str, ...] = ()
     """Patterns; only inputs whose path or name matches one are taken."""

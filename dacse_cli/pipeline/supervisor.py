@@ -141,7 +141,7 @@ class Supervisor:
                 raise _InterruptedError from None
             return
         finally:
-            self._watch_intake()
+            self._watch_children()
         if child is None:
             self._signalled()
         elif self._intake.owns(child):
@@ -160,10 +160,12 @@ class Supervisor:
         """Seconds until there is something to do even if nothing happens."""
         return TICK if self._deadline is None else min(TICK, max(0.0, self._deadline - time.monotonic()))
 
-    def _watch_intake(self) -> None:
-        """Count the time a decoder takes, but no time in which the machine slept or this process stood."""
+    def _watch_children(self) -> None:
+        """Count the time they take, but no time in which the machine slept or this process stood."""
         now = time.monotonic()
-        self._intake.passed(min(now - self._stepped_at, 2 * TICK))
+        passed = min(now - self._stepped_at, 2 * TICK)
+        self._intake.passed(passed)
+        self._crew.passed(passed)
         self._stepped_at = now
 
     def _looked(self, look: Look, answer: Message) -> None:
@@ -174,6 +176,7 @@ class Supervisor:
         elif look.type == "probe":
             self._infos[look.index] = AudioInfo.from_json(answer["facts"])
         else:
+            self._infos.pop(look.index, None)
             self._scanned(self._jobs[look.index], AudioScan.from_json(answer["facts"]))
 
     def _scanned(self, job: Job, scan: AudioScan) -> None:
@@ -185,12 +188,16 @@ class Supervisor:
         if scan.frames == 0:
             self._ledger.fail(job.index, "no-samples", "there are no samples in it")
             return
+        if scan.warning and self._request.strict:
+            self._ledger.fail(job.index, "damaged", scan.warning)
+            return
         if scan.warning:
             self._warnings.setdefault(job.index, []).append(scan.warning)
         self._loads.append(self._load(job, scan))
 
     def _worker_says(self, station: Station, message: Message) -> None:
         kind = message["type"]
+        station.silent = 0.0
         if kind == "loaded":
             self._crew.loaded(station, message)
             self._loaded_at = self._loaded_at or time.monotonic()

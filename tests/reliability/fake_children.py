@@ -25,6 +25,7 @@ from dacse_cli.pipeline.channel import Child
 from dacse_cli.pipeline.outcome import OutputFile
 from dacse_cli.pipeline.plan import ChainFiles
 
+FILES = ChainFiles("codec", "codec", "model", "cpu", "float32", 2, {"seconds": 1.0, "overlap": 0.0})
 SUBTYPES = {"WAV": "PCM_16", "FLAC": "PCM_16"}
 
 
@@ -133,10 +134,14 @@ def install(put=setattr):
     FakeChild.started.clear()
     put(crew, "Child", FakeChild)
     put(looking, "Child", FakeChild)
+    install_networks(put)
+
+
+def install_networks(put=setattr):
+    """Let `run` look for no models."""
     networks = run.Networks(
         Resolved(Path("model"), "model", None, "m" * 64, False),
         Resolved(Path("codec"), "codec", None, "c" * 64, False),
     )
-    files = ChainFiles("codec", "codec", "model", "cpu", "float32", 2, {"seconds": 1.0, "overlap": 0.0})
     put(run, "find_networks", lambda *args, **kwargs: networks)
-    put(run, "chain_files", lambda request, networks: files)
+    put(run, "chain_files", lambda request, networks: FILES)

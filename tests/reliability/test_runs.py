@@ -20,7 +20,7 @@ from breaking import outputs, parts
 from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError
-from dacse_cli.pipeline import looking, supervisor
+from dacse_cli.pipeline import crew, looking, supervisor
 from dacse_cli.pipeline.journal import Journal
 from dacse_cli.pipeline.outcome import Outcome
 from dacse_cli.pipeline.plan import Request, plan
@@ -86,9 +86,34 @@ def test_a_machine_asleep_is_not_a_decoder_that_hangs(tmp_path):
     lookout = looking.Intake(None)
     watch = supervisor.Supervisor.__new__(supervisor.Supervisor)
     watch._intake, watch._stepped_at = lookout, time.monotonic() - 10_000
+    watch._crew = crew.Crew(fake_children.FILES, None)
+    watch._crew.stations[0].held[0] = None
     lookout._given.append(looking.Look("scan", 0, tmp_path))
-    watch._watch_intake()
+    watch._watch_children()
     assert 0 < lookout._waited <= 2 * supervisor.TICK
+    assert 0 < watch._crew.stations[0].silent <= 2 * supervisor.TICK
+
+
+def test_a_worker_that_hangs_costs_one_file(tmp_path, monkeypatch):
+    """A network disk that stops answering: a write that never ends was waited for for ever."""
+    monkeypatch.setattr(crew, "PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(supervisor, "TICK", 0.1)
+    source = record(tmp_path / "in", "a.wav", "b-never-ends.wav", "c.wav")
+    summary = enhance(source, tmp_path / "out")
+    assert ends(summary)["b-never-ends.wav"] == ("failed", "worker-died")
+    assert "said nothing for" in next(r.message for r in summary.results if r.reason == "worker-died")
+    assert summary.counts["done"] == 2
+
+
+def test_strict_fails_what_is_not_whole(tmp_path):
+    """Half a recording, reported as done: right for a listener, wrong for an archive."""
+    source = record(tmp_path / "in", "a.wav", "cut.wav")
+    (source / "cut.wav").write_bytes((source / "cut.wav").read_bytes()[:500])
+    strict = enhance(source, tmp_path / "strict", strict=True)
+    assert ends(strict) == {"a.wav": ("done", ""), "cut.wav": ("failed", "damaged")}
+    assert "truncated" in next(r.message for r in strict.results if r.reason == "damaged")
+    assert strict.exit_code == 3
+    assert ends(enhance(source, tmp_path / "out"))["cut.wav"] == ("done-warned", "warning")
 
 
 def test_a_file_that_kills_its_worker_is_tried_once_more_and_given_up(tmp_path):
