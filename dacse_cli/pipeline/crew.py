@@ -15,8 +15,8 @@ from dacse_cli.pipeline.plan import ChainFiles
 MAX_DEATHS = 3
 """Deaths while loading, or files given up, in a row, after which a device is given up."""
 PATIENCE_SECONDS = 6 * 3600.0
-"""A worker with work may say nothing for so long: decoding the codes of a day can take hours on a small machine,
-a write to a network disk that is gone takes for ever."""
+"""A worker with work may say nothing for so long: to decode the codes of a day can take hours on a small
+machine, a write to a network disk that is gone takes for ever."""
 WORKER = "dacse_cli.pipeline.worker"
 ALL = "all"
 
