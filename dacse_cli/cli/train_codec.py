@@ -74,12 +74,11 @@ def codec(
 
     dacse train codec speech/ run/ --from descript/dac_44khz --set stage.steps=10000
     """
-    from dacse_cli.cli.render import Screen
     from dacse_cli.training.dac.recipe import read_codec_recipe
     from dacse_cli.training.dac.run import CodecRequest, train_codec
     from dacse_cli.training.runs.loop import Listener
 
-    screen = Screen(json=json, quiet=quiet, verbose=verbose)
+    screen = train.open_screen(json=json, quiet=quiet, verbose=verbose)
     overrides = [*(settings or []), *(["model.warm_start=true"] if warm_start else [])]
     read = read_codec_recipe(recipe, overrides, size=size, config=config, start=start)
     request = CodecRequest(recordings(clean, output), output, read, until, device, offline)

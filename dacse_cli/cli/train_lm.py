@@ -91,13 +91,12 @@ def lm(
 
     dacse train lm pairs/ run/ --recipe examples/recipes/dac-se1.toml --until joint
     """
-    from dacse_cli.cli.render import Screen
     from dacse_cli.training.llama.folders import clean_side
     from dacse_cli.training.llama.recipe import read_lm_recipe
     from dacse_cli.training.llama.run import LmRequest, train_lm
     from dacse_cli.training.runs.loop import Listener
 
-    screen = Screen(json=json, quiet=quiet, verbose=verbose)
+    screen = train.open_screen(json=json, quiet=quiet, verbose=verbose)
     request = LmRequest(
         data=data,
         out=output,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +48,14 @@ JsonOpt = Annotated[
     bool,
     typer.Option("--json", rich_help_panel=_RUN, help="One JSON object a line of the log, then a summary."),
 ]
+
+
+def open_screen(*, json: bool, quiet: bool, verbose: bool) -> Screen:
+    """A screen; of several processes only the first shows anything but errors."""
+    from dacse_cli.cli.render import Screen
+
+    first = int(os.environ.get("RANK", "0")) == 0
+    return Screen(json=json and first, quiet=quiet or not first, verbose=verbose)
 
 
 def show(screen: Screen, moment: Moment) -> None:

@@ -6,49 +6,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 import torch
-from training_runs import RATE, curve, kill_when, voice
+from training_runs import CODEC_RECIPE, RATE, WARM_CODEC, curve, kill_when, voice
 from transformers import DacModel
 from typer.testing import CliRunner
 
 from dacse_cli.cli.app import app
 from dacse_cli.codec.model import load_codec
-
-RECIPE = """
-[data]
-seconds = 0.1
-valid = 0.3
-valid_rows = 8
-valid_seconds = 0.1
-[discriminators]
-periods = [2, 3]
-windows = [128]
-width = 2
-[run]
-cadence = { log_every = 2, validate_every = 10, save_every = 5 }
-[[stage]]
-name = "mel"
-steps = 8
-rows = 4
-rate = 1e-3
-adversarial = false
-revive_every = 3
-[[stage]]
-name = "adversarial"
-steps = 30
-rows = 4
-rate = 5e-4
-warm_up = 4
-revive_every = 3
-"""
-SHAPE = {
-    "sampling_rate": RATE,
-    "downsampling_ratios": [4, 4],
-    "encoder_hidden_size": 8,
-    "decoder_hidden_size": 32,
-    "n_codebooks": 3,
-    "codebook_size": 256,
-    "codebook_dim": 9,
-}
 
 
 @pytest.fixture
@@ -60,7 +23,7 @@ def speech(tmp_path):
     for number in range(8):
         sound = voice(RATE // 2, number) + 0.02 * rng.standard_normal(RATE // 2).astype(np.float32)
         sf.write(folder / f"r{number}.wav", sound, RATE)
-    (tmp_path / "dac.json").write_text(json.dumps(SHAPE))
+    (tmp_path / "dac.json").write_text(json.dumps(WARM_CODEC))
     return folder
 
 
@@ -73,7 +36,7 @@ def train(*words):
 def test_a_killed_codec_goes_on_as_if_never_stopped(tmp_path, speech):
     """Killed among its discriminators: optimizers, crops, quantizer dropout, code counts are in step."""
     recipe = tmp_path / "codec.toml"
-    recipe.write_text(RECIPE)
+    recipe.write_text(CODEC_RECIPE)
     words = ["-r", recipe, "--config", tmp_path / "dac.json", "--warm-start"]
     log = tmp_path / "killed" / "log.csv"
     killed = ["train", "codec", speech, tmp_path / "killed", *words]

@@ -1,6 +1,8 @@
 """The parts of `dacse train codec`: recipes, crops, discriminators, losses, usage of codes, networks."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -177,3 +179,10 @@ def test_written_codecs_compute_what_the_trained_ones_do(tmp_path):
     plain = DacModel.from_pretrained(tmp_path).eval()
     with torch.no_grad():
         assert torch.allclose(plain(wav).audio_values, model.eval()(wav).audio_values, atol=1e-5)
+
+
+def test_the_shipped_recipe_is_the_released_one():
+    path = Path(__file__).parents[2] / "examples" / "recipes" / "codec-44khz.toml"
+    shipped, default = read_codec_recipe(path), read_codec_recipe(None, ["model.size=44khz"])
+    assert shipped.weights == default.weights
+    assert replace(shipped.stage[0], rows=72) == default.stage[0]

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -309,3 +310,22 @@ def test_a_speech_folder_is_searched_where_its_clean_side_is(tmp_path):
     for side in ("clean", "noisy"):
         (tmp_path / "train" / side).mkdir(parents=True)
     assert clean_side(tmp_path) == tmp_path / "train" / "clean"
+
+
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
+
+
+@pytest.mark.parametrize("name", ["dac-se1", "fine-tune"])
+def test_shipped_recipes_are_read(name):
+    recipe = read_lm_recipe(RECIPES / f"{name}.toml")
+    assert recipe.model.size or recipe.model.start
+    assert all(stage.steps for stage in recipe.stages())
+
+
+def test_the_plan_in_the_recipes_is_the_one_that_is_computed():
+    text = (RECIPES / "README.md").read_text()
+    for size in SIZES:
+        one, many = (published_plan(size, work=Work(), tokens=5e9, gpus=n, mfu=0.4) for n in (1, 64))
+        assert f"| {size} | {one.parameters / 1e6:.0f} M | {one.state_bytes / 1e9:.1f} GB |" in text
+        assert f"| {one.tokens_a_second:,.0f} | {one.hours:.1f} h |" in text
+        assert f" {many.hours:.1f} h |\n" in text

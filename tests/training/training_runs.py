@@ -20,6 +20,35 @@ CODEC = {
     "codebook_size": 32,
     "codebook_dim": 9,
 }
+CODEC_RECIPE = """
+[data]
+seconds = 0.1
+valid = 0.3
+valid_rows = 8
+valid_seconds = 0.1
+[discriminators]
+periods = [2, 3]
+windows = [128]
+width = 2
+[run]
+cadence = { log_every = 2, validate_every = 10, save_every = 5 }
+[[stage]]
+name = "mel"
+steps = 8
+rows = 4
+rate = 1e-3
+adversarial = false
+revive_every = 3
+[[stage]]
+name = "adversarial"
+steps = 30
+rows = 4
+rate = 5e-4
+warm_up = 4
+revive_every = 3
+"""
+WARM_CODEC = CODEC | {"downsampling_ratios": [4, 4], "codebook_size": 256}
+"""Channels enough for a warm start, codes enough for some to die."""
 NETWORK = {
     "hidden_size": 96,
     "intermediate_size": 192,

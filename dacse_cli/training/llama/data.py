@@ -179,8 +179,9 @@ def _mix_options(around: Surroundings, clean: Files) -> MixOptions:
     data = around.recipe.data
     speakers = {name.split("/")[0] for name, _ in clean}
     splits = (Split("train", 1 - data.valid), Split("valid", data.valid)) if data.valid else WHOLE
-    seconds = data.frames / float(around.codec.spec.frame_rate) if data.fixed and data.frames else 1.0
-    shortest = min(seconds, data.seconds)
+    shortest = min(1.0, data.seconds)
+    if data.fixed and data.frames:
+        shortest = max(0.1, data.frames / float(around.codec.spec.frame_rate))
     return MixOptions(
         recipe=data.recipe,
         rate=around.codec.spec.sample_rate,
