@@ -32,10 +32,12 @@ class End:
 class Victim:
     """Gives orders to `victim.py`."""
 
+    script = "victim.py"
+
     def __init__(self, **environment):
         path = os.pathsep.join((str(HERE), os.environ.get("PYTHONPATH", "")))
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "victim.py")],
+            [sys.executable, str(HERE / self.script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -44,7 +46,9 @@ class Victim:
 
     def start(self, source, output, overwrite=False):
         """Begin a run; the pid it has."""
-        order = {"input": str(source), "output": str(output), "overwrite": overwrite}
+        return self._order({"input": str(source), "output": str(output), "overwrite": overwrite})
+
+    def _order(self, order):
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
         # the fork may speak first
@@ -72,14 +76,43 @@ class Victim:
         self.process.wait()
 
 
+class Command(Victim):
+    """Gives orders to `command_victim.py`: the real command line, its summary read from `--json`."""
+
+    script = "command_victim.py"
+
+    def __init__(self, report, **environment):
+        super().__init__(**environment)
+        self._report = Path(report)
+
+    def start(self, source, output, *flags, **environment):
+        args = ["enhance", str(source), str(output), "--json", *flags]
+        return self._order({"args": args, "report": str(self._report), "environment": environment})
+
+    def run(self, source, output, *flags, **environment):
+        self.start(source, output, *flags, **environment)
+        return self.wait()
+
+    @property
+    def said(self):
+        """All that the last run has printed."""
+        return self._report.read_text()
+
+    def wait(self):
+        code = super().wait().code
+        found = [json.loads(line) for line in self.said.splitlines() if line.startswith('{"type": "summary"')]
+        summary = found[-1] if found else None
+        return End(code, {**(summary or {}), "bug": self.said} if code == 1 else summary)
+
+
 class Disk:
     """The shim's controls. `victim` is under it."""
 
-    def __init__(self, library, folder, state):
+    def __init__(self, library, folder, state, victim=Victim):
         state.write_bytes(bytes(FAULTS.size))
         with state.open("r+b") as file:
             self._memory = mmap.mmap(file.fileno(), FAULTS.size)
-        self.victim = Victim(LD_PRELOAD=str(library), FAULT_STATE=str(state), FAULT_FOLDER=str(folder))
+        self.victim = victim(LD_PRELOAD=str(library), FAULT_STATE=str(state), FAULT_FOLDER=str(folder))
 
     def arm(self, at=0, error=0, *, sticky=False, kill=False):
         """Fail call number `at` from now; 0 fails none."""
@@ -112,7 +145,7 @@ def finals(folder):
     return {
         str(path.relative_to(folder)): path
         for path in folder.rglob("*")
-        if path.is_file() and path.parent.name != ".dacse" and not path.name.endswith(".dacse-part")
+        if path.is_file() and ".dacse" not in path.parts and not path.name.endswith(".dacse-part")
     }
 
 
