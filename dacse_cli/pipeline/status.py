@@ -29,7 +29,8 @@ def look(output: Path) -> Status:
     folder = output / FOLDER
     journals = sorted(folder.glob("journal*.jsonl"))
     if not journals:
-        raise NoInputError(f"{output} holds no journal: no run has written there")
+        hint = "Give the OUTPUT folder of a run of `dacse enhance`, tokenize or detokenize."
+        raise NoInputError(f"{output} holds no journal: no run has written there", hint=hint)
     finished, size, missing, failed = 0, 0, [], []
     for target, record in Journal.peek(output).records.items():
         if record["state"] == "failed":

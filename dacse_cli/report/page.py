@@ -20,11 +20,13 @@ from dacse_cli.report.links import link
 from dacse_cli.report.scene import Scene
 
 FORMAT, VERSION = "dacse-report", 1
+SCRIPTS = ("player.js", "dom.js", "panel.js", "page.js")
+"""In the order in which they need each other."""
 
 
 def to_html(run: RunFacts, scenes: Sequence[Scene], folder: Path) -> str:
     """The page, to lie in `folder`."""
-    style, script = _asset("page.css"), _asset("player.js") + _asset("page.js")
+    style, script = _asset("page.css"), _script()
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
         "base-uri 'none'; form-action 'none'"
@@ -58,6 +60,12 @@ def to_jsonl(run: RunFacts, scenes: Sequence[Scene]) -> str:
 def _row(scene: Scene, folder: Path) -> dict[str, Any]:
     links = [link(Path(path), folder) for path in (scene.entry.source, scene.entry.target)]
     return {**scene.entry.to_json(), **scene.facts, "problem": scene.problem, "links": links}
+
+
+def _script() -> str:
+    """All scripts in one scope that nothing else sees."""
+    parts = "\n".join(_asset(name) for name in SCRIPTS)
+    return f'(() => {{\n"use strict";\n{parts}}})();\n'
 
 
 def _asset(name: str) -> str:

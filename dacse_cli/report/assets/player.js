@@ -1,4 +1,3 @@
-"use strict";
 /* Two recordings on one clock. Both always run together; switching only moves two gains, so the place in
    the recording cannot change by it. Knows nothing of the page. */
 class Player {
