@@ -180,8 +180,8 @@ class Journal:
         self._append(target, "done", recipe, 0, "", parts=[self._key(part) for part in parts])
 
     def fail(self, target: Path, recipe: Recipe, reason: str, message: str) -> None:
-        """Record that `target` could not be made; the next run tries again."""
-        if os.path.lexists(target):  # of an earlier input: what is known of it stays
+        """Record that `target` could not be made; the next run tries again. A peek writes nothing."""
+        if self._file < 0 or os.path.lexists(target):  # of an earlier input: what is known of it stays
             return
         self._append(target, "failed", recipe, 0, "", reason=reason, message=message)
 

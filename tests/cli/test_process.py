@@ -323,6 +323,7 @@ def test_text_of_several_channels_is_done_once_and_replaces_nobodys_file(tmp_pat
 
 def test_a_dry_run_writes_nothing(tmp_path, tiny_model):
     put(tmp_path / "in/a.wav", 1.0)
+    (tmp_path / "in/text.wav").write_text("no audio")
     plan = dacse("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--dry-run")
     assert plan.returncode == 0
     assert "1 file, 0:01 of audio, 5 chunks" in plan.stdout

@@ -35,6 +35,15 @@ def test_done_is_remembered(tmp_path):
         assert not journal.is_foreign(target)
 
 
+def test_looking_writes_nothing_not_even_failures(tmp_path):
+    """A dry run that finds a bad input notes it for its plan; once that ended as exit code 6."""
+    with Journal(tmp_path) as journal:
+        write(journal, tmp_path / "a.wav")
+    before = (tmp_path / ".dacse/journal.jsonl").read_bytes()
+    Journal.peek(tmp_path).fail(tmp_path / "b.wav", RECIPE, "not-audio", "not an audio file")
+    assert (tmp_path / ".dacse/journal.jsonl").read_bytes() == before
+
+
 def test_a_crash_between_rename_and_record_costs_nothing(tmp_path):
     with Journal(tmp_path) as journal:
         write(journal, tmp_path / "a.wav", state="intent")
