@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from dacse_cli.audio.read import AudioReader
 from dacse_cli.cli.app import app
 from dacse_cli.codec.model import load_codec
+from dacse_cli.errors import UsageError
 
 HEART = ["run.bf16=false", "model.store=float32", "model.checkpointing=false", "data.valid=0"]
 HEART += ["stage.steps=150", "stage.rows=2", "stage.accumulate=1", "stage.rate=4e-3", "stage.warm_up=10"]
@@ -86,3 +87,45 @@ def test_a_killed_run_goes_on_as_if_never_stopped(tmp_path, tone_pairs, small_co
     for column in ("loss", "valid_loss", "gradient"):
         resumed, straight = (dict(curve(tmp_path / name, column)) for name in ("killed", "straight"))
         assert resumed == pytest.approx(straight, abs=1e-5)
+
+
+COPYING = """
+[model]
+embeddings = "copy"
+checkpointing = false
+[data]
+valid = 0.3
+frames = 8
+[run]
+bf16 = false
+[[stage]]
+steps = 3
+rows = 2
+accumulate = 1
+rate = 1e-4
+warm_up = 1
+optimizer = "muon"
+loss = "codebook"
+targets = "residual"
+start_rate = 0.1
+past = { noisy = 0.2, own = 0.5 }
+"""
+
+
+def test_a_copying_start_keeps_to_whole_chunks(tmp_path, tone_pairs, small_codec, small_network):
+    """Trained on one length and used at another, such a model answers with the codes of another place."""
+    recipe, network = tmp_path / "recipe.toml", tmp_path / "network.json"
+    recipe.write_text(COPYING)
+    shape = {"hidden_size": 64, "num_attention_heads": 1, "head_dim": 64}
+    network.write_text(json.dumps({**json.loads(small_network.read_text()), **shape}))
+    words = ["-r", recipe, "--config", network, "--codec", small_codec]
+    done = CliRunner().invoke(app, list(map(str, ["train", "lm", tone_pairs, tmp_path / "run", *words])))
+    assert done.exit_code == 0, done.output
+    card = json.loads((tmp_path / "run" / "joint" / "dacse.json").read_text())
+    assert card["fixed_chunk"] is True
+    varied = recipe.with_name("varied.toml")
+    varied.write_text(COPYING.replace("frames = 8", "frames = 8\nvary = 0.5"))
+    words = ["-r", varied, "--config", network, "--codec", small_codec]
+    refused = CliRunner().invoke(app, list(map(str, ["train", "lm", tone_pairs, tmp_path / "no", *words])))
+    assert isinstance(refused.exception, UsageError)
+    assert "no vary" in str(refused.exception)

@@ -11,10 +11,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from dacse_cli.errors import CheckpointError
+from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.lm.shape import parse_shape, read_json
 from dacse_cli.lm.shards import compare, find_tensors
 from dacse_cli.tokens.layout import TokenLayout
+from dacse_cli.training.copy_start import start_as_copy
 from dacse_cli.training.embeddings import start_embeddings
 from dacse_cli.training.export import read_codec
 
@@ -22,12 +23,24 @@ SLOTS = ("bos_token_id", "eos_token_id", "pad_token_id", "attention_dropout", "i
 """Keys of a config that are no part of the shape and are kept."""
 
 
-def fresh_network(config: Mapping[str, Any], seed: int, codec: Path | None = None) -> LlamaForCausalLM:
-    """A network with drawn weights; with `codec` its embeddings start from that codec's codebooks."""
+def fresh_network(
+    config: Mapping[str, Any], seed: int, codec: Path | None = None, copy_frames: int | None = None
+) -> LlamaForCausalLM:
+    """A network with drawn weights; with `codec` its embeddings start from that codec's codebooks.
+
+    With `copy_frames` it also starts as a copier of chunks of so many frames. Raises `UsageError` for a shape
+    that cannot copy.
+    """
     torch.manual_seed(seed)
     model = LlamaForCausalLM(_llama_config(config))
-    if codec is not None:
-        start_embeddings(model, read_codec(codec), torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    if codec is not None and copy_frames is None:
+        start_embeddings(model, read_codec(codec), generator)
+    elif codec is not None and copy_frames is not None:
+        try:
+            start_as_copy(model, read_codec(codec), copy_frames, generator)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
     return model
 
 

@@ -27,7 +27,8 @@ class ModelPart:
     start: str | None = None
     """A Hub id, `id@revision` or a folder: training goes on from its weights."""
     embeddings: str = "random"
-    """Of a fresh network: `random`, or `codebooks`, from what the codes sound like."""
+    """Of a fresh network: `random`; `codebooks`, from what the codes sound like; or `copy`, those and
+    attention that answers with the noisy codes (`training.copy_start`; needs `frames` and no `vary`)."""
     store: str = "bfloat16"
     """Number format of the models written: bfloat16 or float32."""
     checkpointing: bool = True
@@ -37,8 +38,8 @@ class ModelPart:
         """What cannot be."""
         named = [name for name in ("size", "config", "start") if getattr(self, name) is not None]
         found = [f"{' and '.join(named)} exclude each other"] if len(named) > 1 else []
-        if self.embeddings not in ("random", "codebooks"):
-            found.append(f"embeddings {self.embeddings!r} is not random or codebooks")
+        if self.embeddings not in ("random", "codebooks", "copy"):
+            found.append(f"embeddings {self.embeddings!r} is not random, codebooks or copy")
         if self.store not in ("bfloat16", "float32"):
             found.append(f"store {self.store!r} is not bfloat16 or float32")
         return found
@@ -137,6 +138,10 @@ class Stage:
     loss: str = "vocabulary"
     """`vocabulary`: against all ids, eos included, as published. `codebook`: against those that generation
     allows at that place; a head of a K-th of the columns."""
+    targets: str = "clean"
+    """`clean`, or `residual`: after a wrong past, the code nearest to what is missing."""
+    start_rate: float = 1.0
+    """Share of `rate` for the embeddings and, after a copying start, for queries and keys."""
     weights: tuple[float, ...] = ()
     """Of the codebooks' losses; one for each, or first and last of a line. Empty: all alike."""
     past: Corruption = field(default_factory=Corruption)
@@ -148,6 +153,8 @@ class Stage:
             found.append(f"{self.name}: steps, rows and accumulate must be at least 1, warm_up 0")
         if self.optimizer not in ("adamw", "muon") or self.loss not in ("vocabulary", "codebook"):
             found.append(f"{self.name}: optimizer is adamw or muon, loss vocabulary or codebook")
+        if self.targets not in ("clean", "residual") or not 0 <= self.start_rate <= 1:
+            found.append(f"{self.name}: targets are clean or residual, start_rate is 0 to 1")
         if len(self.betas) != 2 or not 0 <= self.floor <= 1 or self.rate <= 0 or self.clip <= 0:
             found.append(f"{self.name}: betas are two numbers, floor 0 to 1, rate and clip above 0")
         unknown = sorted({*self.tasks, *self.each} - TASKS.keys())
@@ -195,7 +202,10 @@ class LmRecipe:
 
     def problems(self) -> list[str]:
         """What cannot be."""
-        return [] if self.stage else ["there is no stage"]
+        found = [] if self.stage else ["there is no stage"]
+        if self.model.embeddings == "copy" and not self.data.fixed:
+            found.append("embeddings copy needs frames in [data], and no vary")
+        return found
 
 
 def read_lm_recipe(

@@ -20,13 +20,14 @@ from dacse_cli.errors import UsageError
 from dacse_cli.hub import Resolved, resolve, resolve_codec
 from dacse_cli.hub.names import parse_hub_name
 from dacse_cli.tokens.layout import TokenLayout
-from dacse_cli.training.export import write_language_model
+from dacse_cli.training.export import read_codec, write_language_model
 from dacse_cli.training.llama.data import CachedData, Data, MixedData, Surroundings
 from dacse_cli.training.llama.network import fresh_network, stored_network
 from dacse_cli.training.llama.recipe import LmRecipe, Stage
 from dacse_cli.training.llama.sizes import config_from, published_config
 from dacse_cli.training.llama.trainer import LmTrainer
 from dacse_cli.training.mix_plan import Files
+from dacse_cli.training.residual_targets import ResidualTargets
 from dacse_cli.training.runs.folder import RunFolder
 from dacse_cli.training.runs.loop import Listener, Loop, Outcome
 from dacse_cli.training.runs.machine import Machine, find_machine
@@ -82,7 +83,9 @@ def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
             _settings(recipe, data, codec, start, machine), [asdict(stage) for stage in recipe.stages()]
         )
         write = _Writer(recipe, data, codec, spec, longest)
-        trainer = LmTrainer(model, layout, recipe, machine, data.stage, write)
+        residual = any(stage.targets == "residual" for stage in recipe.stages())
+        targets = ResidualTargets(read_codec(codec.folder).to(machine.device)) if residual else None
+        trainer = LmTrainer(model, layout, recipe, machine, data.stage, write, targets)
         return Loop(trainer, recipe.plans(), folder, machine, recipe.run.cadence, listener.moment).run(last)
 
 
@@ -109,8 +112,9 @@ def _network(
             "nothing says which network to train",
             hint="Give --size or --config for a fresh one, --from for one to go on with.",
         )
-    with_codec = codec.folder if recipe.model.embeddings == "codebooks" else None
-    return fresh_network(config, recipe.run.seed, with_codec)
+    with_codec = None if recipe.model.embeddings == "random" else codec.folder
+    copied = recipe.data.frames if recipe.model.embeddings == "copy" else None
+    return fresh_network(config, recipe.run.seed, with_codec, copied)
 
 
 def _data(request: LmRequest, around: Surroundings, listener: Listener) -> Data:

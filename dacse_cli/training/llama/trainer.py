@@ -12,16 +12,18 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from dacse_cli.tokens.layout import TokenLayout
+from dacse_cli.training.copy_start import check_copy_shape
 from dacse_cli.training.llama.batch import Batch, collate
 from dacse_cli.training.llama.corruption import corrupt
 from dacse_cli.training.llama.objective import Objective, Scores
 from dacse_cli.training.llama.recipe import LmRecipe, Stage
 from dacse_cli.training.llama.source import CodeBatch, Source
 from dacse_cli.training.loop import Schedule
+from dacse_cli.training.residual_targets import ResidualTargets
 from dacse_cli.training.runs.chance import seed_of, torch_rng
 from dacse_cli.training.runs.loop import Numbers
 from dacse_cli.training.runs.machine import Machine
-from dacse_cli.training.runs.optimizers import Pace, line, llama_optimizers, set_rate
+from dacse_cli.training.runs.optimizers import Pace, Slow, line, llama_optimizers, set_rate
 
 Write = Callable[[Path, LlamaForCausalLM, Stage], None]
 """(folder, network, stage): writes the model folder."""
@@ -53,11 +55,12 @@ class LmTrainer:
         machine: Machine,
         data: StageData,
         write: Write,
+        residual_targets: ResidualTargets | None = None,
     ) -> None:
         if recipe.model.checkpointing:
             checkpoint_activations(model)
         self._recipe, self._machine, self._data, self._write = recipe, machine, data, write
-        self._stages = recipe.stages()
+        self._stages, self._residual_targets = recipe.stages(), residual_targets
         self._objective = Objective(model, layout, whole_vocabulary=True)
         self._wrapped = machine.wrap(self._objective)
         self.begin(0)
@@ -71,7 +74,12 @@ class LmTrainer:
         self._weights = line(options.weights, self._objective.layout.n_codebooks).to(self._machine.device)
         self._pace = Pace(options.rate, options.steps, Schedule(options.warm_up, options.floor))
         self._optimizers = llama_optimizers(
-            self._objective.model, options.optimizer, options.rate, options.betas, options.weight_decay
+            self._objective.model,
+            options.optimizer,
+            options.rate,
+            options.betas,
+            options.weight_decay,
+            self._slow(options),
         )
 
     def step(self, number: int) -> Numbers:
@@ -166,8 +174,19 @@ class LmTrainer:
                 torch_rng(*key, 1),
                 lambda read: self._objective.likeliest(part.noisy, read, part.frames),
             )
-            scores: Scores = self._wrapped(part.noisy, past, part.clean, part.frames)
+            wanted = part.clean
+            if self._stage.targets == "residual" and self._residual_targets is not None:
+                wanted = self._residual_targets(part.clean, past)
+            scores: Scores = self._wrapped(part.noisy, past, wanted, part.frames)
         return scores
+
+    def _slow(self, options: Stage) -> Slow:
+        """What the start has set and steps of full length would undo."""
+        model = self._objective.model
+        layers = check_copy_shape(model) if self._recipe.model.embeddings == "copy" else 0
+        heads = [layer.self_attn for layer in model.model.layers[:layers]]
+        weights = [weight for head in heads for weight in (head.q_proj.weight, head.k_proj.weight)]
+        return Slow([model.model.embed_tokens.weight, *weights], options.start_rate)
 
     def _total(self, tensor: Tensor) -> Tensor:
         """Over all processes, back on the CPU."""

@@ -1,0 +1,45 @@
+"""Targets after a past that is not right."""
+
+import torch
+from transformers import DacConfig, DacModel
+
+from dacse_cli.training.residual_targets import ResidualTargets
+
+K, N, T = 4, 32, 6
+
+
+def codec():
+    torch.manual_seed(0)
+    config = DacConfig(
+        encoder_hidden_size=8,
+        decoder_hidden_size=32,
+        downsampling_ratios=[2, 4],
+        n_codebooks=K,
+        codebook_size=N,
+        codebook_dim=8,
+        sampling_rate=8000,
+    )
+    return DacModel(config)
+
+
+def test_a_clean_past_keeps_its_targets():
+    clean = torch.randint(0, N, (2, K, T))
+    assert (ResidualTargets(codec())(clean, clean) == clean).all()
+
+
+def test_a_wrong_code_is_made_up_for_in_its_own_frame():
+    """With the clean targets kept, later codes correct an error that is not there and leave the one that is."""
+    model = codec()
+    targets = ResidualTargets(model)
+    clean = torch.randint(0, N, (1, K, T))
+    read = clean.clone()
+    read[0, 0, 2] = (read[0, 0, 2] + 1) % N
+    wanted = targets(clean, read)
+    others = [t for t in range(T) if t != 2]
+    assert (wanted[:, :, others] == clean[:, :, others]).all()
+    assert (wanted[0, 0] == clean[0, 0]).all()  # the first codebook has no past in its frame
+    first, second = model.quantizer.quantizers[:2]
+    missing = sum(
+        q.out_proj(q.codebook(clean[:, k]).transpose(1, 2)) for k, q in enumerate(model.quantizer.quantizers)
+    ) - first.out_proj(first.codebook(read[:, 0]).transpose(1, 2))
+    assert wanted[0, 1, 2] == second.decode_latents(second.in_proj(missing))[1][0, 2]
