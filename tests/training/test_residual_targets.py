@@ -28,7 +28,7 @@ def test_a_clean_past_keeps_its_targets():
 
 
 def test_a_wrong_code_is_made_up_for_in_its_own_frame():
-    """With the clean targets kept, later codes correct an error that is not there and leave the one that is."""
+    """With the clean targets kept, later codes correct what is right and leave what is wrong."""
     model = codec()
     targets = ResidualTargets(model)
     clean = torch.randint(0, N, (1, K, T))
