@@ -44,9 +44,10 @@ class Victim:
             env={**os.environ, "PYTHONPATH": path, **environment},
         )
 
-    def start(self, source, output, overwrite=False):
+    def start(self, source, output, overwrite=False, shard=None):
         """Begin a run; the pid it has."""
-        return self._order({"input": str(source), "output": str(output), "overwrite": overwrite})
+        order = {"input": str(source), "output": str(output), "overwrite": overwrite, "shard": shard}
+        return self._order(order)
 
     def _order(self, order):
         self.process.stdin.write(json.dumps(order) + "\n")
@@ -66,8 +67,8 @@ class Victim:
             lines.append(line)
         return End(int(lines.pop().split()[1]), json.loads(lines[0]) if lines else None)
 
-    def run(self, source, output, overwrite=False):
-        self.start(source, output, overwrite)
+    def run(self, source, output, overwrite=False, shard=None):
+        self.start(source, output, overwrite, shard)
         return self.wait()
 
     def close(self):

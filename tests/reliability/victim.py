@@ -1,6 +1,6 @@
 """A process that runs `dacse enhance` over stand-in models again and again, each time in a fork of itself.
 
-Orders are lines of JSON on standard input: `input`, `output`, `overwrite`. For each it prints the pid of the
+Orders are lines of JSON on standard input: `input`, `output`, `overwrite`, `shard`. For each it prints the pid of the
 fork, then (unless that was killed) the summary as JSON, then `ended` and the exit status. A fork costs
 milliseconds where a fresh interpreter costs half a second, so that thousands of runs can be broken.
 """
@@ -17,13 +17,16 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError
 from dacse_cli.pipeline.plan import Request
 from dacse_cli.pipeline.run import run
+from dacse_cli.pipeline.shards import parse_shard
 
 
 def enhance(order):
     """One run, as the command line does it; the exit code."""
     models, chunk, sound = ModelOptions(), ChunkOptions(), SoundOptions()
     inputs = (order["input"],)
-    request = Request("enhance", inputs, order["output"], models, chunk, sound, overwrite=order["overwrite"])
+    shard = parse_shard(order["shard"]) if order["shard"] else None
+    more = {"overwrite": order["overwrite"], "shard": shard}
+    request = Request("enhance", inputs, order["output"], models, chunk, sound, **more)
     try:
         summary = run(request, lambda event: None)
     except DacseError as error:
