@@ -65,3 +65,28 @@ def tiny_model(tmp_path_factory):
     shutil.copytree(GOLDEN / "dac", folder / "codec")
     (folder / "dacse.json").write_text(json.dumps({"codec": "codec", "chunk_seconds": 0.25}))
     return folder
+
+
+@pytest.fixture(scope="session")
+def _s3_server():
+    """A real S3 server on this machine; its port."""
+    server_of = pytest.importorskip("moto.server", reason="needs moto[server]").ThreadedMotoServer
+    pytest.importorskip("s3fs", reason="needs dacse[cloud]")
+    server = server_of(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield server.get_host_and_port()[1]
+    server.stop()
+
+
+@pytest.fixture
+def s3(_s3_server, monkeypatch, request):
+    """The URL of an empty bucket; this process and its children know the way to it."""
+    import fsspec
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{_s3_server}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    name = f"b{abs(hash(request.node.nodeid)) % 10**12}"
+    fsspec.filesystem("s3", use_listings_cache=False).mkdir(name)
+    return f"s3://{name}"

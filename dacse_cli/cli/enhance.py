@@ -17,7 +17,7 @@ def enhance(
         typer.Argument(
             metavar="OUTPUT",
             show_default=False,
-            help="A folder; with one input file also a file name, or - for a pipe.",
+            help="A folder, a URL; with one input file also a file name, or - for a pipe.",
         ),
     ],
     model: opt.ModelOpt = DEFAULT_MODEL,
@@ -63,6 +63,8 @@ def enhance(
     dacse enhance in/ out/ --report report/      and then open report/index.html
 
     dacse enhance "takes/**/*.wav" out/ --mix 0.8 --format flac
+
+    dacse enhance s3://bucket/in s3://bucket/out
     """
     from dacse_cli.cli.launch import launch
     from dacse_cli.pipeline.plan import Request

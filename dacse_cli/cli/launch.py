@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import typer
@@ -13,12 +14,18 @@ from dacse_cli.pipeline.events import Stage
 from dacse_cli.pipeline.outcome import Summary
 from dacse_cli.pipeline.plan import Request
 from dacse_cli.pipeline.run import forecast, run
+from dacse_cli.store.urls import as_local, is_url
 
 
 def launch(
     request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose: bool, report: Path | None = None
 ) -> None:
     """Do or forecast `request`, and draw a report of it where one is wanted; exits with the run's code."""
+    output = as_local(request.output) if request.output else None
+    request = replace(request, inputs=tuple(map(as_local, request.inputs)), output=output)
+    if _is_remote(request) and (dry_run or report):
+        what = "--dry-run" if dry_run else "--report"
+        raise UsageError(f"{what} looks into every file, and would have to fetch all that are in a store")
     with plugged(request) as ready:
         if ready.request is not request and report:
             raise UsageError("--report needs files that stay: it does not go with -")
@@ -36,7 +43,7 @@ def launch(
 def _do(ready: Plugged, screen: Screen, report: Path | None) -> int:
     """Run, report, sum up; the exit code."""
     with screen:
-        summary = run(ready.request, screen.tell, screen.download)
+        summary = _run(ready.request, screen)
         page = _report(summary, report, screen) if report else None
     screen.summary(summary)
     if page is not None:
@@ -46,6 +53,20 @@ def _do(ready: Plugged, screen: Screen, report: Path | None) -> int:
     if not summary.exit_code:
         ready.pour()
     return summary.exit_code
+
+
+def _is_remote(request: Request) -> bool:
+    """Whether anything lies in an object store."""
+    return any(map(is_url, (*request.inputs, request.output or "")))
+
+
+def _run(request: Request, screen: Screen) -> Summary:
+    """The library call that fits where inputs and outputs are."""
+    if _is_remote(request):
+        from dacse_cli.pipeline.cloud.run import run_cloud
+
+        return run_cloud(request, screen.tell, screen.download)
+    return run(request, screen.tell, screen.download)
 
 
 def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:

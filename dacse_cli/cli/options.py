@@ -72,7 +72,7 @@ InputsArg = Annotated[
     typer.Argument(
         metavar="INPUT...",
         show_default=False,
-        help="Files, folders (searched recursively) or patterns in quotes; - for standard input.",
+        help="Files, folders (searched recursively), patterns in quotes, URLs; - for standard input.",
     ),
 ]
 ModelOpt = Annotated[

@@ -11,7 +11,7 @@ from dacse_cli.cli import options as opt
 
 
 def status(
-    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="An output folder.")],
+    output: Annotated[str, typer.Argument(metavar="OUTPUT", help="An output folder, or its URL.")],
     json: opt.JsonOpt = False,
 ) -> None:
     """What an output folder holds: finished and failed files of all runs and shards, and who is writing.
@@ -22,5 +22,13 @@ def status(
     """
     from dacse_cli.cli.render import Screen
     from dacse_cli.pipeline.status import look
+    from dacse_cli.store.urls import as_local, is_url
 
-    Screen(json=json).results.status(look(output))
+    output = as_local(output)
+    if is_url(output):
+        from dacse_cli.pipeline.cloud.status import look_cloud
+
+        found = look_cloud(output)
+    else:
+        found = look(Path(output))
+    Screen(json=json).results.status(found)

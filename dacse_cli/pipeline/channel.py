@@ -17,9 +17,38 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 Message = dict[str, Any]
+
+
+class Peer(Protocol):
+    """Whoever is at the other end of a channel: a child process here, or one on another machine.
+
+    What it says arrives in the inbox it was given as (peer, message); (peer, None) is its end.
+    """
+
+    @property
+    def lost(self) -> bool:
+        """After its end: whether its machine was taken away, so that no input is to blame."""
+
+    def send(self, message: Message) -> None:
+        """Hand a command over; does not wait."""
+
+    def kill(self) -> None:
+        """End it now."""
+
+    def stop(self, cause: str) -> None:
+        """Kill it for a `cause`; its end arrives in the inbox like any other."""
+
+    def cause_of_death(self) -> str:
+        """Why it ended, for people."""
+
+
+Inbox = queue.SimpleQueue[tuple[Any, Message | None]]
+"""Where a supervisor hears of everything: (who, what)."""
+Spawn = Callable[[str, Inbox], Peer]
+"""Starts a peer that runs a module and tells the inbox."""
 
 _START = """
 import sys
@@ -45,7 +74,9 @@ class Child:
     The last entry of a child is (child, None): its output has ended.
     """
 
-    def __init__(self, module: str, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
+    lost = False
+
+    def __init__(self, module: str, inbox: Inbox) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START.format(path=sys.path, module=module, parent=os.getpid())],
             stdin=subprocess.PIPE,
@@ -60,7 +91,7 @@ class Child:
         self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
         self._drain.start()
 
-    def _read(self, inbox: queue.SimpleQueue[tuple[Child, Message | None]]) -> None:
+    def _read(self, inbox: Inbox) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             try:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import queue
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 from dacse_cli.errors import DeviceError
-from dacse_cli.pipeline.channel import Child, Message
+from dacse_cli.pipeline.channel import Child, Inbox, Message, Peer, Spawn
 from dacse_cli.pipeline.plan import ChainFiles
 
 MAX_DEATHS = 3
@@ -43,7 +42,7 @@ class Station:
     suspects: deque[Load] = field(default_factory=deque)
     ready: bool = False
     description: Message = field(default_factory=dict)
-    child: Child | None = None
+    child: Peer | None = None
     deaths: int = 0
     seconds_before: float = 0.0
     """Of audio, by workers of this station that have died."""
@@ -53,10 +52,10 @@ class Station:
     silent: float = 0.0
     """Seconds since its worker has said something, while there was something to do."""
 
-    def start(self, inbox: queue.SimpleQueue[tuple[Child, Message | None]], module: str) -> None:
+    def start(self, inbox: Inbox, module: str, spawn: Spawn) -> None:
         """Start the worker if there is none; it loads in the background."""
         if self.child is None:
-            self.child = Child(module, inbox)
+            self.child = spawn(module, inbox)
             self.silent = 0.0
             divide = 2 if self.suspects else 1
             settings = {"files": asdict(self.files), "divide_batch": divide, "sharing": self.sharing}
@@ -106,20 +105,23 @@ class Station:
             self.silent = 0.0
             self.child.stop(f"said nothing for {PATIENCE_SECONDS / 3600:.0f} hours")
 
-    def bury(self) -> tuple[str, list[Load]]:
-        """After a death: its cause, and the jobs given up because they killed two workers."""
+    def bury(self) -> tuple[str, list[Load], list[Load]]:
+        """After a death: its cause, the jobs given up because they killed two workers, and the innocent ones.
+
+        Innocent are the jobs of a worker that was lost with its machine.
+        """
         assert self.child is not None
-        cause = self.child.cause_of_death()
+        cause, lost = self.child.cause_of_death(), self.child.lost
         self.child, self.ready = None, False
         self.seconds_before = self.seconds
         held = list(self.held.values())
         self.held.clear()
         for load in held:
-            load.deaths += 1
+            load.deaths += not lost
         given_up = [load for load in held if load.deaths > 1]
         self.suspects.extend(load for load in held if load.deaths == 1)
         self.deaths += bool(given_up or not held)
-        return cause, given_up
+        return cause, given_up, [load for load in held if load.deaths == 0]
 
     def kill(self) -> None:
         if self.child is not None:
@@ -131,9 +133,10 @@ class Crew:
     """All workers of a run: one for each device named (`cuda:0,cuda:1`; `all` is every CUDA device)."""
 
     def __init__(
-        self, files: ChainFiles, inbox: queue.SimpleQueue[tuple[Child, Message | None]], module: str = WORKER
+        self, files: ChainFiles, inbox: Inbox, module: str = WORKER, spawn: Spawn | None = None
     ) -> None:
         self._files, self._inbox, self._module = files, inbox, module
+        self._spawn = spawn or Child
         self._wants_all = files.device == ALL
         names = ["cuda:0"] if self._wants_all else files.device.split(",")
         shared = len([name for name in names if name == "cpu"])
@@ -144,14 +147,14 @@ class Crew:
 
     def start(self) -> None:
         for station in self.stations:
-            station.start(self._inbox, self._module)
+            station.start(self._inbox, self._module, self._spawn)
 
     def passed(self, seconds: float) -> None:
         """Time has gone by."""
         for station in self.stations:
             station.passed(seconds)
 
-    def station_of(self, child: Child) -> Station | None:
+    def station_of(self, child: Peer) -> Station | None:
         """Whose worker a message comes from; None for one that is gone already."""
         return next((station for station in self.stations if station.child is child), None)
 
@@ -170,19 +173,24 @@ class Crew:
             self.start()
 
     def bury(self, station: Station) -> tuple[str, list[Load], list[Load]]:
-        """After a death: its cause, the jobs given up, and jobs that other stations must take over.
+        """After a death: its cause, the jobs given up, and jobs that any station may take over.
 
         A station that keeps dying is closed; `DeviceError` when it was the last.
         """
-        cause, given_up = station.bury()
+        cause, given_up, innocent = station.bury()
         if station.deaths < MAX_DEATHS:
-            return cause, given_up, []
+            return cause, given_up, innocent
         self.stations.remove(station)
         self._retired_seconds += station.seconds
         if not self.stations:
             hint = "Try a smaller --batch-size or --chunk, or another --device."
             raise DeviceError(f"the model worker {cause}", hint=hint)
-        return cause, given_up, list(station.suspects)
+        return cause, given_up, [*innocent, *station.suspects]
+
+    @property
+    def size(self) -> int:
+        """Workers there are, or will be when they have started."""
+        return len(self.stations)
 
     @property
     def held(self) -> Iterator[Load]:

@@ -39,6 +39,8 @@ class Job:
     source: Path
     target: Path
     name: str
+    remote: bool = False
+    """Whether `source` must be fetched first, from an object store."""
 
 
 @dataclass
@@ -85,7 +87,7 @@ def choose(inputs: Inputs, patterns: Sequence[str], settled: float | None) -> No
     """
     before = len(inputs.files)
     if patterns:
-        inputs.files = [found for found in inputs.files if _matches_any(found, patterns)]
+        inputs.files = [found for found in inputs.files if matches_any(found, patterns)]
     if settled is not None:
         inputs.files = [found for found in inputs.files if _age(found.source) >= settled]
     inputs.ignored += before - len(inputs.files)
@@ -96,7 +98,8 @@ def choose(inputs: Inputs, patterns: Sequence[str], settled: float | None) -> No
         )
 
 
-def _matches_any(found: Found, patterns: Sequence[str]) -> bool:
+def matches_any(found: Found, patterns: Sequence[str]) -> bool:
+    """Whether an input's path below its folder, or its name, matches a pattern; case does not count."""
     names = (Path(found.relative).as_posix().casefold(), found.source.name.casefold())
     return any(fnmatch.fnmatchcase(name, pattern.casefold()) for name in names for pattern in patterns)
 

@@ -73,9 +73,7 @@ class Journal:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._take_locks()
             self._load()
-            path = self._folder / f"journal{self._suffix}.jsonl"
-            self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-            self._end_torn_line()
+            self._open()
         except OSError as error:
             self.__exit__(None, None, None)
             raise OutputError(f"cannot write in {self.output}: {error.strerror}") from error
@@ -90,6 +88,12 @@ class Journal:
                 os.close(descriptor)
         self._file = -1
         self._locks.clear()
+
+    def _open(self) -> None:
+        """Get ready to append."""
+        path = self._folder / f"journal{self._suffix}.jsonl"
+        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        self._end_torn_line()
 
     def _take_locks(self) -> None:
         """The folder's lock: alone, or shared among shards that each hold one of their own too."""
@@ -144,7 +148,7 @@ class Journal:
 
     def is_foreign(self, target: Path) -> bool:
         """Whether `target` exists but is not what this journal wrote: made or changed by somebody else."""
-        if not os.path.lexists(target):
+        if not self._exists(target):
             return False
         # after an intent that came to nothing the file that stood there before is still ours
         known = (self._records.get(self._key(target)), self._placed.get(self._key(target)))
@@ -155,13 +159,28 @@ class Journal:
             return False
         if parts := record.get("parts"):
             return all(self._has_part(part) for part in parts)
-        try:
-            if target.stat().st_size != record["size"]:
-                return False
-            # an intent without its done: crashed between rename and record
-            return record["state"] == "done" or _sha256(target) == str(record["sha256"])
-        except OSError:
+        if self._size(target) != record["size"]:
             return False
+        # an intent without its done: crashed between rename and record
+        return record["state"] == "done" or self._sha256(target) == str(record["sha256"])
+
+    def _exists(self, target: Path) -> bool:
+        """Whether anything stands at `target`, a broken link too."""
+        return os.path.lexists(target)
+
+    def _size(self, target: Path) -> int | None:
+        """Bytes of a finished output; None where it is gone."""
+        try:
+            return target.stat().st_size
+        except OSError:
+            return None
+
+    def _sha256(self, target: Path) -> str | None:
+        """Hash of a finished output; None where it cannot be read."""
+        try:
+            return _sha256(target)
+        except OSError:
+            return None
 
     def _has_part(self, part: str) -> bool:
         record = self._placed.get(part)
@@ -181,7 +200,7 @@ class Journal:
 
     def fail(self, target: Path, recipe: Recipe, reason: str, message: str) -> None:
         """Record that `target` could not be made; the next run tries again. A peek writes nothing."""
-        if self._file < 0 or os.path.lexists(target):  # of an earlier input: what is known of it stays
+        if self._file < 0 or self._exists(target):  # of an earlier input: what is known of it stays
             return
         self._append(target, "failed", recipe, 0, "", reason=reason, message=message)
 

@@ -52,7 +52,7 @@ class Ledger:
     def admit(self, job: Job) -> bool:
         """Whether a job needs doing; ends it otherwise (done before, foreign output, input gone)."""
         try:
-            recipe = Recipe(*input_stamp(job.source), self._settings)
+            recipe = Recipe(*self._stamp(job), self._settings)
         except InputError as error:
             self.fail(job.index, error.reason, error.message)
             return False
@@ -66,6 +66,10 @@ class Ledger:
             self.end(job.index, Outcome.SKIPPED, "exists", "an output exists; --overwrite replaces it")
             return False
         return True
+
+    def _stamp(self, job: Job) -> tuple[int, int]:
+        """The identity of an input's content; `InputError` when it is gone."""
+        return input_stamp(job.source)
 
     def _is_foreign(self, target: Path) -> bool:
         return self._journal.is_foreign(target) if self._journal is not None else os.path.lexists(target)
@@ -107,7 +111,7 @@ class Ledger:
         job, recipe = self._open[index], self._recipes[index]
         files = [OutputFile.from_json(file) for file in message["files"]]
         try:
-            changed = input_stamp(job.source) != (recipe.size, recipe.mtime_ns)
+            changed = self._stamp(job) != (recipe.size, recipe.mtime_ns)
         except InputError:
             changed = True
         if changed:
@@ -119,25 +123,34 @@ class Ledger:
             _discard(files)  # how many files there would be was not known before
             self.end(index, Outcome.SKIPPED, "exists", "an output exists; --overwrite replaces it")
             return
+        message["warnings"] = [*warnings, *message["warnings"]]
         try:
-            for file in files:
-                self._place(file, recipe)
-            if parts and self._journal is not None:
-                self._journal.finish_parts(job.target, recipe, parts)
+            self._place(index, files, message)
         except DacseError:
             _discard(files)
             raise
+
+    def _place(self, index: int, files: list[OutputFile], message: Message) -> None:
+        """Give files their final names and end the job."""
+        recipe = self._recipes[index]
+        for file in files:
+            if self._journal is not None:
+                self._journal.intend(file.target, recipe, file.size, file.sha256)
+            commit(file.temp, file.target)
+        self._placed(index, files, message)
+
+    def _placed(self, index: int, files: list[OutputFile], message: Message) -> None:
+        """All files of a job are where they belong."""
+        job, recipe, warnings = self._open[index], self._recipes[index], message["warnings"]
+        parts = [file.target for file in files if file.target != job.target]
+        if self._journal is not None:
+            for file in files:
+                self._journal.finish(file.target, recipe, file.size, file.sha256)
+            if parts:
+                self._journal.finish_parts(job.target, recipe, parts)
         forget(self._home(job), job.target)
-        warnings = [*warnings, *message["warnings"]]
         outcome, reason = (Outcome.WARNED, "warning") if warnings else (Outcome.DONE, "")
         self.end(index, outcome, reason, "; ".join(warnings), message["seconds"], message.get("resumed", 0.0))
-
-    def _place(self, file: OutputFile, recipe: Recipe) -> None:
-        if self._journal is not None:
-            self._journal.intend(file.target, recipe, file.size, file.sha256)
-        commit(file.temp, file.target)
-        if self._journal is not None:
-            self._journal.finish(file.target, recipe, file.size, file.sha256)
 
     def fail(self, index: int, reason: str, message: str) -> None:
         """End a job as failed, and remember it where there is a journal."""
@@ -159,9 +172,13 @@ class Ledger:
         self._recipes.pop(index, None)
         started = self._started.pop(index, None)
         elapsed = 0.0 if started is None else time.monotonic() - started
-        result = Result(job.name, str(job.target), outcome, reason, message, seconds, elapsed, resumed)
+        result = Result(job.name, self._named(job), outcome, reason, message, seconds, elapsed, resumed)
         self.summary.results.append(result)
         self._tell(Ended(result))
+
+    def _named(self, job: Job) -> str:
+        """A job's output as the user knows it."""
+        return str(job.target)
 
     def close(self) -> Summary:
         """Everything still open was not reached."""

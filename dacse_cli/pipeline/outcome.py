@@ -73,17 +73,30 @@ class Summary:
     """Models and options that made the outputs, by name, for people."""
     fatal: DacseError | None = None
     """What stopped the run before its end."""
+    earlier: Counter[Outcome] = field(default_factory=Counter)
+    """Ends of inputs whose results are not kept, because there are too many."""
+    earlier_seconds: float = 0.0
+    bug: bool = False
+    """Whether an input whose result is not kept met a bug."""
+
+    def add(self, part: Summary) -> None:
+        """Count the results of a part of the run without keeping them; what stopped it stopped the run."""
+        self.earlier.update(result.outcome for result in part.results)
+        self.earlier_seconds += part.seconds
+        self.bug |= part.bug or any(result.reason == "internal" for result in part.results)
+        self.stopped_by, self.fatal = part.stopped_by, part.fatal
 
     @property
     def counts(self) -> dict[str, int]:
         """How many inputs ended in each outcome; they add up to the inputs found."""
-        counted = Counter(result.outcome for result in self.results)
+        counted = self.earlier + Counter(result.outcome for result in self.results)
         return {outcome.value: counted[outcome] for outcome in Outcome}
 
     @property
     def seconds(self) -> float:
         """Seconds of audio finished in this run."""
-        return sum(r.seconds for r in self.results if r.outcome in (Outcome.DONE, Outcome.WARNED))
+        kept = sum(r.seconds for r in self.results if r.outcome in (Outcome.DONE, Outcome.WARNED))
+        return self.earlier_seconds + kept
 
     @property
     def resumed(self) -> float:
@@ -97,7 +110,7 @@ class Summary:
             return 128 + self.stopped_by
         if self.fatal is not None:
             return self.fatal.exit_code
-        if any(result.reason == "internal" for result in self.results):
+        if self.bug or any(result.reason == "internal" for result in self.results):
             return 1
         return 3 if self.counts[Outcome.FAILED.value] else 0
 
@@ -106,7 +119,7 @@ class Summary:
         speed = self.seconds / self.elapsed if self.elapsed else 0.0
         return {
             "type": "summary",
-            "inputs": len(self.results),
+            "inputs": sum(self.counts.values()),
             **{name.replace("-", "_"): count for name, count in self.counts.items()},
             "ignored": self.ignored,
             "audio_seconds": round(self.seconds, 3),

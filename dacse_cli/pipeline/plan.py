@@ -88,7 +88,7 @@ def plan(request: Request) -> Plan:
     """Raises `UsageError`, `NoInputError`."""
     request.check()
     output = Path(request.output) if request.output else None
-    inputs = find_inputs(request.inputs, _accepts(request.form), leave_out=output)
+    inputs = find_inputs(request.inputs, accepts(request.form), leave_out=output)
     if request.filters or request.settled is not None:
         choose(inputs, request.filters, request.settled)
     single = output is not None and _is_file_name(output, request.form)
@@ -97,7 +97,7 @@ def plan(request: Request) -> Plan:
         return _single(request, inputs, output)
     if output is not None:
         _refuse_file_name(output, request.form)
-    name = _namer(request)
+    name = namer(request)
     jobs = plan_jobs(inputs.files, lambda found: _place(found, output) / name(found))
     if request.shard is not None:  # after the whole was found free of collisions
         if output is None:
@@ -107,7 +107,7 @@ def plan(request: Request) -> Plan:
     return Plan(request, jobs[: request.limit], output, inputs.ignored)
 
 
-def _accepts(form: str) -> Callable[[str], bool]:
+def accepts(form: str) -> Callable[[str], bool]:
     """Which files of a folder a command takes."""
     if form == "tokenize":
         return _is_audio
@@ -173,8 +173,8 @@ def _place(found: Found, output: Path | None) -> Path:
     return found.source.parent if output is None else output / Path(found.relative).parent
 
 
-def _namer(request: Request) -> Callable[[Found], str]:
-    """Names of outputs."""
+def namer(request: Request) -> Callable[[Found], str]:
+    """Names of outputs, without their folders."""
     form, sound = request.form, request.sound
 
     def name(found: Found) -> str:

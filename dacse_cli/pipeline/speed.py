@@ -10,10 +10,15 @@ MIN_SECONDS = 5.0
 """Of audio: a shorter run says more about loading than about speed."""
 
 
-def _file() -> Path:
+def cache_folder() -> Path:
+    """Where dacse keeps what it can do without."""
     own = os.environ.get("DACSE_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(own or Path(base, "dacse")) / "speed.json"
+    return Path(own or Path(base, "dacse"))
+
+
+def _file() -> Path:
+    return cache_folder() / "speed.json"
 
 
 def recalled(settings: str) -> float | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dacse_cli.errors import NoInputError
-from dacse_cli.pipeline.journal import FOLDER, Journal, holders
+from dacse_cli.pipeline.journal import FOLDER, Journal, Record, holders
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,28 @@ def look(output: Path) -> Status:
     if not journals:
         hint = "Give the OUTPUT folder of a run of `dacse enhance`, tokenize or detokenize."
         raise NoInputError(f"{output} holds no journal: no run has written there", hint=hint)
+    writing = [line for path in holders(output) for line in path.read_text(errors="replace").splitlines()]
+    return account(
+        Journal.peek(output).records, lambda target: _size(output / target), writing, len(journals)
+    )
+
+
+def account(
+    records: Mapping[str, Record], size_of: Callable[[str], int | None], writing: list[str], journals: int
+) -> Status:
+    """The state that `records` and the outputs there are tell together."""
     finished, size, missing, failed = 0, 0, [], []
-    for target, record in Journal.peek(output).records.items():
+    for target, record in records.items():
         if record["state"] == "failed":
             failed.append((target, str(record.get("message", ""))))
         elif "parts" in record:
             continue  # its parts have records of their own
-        elif _size(output / target) == record["size"]:
+        elif size_of(target) == record["size"]:
             finished += 1
             size += record["size"]
         else:
             missing.append(target)
-    writing = [line for path in holders(output) for line in path.read_text(errors="replace").splitlines()]
-    return Status(finished, size, missing, failed, writing, len(journals))
+    return Status(finished, size, missing, failed, writing, journals)
 
 
 def _size(path: Path) -> int | None:

@@ -19,12 +19,12 @@ from typing import Any
 from dacse_cli.audio.atomic import discard_part
 from dacse_cli.audio.info import AudioInfo, AudioScan
 from dacse_cli.errors import CheckpointError, CodecError, DeviceError, LockedError, OutputError
-from dacse_cli.pipeline.channel import Child, Message
-from dacse_cli.pipeline.crew import WORKER, Crew, Load, Station
+from dacse_cli.pipeline.channel import Inbox, Message
+from dacse_cli.pipeline.crew import Crew, Load, Station
 from dacse_cli.pipeline.events import Detail, Event, Planned, Progress, Stage
 from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.ledger import Ledger
-from dacse_cli.pipeline.looking import Intake, Look
+from dacse_cli.pipeline.looking import Intake, Look, MakeLooker
 from dacse_cli.pipeline.outcome import Outcome
 from dacse_cli.pipeline.plan import ChainFiles, Plan
 from dacse_cli.tokens.files import has_token_suffix
@@ -33,7 +33,8 @@ GRACE_SECONDS = 10.0
 TICK = 1.0
 """Seconds after which the supervisor looks around although nothing has happened."""
 SCAN_AHEAD = 8
-"""Inputs scanned before the worker asks for them."""
+"""Inputs scanned before the workers ask for them; more where there are more workers."""
+MakeCrew = Callable[[ChainFiles, Inbox], Crew]
 
 _FATAL = {cls.__name__: cls for cls in (CheckpointError, CodecError, DeviceError)}
 
@@ -51,12 +52,13 @@ class Supervisor:
         files: ChainFiles,
         ledger: Ledger,
         tell: Callable[[Event], None],
-        worker: str = WORKER,
+        crew: MakeCrew = Crew,
+        intake: MakeLooker = Intake,
     ) -> None:
         self._request, self._ledger, self._tell = plan.request, ledger, tell
-        self._inbox: queue.SimpleQueue[tuple[Child | None, Message | None]] = queue.SimpleQueue()
-        self._intake = Intake(self._inbox)  # type: ignore[arg-type]
-        self._crew = Crew(files, self._inbox, worker)  # type: ignore[arg-type]
+        self._inbox: Inbox = queue.SimpleQueue()
+        self._intake = intake(self._inbox)
+        self._crew = crew(files, self._inbox)
         self._jobs = {job.index: job for job in plan.jobs}
         self._infos: dict[int, AudioInfo] = {}
         self._to_scan: deque[int] = deque()
@@ -90,7 +92,7 @@ class Supervisor:
         self._tell(Stage("loading the models"))
         self._crew.start()
         for job in jobs:
-            if job.index in self._infos:
+            if job.remote or not has_token_suffix(job.source.name):
                 self._to_scan.append(job.index)
             else:
                 self._loads.append(self._load(job, None))
@@ -103,9 +105,11 @@ class Supervisor:
         """Keep the intake a little ahead of the worker, and the worker a little ahead of the model."""
         if self._stopping:
             return
-        while self._to_scan and self._intake.busy + len(self._loads) < SCAN_AHEAD:
-            index = self._to_scan.popleft()
-            self._intake.ask(Look("scan", index, self._jobs[index].source))
+        ahead = max(SCAN_AHEAD, 2 * self._crew.size)
+        while self._to_scan and self._intake.busy + len(self._loads) < ahead:
+            job = self._jobs[self._to_scan.popleft()]
+            kind = "fetch" if has_token_suffix(job.source.name) else "scan"
+            self._intake.ask(Look(kind, job.index, job.source))
         for station in self._crew.stations:
             if suspect := station.next_suspect():
                 station.give(suspect)
@@ -145,7 +149,7 @@ class Supervisor:
         if child is None:
             self._signalled()
         elif self._intake.owns(child):
-            answer = self._intake.take(message)
+            answer = self._intake.take(child, message)
             if answer is not None:
                 self._looked(*answer)
         elif station := self._crew.station_of(child):
@@ -175,6 +179,8 @@ class Supervisor:
             self._ledger.fail(look.index, answer["reason"], answer["message"])
         elif look.type == "probe":
             self._infos[look.index] = AudioInfo.from_json(answer["facts"])
+        elif look.type == "fetch":
+            self._loads.append(self._load(self._jobs[look.index], None))
         else:
             self._infos.pop(look.index, None)
             self._scanned(self._jobs[look.index], AudioScan.from_json(answer["facts"]))

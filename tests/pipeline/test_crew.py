@@ -2,6 +2,7 @@
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import soundfile
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DeviceError
+from dacse_cli.pipeline.crew import Crew
 from dacse_cli.pipeline.events import Stage
 from dacse_cli.pipeline.ledger import Ledger
 from dacse_cli.pipeline.plan import ChainFiles, Request, plan
@@ -45,7 +47,7 @@ def run(root, device, names, seconds, monkeypatch):
             stages.append(time.monotonic())
 
     ledger = Ledger(todo.jobs, None, "", False, tell)
-    supervisor = Supervisor(todo, files, ledger, tell, worker="stub_worker")
+    supervisor = Supervisor(todo, files, ledger, tell, crew=partial(Crew, module="stub_worker"))
     with supervisor.watching_signals():
         jobs = [job for job in todo.jobs if ledger.admit(job)]
         supervisor.probe(jobs)

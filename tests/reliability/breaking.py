@@ -44,9 +44,10 @@ class Victim:
             env={**os.environ, "PYTHONPATH": path, **environment},
         )
 
-    def start(self, source, output, overwrite=False, shard=None):
+    def start(self, source, output, overwrite=False, shard=None, cache=None):
         """Begin a run; the pid it has."""
         order = {"input": str(source), "output": str(output), "overwrite": overwrite, "shard": shard}
+        order["cache"] = cache
         return self._order(order)
 
     def _order(self, order):
@@ -67,8 +68,8 @@ class Victim:
             lines.append(line)
         return End(int(lines.pop().split()[1]), json.loads(lines[0]) if lines else None)
 
-    def run(self, source, output, overwrite=False, shard=None):
-        self.start(source, output, overwrite, shard)
+    def run(self, source, output, **more):
+        self.start(source, output, **more)
         return self.wait()
 
     def close(self):

@@ -22,6 +22,7 @@ from dacse_cli.errors import DacseError, InputError
 from dacse_cli.hub import Resolved
 from dacse_cli.pipeline import crew, looking, run
 from dacse_cli.pipeline.channel import Child
+from dacse_cli.pipeline.cloud import run as cloud_run
 from dacse_cli.pipeline.outcome import OutputFile
 from dacse_cli.pipeline.plan import ChainFiles
 
@@ -143,5 +144,6 @@ def install_networks(put=setattr):
         Resolved(Path("model"), "model", None, "m" * 64, False),
         Resolved(Path("codec"), "codec", None, "c" * 64, False),
     )
-    put(run, "find_networks", lambda *args, **kwargs: networks)
-    put(run, "chain_files", lambda request, networks: FILES)
+    for module in (run, cloud_run):
+        put(module, "find_networks", lambda *args, **kwargs: networks)
+        put(module, "chain_files", lambda request, networks: FILES)

@@ -1,4 +1,4 @@
-"""Parts of one run as a cluster runs them: in any order, one killed and run again; the tree of a single run."""
+"""Parts of one run as a cluster runs them: in any order, one killed and run again; the tree of one run."""
 
 import contextlib
 import json

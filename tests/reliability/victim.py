@@ -1,10 +1,12 @@
 """A process that runs `dacse enhance` over stand-in models again and again, each time in a fork of itself.
 
-Orders are lines of JSON on standard input: `input`, `output`, `overwrite`, `shard`. For each it prints the pid of the
-fork, then (unless that was killed) the summary as JSON, then `ended` and the exit status. A fork costs
-milliseconds where a fresh interpreter costs half a second, so that thousands of runs can be broken.
+Orders are lines of JSON on standard input: `input`, `output`, `overwrite`, `shard`, `cache`. For each it
+prints the pid of the fork, then (unless that was killed) the summary as JSON, then `ended` and the exit
+status. A fork costs milliseconds where a fresh interpreter costs half a second, so that thousands can be
+broken.
 """
 
+import importlib
 import json
 import os
 import signal
@@ -15,20 +17,25 @@ import fake_children
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError
+from dacse_cli.pipeline.cloud.run import run_cloud
 from dacse_cli.pipeline.plan import Request
 from dacse_cli.pipeline.run import run
 from dacse_cli.pipeline.shards import parse_shard
+from dacse_cli.store.urls import is_url
 
 
 def enhance(order):
     """One run, as the command line does it; the exit code."""
     models, chunk, sound = ModelOptions(), ChunkOptions(), SoundOptions()
     inputs = (order["input"],)
-    shard = parse_shard(order["shard"]) if order["shard"] else None
+    shard = parse_shard(order["shard"]) if order.get("shard") else None
     more = {"overwrite": order["overwrite"], "shard": shard}
     request = Request("enhance", inputs, order["output"], models, chunk, sound, **more)
+    if order.get("cache"):
+        os.environ["DACSE_CACHE"] = order["cache"]
+    way = run_cloud if is_url(order["input"]) else run
     try:
-        summary = run(request, lambda event: None)
+        summary = way(request, lambda event: None)
     except DacseError as error:
         say(json.dumps({"fatal": error.message}))
         return error.exit_code
@@ -46,6 +53,8 @@ def main():
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     for line in sys.stdin:
         order = json.loads(line)
+        if is_url(order["input"]):
+            importlib.import_module("s3fs")  # once, and not in every fork
         pid = os.fork()
         if pid == 0:
             signal.signal(signal.SIGINT, lambda *_: sys.exit(130))  # as the command line does

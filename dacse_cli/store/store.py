@@ -1,0 +1,156 @@
+"""One folder of an object store: listed page by page, fetched from, put into.
+
+An object appears whole or not at all: stores make a put (of many parts, too) visible when it is complete.
+File systems behind a URL that promise no such thing (SFTP, SMB, HDFS) get the object under a temporary name
+first, and its final name last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dacse_cli.errors import InputError, OutputError, UsageError
+from dacse_cli.store.listing import list_objects, stamp_of
+from dacse_cli.store.patience import Patience
+
+_WHOLE_PUTS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "hf", "memory"})
+_BLOCK = 1 << 20
+_PART_SUFFIX = ".dacse-part"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An object: its key below the folder, its size in bytes, and a number that changes with its content."""
+
+    key: str
+    size: int
+    stamp: int
+
+
+class Store:
+    """The folder behind `url`. Keys are relative to it, with `/` between their parts.
+
+    Raises `UsageError` where the URL's kind of store is not known or its package is not installed.
+    """
+
+    def __init__(self, url: str, patience: Patience | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._patience = patience or Patience()
+        self._fs, self._root = _open(url)
+        self._root = self._root.rstrip("/")
+        protocol = self._fs.protocol
+        names = (protocol,) if isinstance(protocol, str) else protocol
+        self._whole = bool(_WHOLE_PUTS.intersection(names))
+
+    def name(self, key: str) -> str:
+        """A key as a URL, for people."""
+        return f"{self.url}/{key}" if key else self.url
+
+    def _path(self, key: str) -> str:
+        return f"{self._root}/{key}" if key else self._root
+
+    def entries(self) -> Iterator[Entry]:
+        """Every object below the folder. Raises `UsageError`.
+
+        Holds a page of 1,000 on S3, one folder's listing elsewhere.
+        """
+        try:
+            for found in list_objects(self._fs, self._root):
+                yield Entry(found.path[len(self._root) :].lstrip("/"), found.size, found.stamp)
+        except Exception as error:
+            raise UsageError(f"{self.url} cannot be listed: {_words(error)}") from error
+
+    def entry(self, key: str) -> Entry | None:
+        """One object; None where there is none of that name. Raises `UsageError`."""
+        try:
+            facts = self._fs.info(self._path(key))
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise UsageError(f"{self.name(key)} cannot be looked at: {_words(error)}") from error
+        return Entry(key, int(facts["size"]), stamp_of(facts)) if facts["type"] == "file" else None
+
+    def fetch(self, entry: Entry, path: Path) -> None:
+        """Copy an object to `path`. Raises `InputError`: `vanished`, `changed`, `unreachable`."""
+        where = self._path(entry.key)
+
+        def copy() -> None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._fs.get_file(where, str(path))
+
+        try:
+            self._patience.keep(copy)
+            after = self._patience.keep(lambda: self._fs.info(where))
+        except FileNotFoundError:
+            raise InputError("the object is gone", reason="vanished") from None
+        except Exception as error:
+            raise InputError(f"cannot be fetched: {_words(error)}", reason="unreachable") from error
+        if (int(after["size"]), stamp_of(after)) != (entry.size, entry.stamp):
+            raise InputError("the object changed while it was read", reason="changed")
+
+    def put(self, path: Path, key: str) -> None:
+        """Copy the file at `path` to `key`, which is seen only when it is whole. Raises `OutputError`."""
+        where = self._path(key)
+        part = where if self._whole else f"{where}{_PART_SUFFIX}"
+
+        def copy() -> None:
+            if not self._whole:
+                self._fs.makedirs(posixpath.dirname(where), exist_ok=True)
+            self._fs.put_file(str(path), part)
+            if part != where:
+                self._fs.mv(part, where)
+
+        self._written(key, copy)
+
+    def put_bytes(self, data: bytes, key: str) -> None:
+        """Like `put`, for a few bytes; not for stores whose puts can be seen in part."""
+        self._written(key, lambda: self._fs.pipe_file(self._path(key), data))
+
+    def _written(self, key: str, act: Callable[[], T]) -> T:
+        try:
+            return self._patience.keep(act)
+        except Exception as error:
+            raise OutputError(f"cannot write {self.name(key)}: {_words(error)}") from error
+
+    def sha256(self, key: str) -> str | None:
+        """Hash of an object's content; None where there is none. Raises `OutputError`."""
+
+        def read() -> str:
+            digest = hashlib.sha256()
+            with self._fs.open(self._path(key), "rb") as file:
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+            return digest.hexdigest()
+
+        try:
+            return self._patience.keep(read)
+        except FileNotFoundError:
+            return None
+        except Exception as error:
+            raise OutputError(f"cannot read {self.name(key)}: {_words(error)}") from error
+
+
+def _open(url: str) -> tuple[Any, str]:
+    import fsspec
+
+    try:
+        fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        hint = "Install the extra: pip install 'dacse[cloud]'."
+        raise UsageError(f"{url}: {error}", hint=hint) from None
+    except ValueError as error:
+        raise UsageError(f"{url}: {error}") from None
+    return fs, str(root)
+
+
+def _words(error: Exception) -> str:
+    """An error of any library in one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
