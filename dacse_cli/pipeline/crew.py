@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 
 from dacse_cli.errors import DeviceError
@@ -216,3 +216,6 @@ class Crew:
     def kill(self) -> None:
         for station in self.stations:
             station.kill()
+
+
+MakeCrew = Callable[[ChainFiles, Inbox], Crew]

@@ -20,7 +20,7 @@ from dacse_cli.audio.atomic import discard_part
 from dacse_cli.audio.info import AudioInfo, AudioScan
 from dacse_cli.errors import CheckpointError, CodecError, DeviceError, LockedError, OutputError
 from dacse_cli.pipeline.channel import Inbox, Message
-from dacse_cli.pipeline.crew import Crew, Load, Station
+from dacse_cli.pipeline.crew import Crew, Load, MakeCrew, Station
 from dacse_cli.pipeline.events import Detail, Event, Planned, Progress, Stage
 from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.ledger import Ledger
@@ -34,7 +34,6 @@ TICK = 1.0
 """Seconds after which the supervisor looks around although nothing has happened."""
 SCAN_AHEAD = 8
 """Inputs scanned before the workers ask for them; more where there are more workers."""
-MakeCrew = Callable[[ChainFiles, Inbox], Crew]
 
 _FATAL = {cls.__name__: cls for cls in (CheckpointError, CodecError, DeviceError)}
 
