@@ -53,7 +53,7 @@ def main():
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     for line in sys.stdin:
         order = json.loads(line)
-        if is_url(order["input"]):
+        if is_url(order.get("input", "")):
             importlib.import_module("s3fs")  # once, and not in every fork
         pid = os.fork()
         if pid == 0:
