@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,6 +28,7 @@ def doctor(
     dacse doctor --model disco-eth/DAC-SE1 --device cuda
     """
     from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.settings import describe
     from dacse_cli.pipeline.doctor import Finding, examine
 
     results = Screen(json=json).results
@@ -33,6 +36,7 @@ def doctor(
     def show(finding: Finding) -> None:
         results.finding(finding.name, finding.state, finding.text, asdict(finding))
 
+    show(Finding("settings", "ok", describe(Path.cwd(), os.environ)))
     error = examine(opt.model_options(model, None, device, dtype, batch_size, offline=True), show)
     if error is not None:
         raise typer.Exit(error.exit_code)

@@ -45,6 +45,17 @@ def collect(options: Options, folder: Path, environment: Mapping[str, str]) -> V
     return found
 
 
+def describe(folder: Path, environment: Mapping[str, str]) -> str:
+    """Where settings come from, and of what, in one line."""
+    where, table = read_file(folder)
+    keys = [f"{command} {key}".strip() for command, key, _ in _entries(table)]
+    variables = [name for name in sorted(environment) if name.startswith(PREFIX)]
+    return (
+        "; ".join([*([f"{where}: {', '.join(keys)}"] if keys else []), *variables])
+        or "none but what is typed"
+    )
+
+
 def nested(values: Values) -> dict[str, Any]:
     """`values` as click wants them: those of `train lm` below `lm` below `train`."""
     tree: dict[str, Any] = {}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dacse_cli.cli.settings import collect, nested
+from dacse_cli.cli.settings import collect, describe, nested
 from dacse_cli.errors import UsageError
 
 OPTIONS = {
@@ -33,6 +33,13 @@ def test_a_command_below_a_command_has_a_table_below_a_table(tmp_path):
     found = collect(OPTIONS, tmp_path, {})
     assert nested(found)["train"]["lm"] == {"steps": 7}
     assert nested(found)["enhance"] == {}
+
+
+def test_where_settings_come_from_can_be_asked(tmp_path):
+    assert describe(tmp_path, {"PATH": "/"}) == "none but what is typed"
+    (tmp_path / "dacse.toml").write_text('model = "nano"\n[enhance]\nmix = 1\n')
+    told = describe(tmp_path, {"DACSE_DEVICE": "cpu"})
+    assert told == "dacse.toml: model, enhance mix; DACSE_DEVICE"
 
 
 def test_a_pyproject_is_asked_where_there_is_no_file_of_our_own(tmp_path):
