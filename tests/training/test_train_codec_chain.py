@@ -72,3 +72,13 @@ def test_steps_bring_a_fresh_codec_nearer_to_what_was_held_out(tmp_path, speech)
     train(speech, tmp_path / "run", *sizes, *(word for one in pace for word in ("--set", one)))
     first, last = (loss for _, loss in curve(tmp_path / "run", "valid_loss"))
     assert last < first
+
+
+def test_training_goes_on_from_a_codec_with_odd_strides(tmp_path, speech):
+    """A stride of 5 loses samples at the end; compared are as many as went in."""
+    (tmp_path / "dac.json").write_text(json.dumps(WARM_CODEC | {"downsampling_ratios": [4, 5]}))
+    few = ["stage.steps=2", "stage.rows=2", "data.seconds=0.1", "data.valid=0", "discriminators.width=1"]
+    settings = [word for one in few for word in ("--set", one)]
+    train(speech, tmp_path / "first", "--config", tmp_path / "dac.json", *settings)
+    train(speech, tmp_path / "second", "--from", tmp_path / "first" / "dac", *settings)
+    check_written(tmp_path / "second" / "dac")

@@ -44,14 +44,15 @@ TWO_STAGES = """
 checkpointing = false
 [data]
 valid = 0.3
-frames = 16
-vary = 0.5
+free_batches = 1
 [run]
 bf16 = false
 cadence = { log_every = 2, validate_every = 10, save_every = 5 }
 [[stage]]
 name = "joint"
 steps = 14
+frames = 16
+vary = 0.5
 rows = 2
 accumulate = 2
 rate = 2e-3
@@ -84,7 +85,7 @@ def test_a_killed_run_goes_on_as_if_never_stopped(tmp_path, tone_pairs, small_co
         steps = json.loads(done.stdout.splitlines()[-1])["steps"]
         assert fewest <= steps <= 74
         assert (steps == 74) == (name == "straight")
-    for column in ("loss", "valid_loss", "gradient"):
+    for column in ("loss", "valid_loss", "free_accuracy", "gradient"):
         resumed, straight = (dict(curve(tmp_path / name, column)) for name in ("killed", "straight"))
         assert resumed == pytest.approx(straight, abs=1e-5)
 

@@ -16,6 +16,7 @@ from dacse_cli.tokens.layout import EOS, TokenLayout
 from dacse_cli.training.llama import batch as batches
 from dacse_cli.training.llama.corruption import corrupt
 from dacse_cli.training.llama.folders import find_pairs, of_tasks
+from dacse_cli.training.llama.free import answer_freely, compare
 from dacse_cli.training.llama.objective import Objective
 from dacse_cli.training.llama.order import Order
 from dacse_cli.training.llama.plan import Work, activation_bytes, plan, published_plan
@@ -68,7 +69,7 @@ def test_a_recipe_is_read_with_overrides_and_tasks_written_out(tmp_path):
         '[model]\nconfig = "c.json"\n'
         '[[stage]]\nname = "joint"\n[[stage]]\nname = "task"\neach = ["loss", "clip"]\n'
     )
-    recipe = read_lm_recipe(path, ["stage.steps=7", "stage.past.own=0.25", "data.frames=64"])
+    recipe = read_lm_recipe(path, ["stage.steps=7", "stage.past.own=0.25", "stage.frames=64"])
     assert [(stage.name, stage.steps) for stage in recipe.plans()] == [
         ("joint", 7),
         ("task loss", 7),
@@ -329,3 +330,23 @@ def test_the_plan_in_the_recipes_is_the_one_that_is_computed():
         assert f"| {size} | {one.parameters / 1e6:.0f} M | {one.state_bytes / 1e9:.1f} GB |" in text
         assert f"| {one.tokens_a_second:,.0f} | {one.hours:.1f} h |" in text
         assert f" {many.hours:.1f} h |\n" in text
+
+
+def test_a_free_answer_is_what_transformers_generates():
+    """Cache, head rows or codebook order mixed up would show."""
+    objective, batch = scored([5, 5], False)
+    answer = answer_freely(objective.model, batch.noisy, objective.layout)
+    layout, codes = objective.layout, batch.noisy[0].numpy()
+    ids = list(layout.prompt(codes))
+    for place in range(15):
+        with torch.no_grad():
+            logits = objective.model(torch.tensor(ids)[None]).logits[0, -1]
+        low, high = layout.ranges[place % 3]
+        ids.append(low + int(logits[low:high].argmax()))
+    assert np.array_equal(layout.unflatten(np.array(ids[-15:])), answer[0].numpy())
+
+
+def test_repeats_and_right_codes_are_counted():
+    clean = torch.tensor([[[1, 2, 3, 4]]])
+    found = compare(torch.tensor([[[1, 1, 1, 4]]]), clean, (3,))
+    assert (found.right, found.repeated, found.codes) == (1, 2, 3)

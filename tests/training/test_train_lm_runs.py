@@ -17,7 +17,7 @@ SHORT = ["run.bf16=false", "run.cadence.log_every=1", "stage.steps=3", "stage.ro
 SHORT += [
     "stage.rate=1e-3",
     "stage.warm_up=0",
-    "data.frames=16",
+    "stage.frames=16",
     "data.valid=0.3",
     "model.checkpointing=false",
 ]
@@ -97,7 +97,7 @@ def test_what_cannot_be_trained_is_refused(tmp_path, train, tone_pairs, small_ne
     with pytest.raises(UsageError, match="no pairs of loss"):
         train(tone_pairs, tmp_path / "run", "--config", small_network, settings=["stage.tasks=['loss']"])
     with pytest.raises(UsageError, match="no pair has 900 frames"):
-        train(tone_pairs, tmp_path / "run", "--config", small_network, settings=["data.frames=900"])
+        train(tone_pairs, tmp_path / "run", "--config", small_network, settings=["stage.frames=900"])
     with pytest.raises(NoInputError):
         train(tmp_path, tmp_path / "run", "--config", small_network)
     with pytest.raises(CheckpointError, match="9221"):
@@ -111,3 +111,10 @@ def test_what_cannot_be_trained_is_refused(tmp_path, train, tone_pairs, small_ne
 def test_a_folder_is_trained_in_by_one_run(tmp_path, train, tone_pairs, small_network):
     with RunFolder(tmp_path / "run"), pytest.raises(LockedError):
         train(tone_pairs, tmp_path / "run", "--config", small_network)
+
+
+def test_a_training_that_diverges_stops_and_says_so(tmp_path, train, tone_pairs, small_network):
+    wild = ["stage.rate=1e30", "stage.steps=9", "stage.clip=1e30"]
+    with pytest.raises(UsageError, match="diverged"):
+        train(tone_pairs, tmp_path / "run", "--config", small_network, settings=wild)
+    assert not (tmp_path / "run" / "state.safetensors").exists()

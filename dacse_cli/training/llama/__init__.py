@@ -7,6 +7,7 @@ shards           codes on disk, memory-mapped; encode fills them
 order            which row comes when: integers only
 source           rows -> codes, cached or mixed anew
 batch            codes -> what the model reads; corruption of its past
+free             answers without the right past
 network          a fresh model, or one that is there
 trainer, run     a step; the whole
 """

@@ -69,23 +69,21 @@ class Surroundings:
     longest: int
     """Frames of the longest pair that the network's positions hold."""
 
-    def cut(self, number: int) -> Cut:
+    def cut(self, number: int, stage: Stage) -> Cut:
         """How the pairs of stage `number` are cut."""
-        data = self.recipe.data
-        return Cut(data.frames, self.longest, data.vary, seed_of(self.recipe.run.seed, number, 1))
+        return Cut(stage.frames, self.longest, stage.vary, seed_of(self.recipe.run.seed, number, 1))
 
-    def long_enough(self, rows: Sequence[int], shards: Shards | None) -> list[int]:
-        """Those of `rows` that fill the one length of a run that has only one; else all."""
-        data = self.recipe.data
-        if shards is None or not data.fixed:
+    def long_enough(self, rows: Sequence[int], shards: Shards | None, stage: Stage) -> list[int]:
+        """Those of `rows` that fill the one length of a stage that has only one; else all."""
+        if shards is None or not stage.fixed:
             return list(rows)
-        wanted = min(data.frames or 0, self.longest)
+        wanted = min(stage.frames or 0, self.longest)
         lengths = shards.lengths()
         return [row for row in rows if lengths[row] >= wanted]
 
     def share(self, pairs: Sequence[CodePair], number: int, stage: Stage) -> list[CodeBatch]:
         """Pairs to validate on, this process's share."""
-        return held_out(pairs, stage.rows, self.cut(number), self.machine.rank, self.machine.count)
+        return held_out(pairs, stage.rows, self.cut(number, stage), self.machine.rank, self.machine.count)
 
 
 class CachedData:
@@ -112,19 +110,19 @@ class CachedData:
             self._codes,
             self._rows(stage),
             stage.rows,
-            around.cut(number),
+            around.cut(number, stage),
             seed_of(around.recipe.run.seed, number),
         )
         rows = of_tasks(self._valid, stage.tasks)
-        kept = around.long_enough(rows, self._valid_codes)
+        kept = around.long_enough(rows, self._valid_codes, stage)
         pairs = [_read(self._valid_codes, row) for row in spread(kept, around.recipe.data.valid_rows)]
         return source, around.share(pairs, number, stage)
 
     def _rows(self, stage: Stage) -> list[int]:
         """Pairs that a stage is trained on; raises `UsageError` where none is as long as it wants."""
-        rows = self._around.long_enough(of_tasks(self._train, stage.tasks), self._codes)
+        rows = self._around.long_enough(of_tasks(self._train, stage.tasks), self._codes, stage)
         if not rows:
-            raise UsageError(f"stage {stage.name}: no pair has {self._around.recipe.data.frames} frames")
+            raise UsageError(f"stage {stage.name}: no pair has {stage.frames} frames")
         return rows
 
     def _check_tasks(self, recipe: LmRecipe) -> None:
@@ -161,7 +159,7 @@ class MixedData:
             train,
             around.codec,
             stage.rows,
-            around.cut(number),
+            around.cut(number, stage),
             jobs=self._jobs,
             stride=around.machine.count,
         )
@@ -179,9 +177,8 @@ def _mix_options(around: Surroundings, clean: Files) -> MixOptions:
     data = around.recipe.data
     speakers = {name.split("/")[0] for name, _ in clean}
     splits = (Split("train", 1 - data.valid), Split("valid", data.valid)) if data.valid else WHOLE
-    shortest = min(1.0, data.seconds)
-    if data.fixed and data.frames:
-        shortest = max(0.1, data.frames / float(around.codec.spec.frame_rate))
+    fixed = [stage.frames or 0 for stage in around.recipe.stages() if stage.fixed]
+    shortest = max(0.1, max(fixed) / float(around.codec.spec.frame_rate)) if fixed else min(1.0, data.seconds)
     return MixOptions(
         recipe=data.recipe,
         rate=around.codec.spec.sample_rate,

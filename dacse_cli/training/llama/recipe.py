@@ -53,29 +53,20 @@ class DataPart:
     """Share held out for validation where the data have no `valid` split of their own; by speaker."""
     valid_rows: int = 200
     """Pairs that a validation looks at, at most."""
-    frames: int | None = None
-    """Cut pairs to so many codec frames, at another place each time; None: whole pairs."""
-    vary: float = 0.0
-    """With `frames`: share of batches cut to another length, a quarter of it to five quarters."""
+    free_batches: int = 0
+    """Held-out batches (a process) that are also answered freely, code by code: slow, and what counts."""
     recipe: str = "custom"
     """Where noise is mixed while training: see `dacse mix --recipe`."""
     seconds: float = 4.0
     """Where noise is mixed while training: as `dacse mix --seconds`."""
-
-    @property
-    def fixed(self) -> bool:
-        """Whether the model sees pairs of one length only; shorter ones are left out then."""
-        return self.frames is not None and self.vary == 0
 
     def problems(self) -> list[str]:
         """What cannot be."""
         found = []
         if not 0 <= self.valid < 1:
             found.append(f"valid must be at least 0 and below 1, not {self.valid}")
-        if self.frames is not None and self.frames < 4:
-            found.append(f"frames must be at least 4, not {self.frames}")
-        if not 0 <= self.vary <= 1:
-            found.append(f"vary must be within 0 to 1, not {self.vary}")
+        if self.valid_rows < 1 or self.free_batches < 0:
+            found.append("valid_rows must be at least 1, free_batches 0")
         return found
 
 
@@ -121,6 +112,10 @@ class Stage:
     """Only pairs of these tasks; empty: all."""
     each: tuple[str, ...] = ()
     """One such stage after another for each of these tasks."""
+    frames: int | None = None
+    """Cut pairs to so many codec frames, at another place each time; None: whole pairs."""
+    vary: float = 0.0
+    """With `frames`: share of batches cut to another length, a quarter of it to five quarters."""
     rows: int = 1
     """Pairs a process and backward pass."""
     accumulate: int = 16
@@ -146,9 +141,16 @@ class Stage:
     """Of the codebooks' losses; one for each, or first and last of a line. Empty: all alike."""
     past: Corruption = field(default_factory=Corruption)
 
+    @property
+    def fixed(self) -> bool:
+        """Whether the model sees pairs of one length only; shorter ones are left out then."""
+        return self.frames is not None and self.vary == 0
+
     def problems(self) -> list[str]:
         """What cannot be."""
         found = []
+        if (self.frames is not None and self.frames < 4) or not 0 <= self.vary <= 1:
+            found.append(f"{self.name}: frames must be at least 4, vary within 0 to 1")
         if min(self.steps, self.rows, self.accumulate) < 1 or self.warm_up < 0:
             found.append(f"{self.name}: steps, rows and accumulate must be at least 1, warm_up 0")
         if self.optimizer not in ("adamw", "muon") or self.loss not in ("vocabulary", "codebook"):

@@ -152,18 +152,18 @@ class _Writer:
     """Model folders: the network, the codec it speaks if that is a folder of this disk, and a card."""
 
     def __init__(self, recipe: LmRecipe, data: Data, codec: Resolved, spec: CodecSpec, longest: int) -> None:
-        self._recipe, self._codec, self._summary = recipe, codec, data.summary
-        frames = recipe.data.frames or data.typical_frames
-        self._chunk = chunk_seconds(min(frames, int(CHUNK_SHARE * longest)), spec.frame_rate)
+        self._recipe, self._codec, self._data, self._rate = recipe, codec, data, spec.frame_rate
+        self._longest = int(CHUNK_SHARE * longest)
 
     def __call__(self, folder: Path, model: LlamaForCausalLM, stage: Stage) -> None:
         """Write `folder`."""
         start = self._recipe.model.start
+        frames = stage.frames or self._data.typical_frames
         card = {
             "codec": self._codec_name(folder),
-            "chunk_seconds": self._chunk,
-            "fixed_chunk": self._recipe.data.fixed,
-            "training": f"dacse train lm: {self._summary}; stage {stage.name}"
+            "chunk_seconds": chunk_seconds(min(frames, self._longest), self._rate),
+            "fixed_chunk": stage.fixed,
+            "training": f"dacse train lm: {self._data.summary}; stage {stage.name}"
             + (f"; from {start}" if start else ""),
         }
         write_language_model(folder, model, card, dtype=getattr(torch, self._recipe.model.store))

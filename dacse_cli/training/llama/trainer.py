@@ -15,8 +15,10 @@ from dacse_cli.tokens.layout import TokenLayout
 from dacse_cli.training.copy_start import check_copy_shape
 from dacse_cli.training.llama.batch import Batch, collate
 from dacse_cli.training.llama.corruption import corrupt
+from dacse_cli.training.llama.free import answer_freely, compare
 from dacse_cli.training.llama.objective import Objective, Scores
 from dacse_cli.training.llama.recipe import LmRecipe, Stage
+from dacse_cli.training.llama.shards import CodePair
 from dacse_cli.training.llama.source import CodeBatch, Source
 from dacse_cli.training.loop import Schedule
 from dacse_cli.training.residual_targets import ResidualTargets
@@ -45,6 +47,8 @@ class LmTrainer:
         "valid_loss",
         "valid_accuracy",
         "valid_accuracy_first",
+        "free_accuracy",
+        "free_repeats",
     )
 
     def __init__(
@@ -138,7 +142,22 @@ class LmTrainer:
             "valid_loss": loss / asked,
             "valid_accuracy": hits / answers,
             "valid_accuracy_first": first * K / answers,
+            **self._freely(),
         }
+
+    def _freely(self) -> Numbers:
+        """How the first batches held out are answered without being shown the right past."""
+        summed = torch.zeros(3)
+        for pairs in self._held_out[: self._recipe.data.free_batches]:
+            batch = collate(
+                [_first_frames(pair, min(map(_frames, pairs))) for pair in pairs], self._machine.device
+            )
+            with self._machine.autocast(self._recipe.run.bf16):
+                answer = answer_freely(self._objective.model, batch.noisy, self._objective.layout)
+            found = compare(answer, batch.clean, batch.frames)
+            summed += torch.tensor([found.right, found.repeated, found.codes])
+        right, repeated, codes = self._total(summed).tolist()
+        return {"free_accuracy": right / codes, "free_repeats": repeated / codes} if codes else {}
 
     def state(self) -> dict[str, Any]:
         """Weights and optimizer; everything else follows from the recipe and the step."""
@@ -191,6 +210,14 @@ class LmTrainer:
     def _total(self, tensor: Tensor) -> Tensor:
         """Over all processes, back on the CPU."""
         return self._machine.sum(tensor.to(self._machine.device)).cpu()
+
+
+def _frames(pair: CodePair) -> int:
+    return int(pair.clean.shape[1])
+
+
+def _first_frames(pair: CodePair, frames: int) -> CodePair:
+    return CodePair(pair.noisy[:, :frames], pair.clean[:, :frames])
 
 
 def checkpoint_activations(model: LlamaForCausalLM) -> None:

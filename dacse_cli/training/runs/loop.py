@@ -6,12 +6,16 @@ that the curve of a run that was killed is that of one that was not.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
+from dacse_cli.errors import DeviceError, UsageError
 from dacse_cli.training.runs.folder import RunFolder
 from dacse_cli.training.runs.logbook import Logbook
 from dacse_cli.training.runs.machine import Machine
@@ -151,7 +155,7 @@ class Loop:
     def _run_stage(self, stage: StagePlan) -> None:
         place, cadence = self._place, self._cadence
         while place.step < stage.steps:
-            place.add(self._trainer.step(place.step))
+            place.add(self._stepped(place.step))
             place.step += 1
             self._taken += 1
             ends = place.step == stage.steps
@@ -162,6 +166,22 @@ class Loop:
                 self._tell(stage, numbers)
             if ends or _due(place.step, cadence.save_every):
                 self._save()
+
+    def _stepped(self, number: int) -> Numbers:
+        """One step. Raises `DeviceError` where memory runs out, `UsageError` where the loss is no number."""
+        try:
+            numbers = self._trainer.step(number)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(
+                f"the device is out of memory at step {number + 1}",
+                hint="Fewer rows or frames, or model.checkpointing=true.",
+            ) from error
+        if not math.isfinite(numbers["loss"]):
+            raise UsageError(
+                f"the loss is {numbers['loss']} at step {number + 1} of the stage: the training has diverged",
+                hint="Lower stage.rate, and go on from the last checkpoint in another folder (--from).",
+            )
+        return numbers
 
     def _validate(self, stage: StagePlan, ends: bool) -> Numbers:
         """Measure, and write the model if it is the best of its stage (or the last, if none is measured)."""
