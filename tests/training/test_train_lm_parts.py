@@ -25,6 +25,7 @@ from dacse_cli.training.llama.run import chunk_seconds
 from dacse_cli.training.llama.shards import CodePair, Shards, shard_path, write_shard
 from dacse_cli.training.llama.sizes import SIZES, count_parameters, published_config
 from dacse_cli.training.llama.source import Cut
+from dacse_cli.training.runs.settings import differences
 
 PARAMETERS = {"250M": 250.87, "1B": 920.21, "2B": 1965.2, "4B": 4017.0}
 """Millions, as counted in the published networks."""
@@ -350,3 +351,16 @@ def test_repeats_and_right_codes_are_counted():
     clean = torch.tensor([[[1, 2, 3, 4]]])
     found = compare(torch.tensor([[[1, 1, 1, 4]]]), clean, (3,))
     assert (found.right, found.repeated, found.codes) == (1, 2, 3)
+
+
+def test_a_stage_may_have_a_length_of_its_own(tmp_path):
+    path = tmp_path / "lengths.toml"
+    path.write_text('[data]\nframes = 48\n[[stage]]\nname = "one"\n[[stage]]\nname = "any"\nvary = 0.3\n')
+    one, several = read_lm_recipe(path).stages()
+    assert one.fixed and one.frames == several.frames == 48
+    assert not several.fixed and several.vary == 0.3
+
+
+def test_settings_of_a_newer_version_are_not_held_against_an_older_run():
+    assert differences({"a": {"x": 1, "new": 2}, "b": 3}, {"a": {"x": 1}, "b": 4}) == ["b"]
+    assert differences({"a": {}}, {"a": {"gone": 1}}) == ["a.gone"]

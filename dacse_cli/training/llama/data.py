@@ -71,7 +71,7 @@ class Surroundings:
 
     def cut(self, number: int, stage: Stage) -> Cut:
         """How the pairs of stage `number` are cut."""
-        return Cut(stage.frames, self.longest, stage.vary, seed_of(self.recipe.run.seed, number, 1))
+        return Cut(stage.frames, self.longest, stage.vary or 0.0, seed_of(self.recipe.run.seed, number, 1))
 
     def long_enough(self, rows: Sequence[int], shards: Shards | None, stage: Stage) -> list[int]:
         """Those of `rows` that fill the one length of a stage that has only one; else all."""

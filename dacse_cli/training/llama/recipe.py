@@ -55,6 +55,10 @@ class DataPart:
     """Pairs that a validation looks at, at most."""
     free_batches: int = 0
     """Held-out batches (a process) that are also answered freely, code by code: slow, and what counts."""
+    frames: int | None = None
+    """Cut pairs to so many codec frames, at another place each time; None: whole pairs."""
+    vary: float = 0.0
+    """With `frames`: share of batches cut to another length, a quarter of it to five quarters."""
     recipe: str = "custom"
     """Where noise is mixed while training: see `dacse mix --recipe`."""
     seconds: float = 4.0
@@ -67,7 +71,7 @@ class DataPart:
             found.append(f"valid must be at least 0 and below 1, not {self.valid}")
         if self.valid_rows < 1 or self.free_batches < 0:
             found.append("valid_rows must be at least 1, free_batches 0")
-        return found
+        return found + _length_problems(self.frames, self.vary)
 
 
 @dataclass(frozen=True)
@@ -113,9 +117,9 @@ class Stage:
     each: tuple[str, ...] = ()
     """One such stage after another for each of these tasks."""
     frames: int | None = None
-    """Cut pairs to so many codec frames, at another place each time; None: whole pairs."""
-    vary: float = 0.0
-    """With `frames`: share of batches cut to another length, a quarter of it to five quarters."""
+    """As in `data`, for this stage; None: as there."""
+    vary: float | None = None
+    """As in `data`, for this stage; None: as there."""
     rows: int = 1
     """Pairs a process and backward pass."""
     accumulate: int = 16
@@ -144,13 +148,11 @@ class Stage:
     @property
     def fixed(self) -> bool:
         """Whether the model sees pairs of one length only; shorter ones are left out then."""
-        return self.frames is not None and self.vary == 0
+        return self.frames is not None and not self.vary
 
     def problems(self) -> list[str]:
         """What cannot be."""
-        found = []
-        if (self.frames is not None and self.frames < 4) or not 0 <= self.vary <= 1:
-            found.append(f"{self.name}: frames must be at least 4, vary within 0 to 1")
+        found = [f"{self.name}: {problem}" for problem in _length_problems(self.frames, self.vary)]
         if min(self.steps, self.rows, self.accumulate) < 1 or self.warm_up < 0:
             found.append(f"{self.name}: steps, rows and accumulate must be at least 1, warm_up 0")
         if self.optimizer not in ("adamw", "muon") or self.loss not in ("vocabulary", "codebook"):
@@ -190,9 +192,11 @@ class LmRecipe:
     stage: tuple[Stage, ...] = (Stage(),)
 
     def stages(self) -> tuple[Stage, ...]:
-        """One after another, `each` written out."""
+        """One after another, `each` written out, lengths taken from `data` where a stage says none."""
         listed = []
         for stage in self.stage:
+            frames = self.data.frames if stage.frames is None else stage.frames
+            stage = replace(stage, frames=frames, vary=self.data.vary if stage.vary is None else stage.vary)
             listed += [
                 replace(stage, name=f"{stage.name} {task}", tasks=(task,), each=()) for task in stage.each
             ] or [stage]
@@ -205,9 +209,14 @@ class LmRecipe:
     def problems(self) -> list[str]:
         """What cannot be."""
         found = [] if self.stage else ["there is no stage"]
-        if self.model.embeddings == "copy" and not self.data.fixed:
-            found.append("embeddings copy needs frames in [data], and no vary")
+        if self.model.embeddings == "copy" and self.stage and not self.stages()[0].fixed:
+            found.append("embeddings copy needs frames, and no vary, in the first stage")
         return found
+
+
+def _length_problems(frames: int | None, vary: float | None) -> list[str]:
+    good = (frames is None or frames >= 4) and 0 <= (vary or 0.0) <= 1
+    return [] if good else [f"frames {frames} must be at least 4, vary {vary} within 0 to 1"]
 
 
 def read_lm_recipe(

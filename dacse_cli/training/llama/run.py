@@ -113,7 +113,7 @@ def _network(
             hint="Give --size or --config for a fresh one, --from for one to go on with.",
         )
     with_codec = None if recipe.model.embeddings == "random" else codec.folder
-    copied = recipe.data.frames if recipe.model.embeddings == "copy" else None
+    copied = recipe.stages()[0].frames if recipe.model.embeddings == "copy" else None
     return fresh_network(config, recipe.run.seed, with_codec, copied)
 
 

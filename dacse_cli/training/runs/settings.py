@@ -118,9 +118,12 @@ def _problems(recipe: Any, place: str) -> list[str]:
 
 
 def differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
-    """Keys whose values differ, nested ones with dots."""
+    """Keys of `old` whose values differ in `new`, nested ones with dots.
+
+    A key that only `new` has did not exist when `old` was written: it cannot have been otherwise.
+    """
     found: list[str] = []
-    for key in sorted(new.keys() | old.keys()):
+    for key in sorted(old.keys()):
         one, other = new.get(key), old.get(key)
         if isinstance(one, dict) and isinstance(other, dict):
             found += [f"{key}.{inner}" for inner in differences(one, other)]
