@@ -38,6 +38,7 @@ class Codec:
         self.spec = spec
         self.device = device
         self._network = network
+        self._stream: torch.cuda.Stream | None = None
         self._rows = 1 if torch.device(device).type == "cpu" else _ROWS
 
     def encode(
@@ -73,17 +74,31 @@ class Codec:
         self, compute: Callable[[Tensor], Tensor], array: NDArray[Any], dtype: type[Value]
     ) -> NDArray[Value]:
         parts: list[NDArray[Value]] = []
-        with torch.inference_mode(), self._exact_convolutions():
+        with torch.inference_mode(), self._exact_convolutions(), self._own_stream():
             for low in range(0, array.shape[0], self._rows):
                 rows = torch.tensor(array[low : low + self._rows], device=self.device)
                 parts.append(compute(rows).cpu().numpy().astype(dtype, copy=False))
         return np.concatenate(parts)
 
     def _exact_convolutions(self) -> AbstractContextManager[None]:
-        """TF32 off: it is cuDNN's default, and one code flipped by it changes all deeper codebooks."""
+        """TF32 off: it is cuDNN's default, and one code flipped by it changes all deeper codebooks.
+
+        Only algorithms whose result is the same every time.
+        """
         if torch.device(self.device).type != "cuda":
             return nullcontext()
-        return torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        return torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+
+    def _own_stream(self) -> AbstractContextManager[object]:
+        """On CUDA, work apart from the language model's, which may run in another thread meanwhile.
+
+        Inputs come from the host and results go there, so nothing else has to wait for this stream.
+        """
+        if torch.device(self.device).type != "cuda":
+            return nullcontext()
+        if self._stream is None:
+            self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        return torch.cuda.stream(self._stream)
 
     def _check_codes(self, codes: NDArray[np.int16]) -> None:
         """An index out of range ends a GPU's context for good, so it must not get there."""

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from dacse_cli.errors import CheckpointError, DeviceError, UsageError
 from dacse_cli.lm.arena import KeyValueArena
+from dacse_cli.lm.drafts import DraftDecoder, table_of
 from dacse_cli.lm.graphs import GraphDecoder, RungUnavailableError, find_kernel
 from dacse_cli.lm.greedy import Choice, Decoder, EagerDecoder, Ids, Report
 from dacse_cli.lm.host import HostRung, KernelUnavailableError, load_kernel
@@ -27,6 +28,7 @@ class LanguageModel:
         self.arena = KeyValueArena(network.shape, network.device, stored)
         self._choices: dict[tuple[int, int], Choice] = {}
         self._fixed: FixedShape | None = None
+        self._drafter: DraftDecoder | None = None
         self._eager, self._why = self._best_eager()
         self.decoder: Decoder = self._eager
         kernel = find_kernel(network)
@@ -75,6 +77,11 @@ class LanguageModel:
         """Prompt and new tokens of one request together."""
         return self.network.shape.max_positions
 
+    @property
+    def takes_drafts(self) -> bool:
+        """Whether drafts are looked at: by the CPU's own kernel, in batches of any shape."""
+        return isinstance(self._eager.rung, HostRung) and self.decoder is self._eager and not self._fixed
+
     def row_bytes(self, positions: int) -> int:
         """Cache bytes of one row whose prompt and new tokens make `positions` positions."""
         return self.arena.position_bytes * positions
@@ -99,10 +106,13 @@ class LanguageModel:
         ranges: Sequence[tuple[int, int]],
         on_step: Report | None = None,
         draws: Sequence[Draw] | None = None,
+        drafts: Sequence[Ids] | None = None,
     ) -> list[Ids]:
         """Continue every prompt (int64 `[P_i]`) by exactly `new_tokens[i]` ids, `[n_i]` each.
 
-        The best id every time; with `draws`, one a row, by chance, at the plain rung's speed.
+        The best id every time; with `draws`, one a row, by chance, at the plain rung's speed. `drafts` are
+        guesses of what will be written (int64 `[n_i]`, -1 for none): several are checked at once, which
+        changes no id beyond what another order of summation may (see `takes_drafts`).
 
         `on_step` hears 0 after every prefill pass, then the number of tokens written by the longest row,
         about every 50 tokens and at the end; it may raise to stop. Raises `UsageError` (does not fit
@@ -117,7 +127,9 @@ class LanguageModel:
             return written
         with torch.inference_mode():
             ordered = [prompts[i] if i != NOBODY else np.zeros(1, np.int64) for i in plan.order]
-            if draws is None:
+            if drafts is not None and draws is None and self.takes_drafts:
+                ids = self._draft(plan, ordered, ranges, report, [drafts[i] for i in plan.order])
+            elif draws is None:
                 ids = self._run(plan, ordered, ranges, report)
             else:
                 drawn = [draws[i] if i != NOBODY else Draw(0.0, 0) for i in plan.order]
@@ -170,6 +182,22 @@ class LanguageModel:
         dice = Dice(draws, self.network.device)
         choices = [DrawnChoice(self._choice(lo, hi), dice) for lo, hi in ranges]
         picked, finite = self._eager.run(plan, prompts, choices, report)
+        return self._ids(plan, picked, finite, choices, report)
+
+    def _draft(
+        self,
+        plan: BatchPlan,
+        prompts: list[Ids],
+        ranges: Sequence[tuple[int, int]],
+        report: Report,
+        drafts: list[Ids],
+    ) -> Ids:
+        """As `_run`, several tokens a pass where drafts are good enough."""
+        assert isinstance(self._eager.rung, HostRung)
+        if self._drafter is None:
+            self._drafter = DraftDecoder(self.network, self.arena, self._eager.rung.kernel)
+        choices = [self._choice(lo, hi) for lo, hi in ranges]
+        picked, finite = self._drafter.run(plan, prompts, choices, table_of(plan, drafts, ranges), report)
         return self._ids(plan, picked, finite, choices, report)
 
     def _ids(

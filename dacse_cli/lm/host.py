@@ -118,7 +118,7 @@ class HostRung:
     """A way for `EagerDecoder` to attend: by the kernel."""
 
     def __init__(self, kernel: Kernel, stored: torch.dtype) -> None:
-        self._kernel = kernel
+        self.kernel = kernel
         self.name = "own CPU kernel" + (", int8 cache" if stored is torch.int8 else "")
 
     def starts(self, plan: BatchPlan) -> list[int]:
@@ -127,7 +127,7 @@ class HostRung:
 
     def begin(self, plan: BatchPlan, store: Cache) -> Callable[[int, int], HostAttention]:
         """A function from (tokens written, rows) to the attention of the next step."""
-        attention = HostAttention(store, self._kernel)
+        attention = HostAttention(store, self.kernel)
         prompts = np.array(plan.prompts, dtype=np.int64)
 
         def at(written: int, rows: int) -> HostAttention:

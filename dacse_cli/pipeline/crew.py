@@ -66,12 +66,15 @@ class Station:
         self.description = description
 
     def has_room(self) -> bool:
-        """Whether it should get another job: two batches of chunks ahead, at least two files."""
+        """Whether it should get another job, up to three batches of chunks and at least two files.
+
+        One batch is being generated, one written, and one waits.
+        """
         if not self.ready or self.suspects:
             return False
         if any(load.deaths for load in self.held.values()):  # a suspect is tried alone
             return False
-        return len(self.held) < 2 or self.chunks_held() < 2 * int(self.description["batch"])
+        return len(self.held) < 2 or self.chunks_held() < 3 * int(self.description["batch"])
 
     def chunks_held(self) -> int:
         """Chunks of the jobs in the worker's hands, finished ones of files under way included."""

@@ -23,8 +23,9 @@ from dacse_cli.audio.info import AudioScan
 from dacse_cli.audio.probe import scan
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError, InputError, LockedError, ModelError, OutputError, UsageError
-from dacse_cli.pipeline.engine import Engine, Failure
+from dacse_cli.pipeline.engine import Engine
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.failures import Failure
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
 from dacse_cli.pipeline.opening import open_sink
 from dacse_cli.pipeline.plan import ChainFiles, Request
@@ -174,6 +175,7 @@ class Enhancer:
                 done.__setitem__,
                 lambda key, failure: failed.append(failure),
                 self._progress,
+                beside=not self.chain.codec.device.startswith("cpu"),
             )
             engine.run()
         if failed:

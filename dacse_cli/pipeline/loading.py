@@ -16,7 +16,7 @@ from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.memory import fit_batch, free_memory
 from dacse_cli.lm.rows import FixedShape
 from dacse_cli.pipeline.chunks import ChunkGrid
-from dacse_cli.pipeline.engine import is_out_of_memory
+from dacse_cli.pipeline.failures import is_out_of_memory
 from dacse_cli.pipeline.plan import ChainFiles, is_descript_weights
 from dacse_cli.pipeline.task import Chain
 from dacse_cli.tokens.layout import TokenLayout

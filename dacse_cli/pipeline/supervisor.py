@@ -90,7 +90,9 @@ class Supervisor:
         self._tell(Planned(len(jobs), seconds))
         self._tell(Stage("loading the models"))
         self._crew.start()
-        for job in jobs:
+        seconds_of = {index: info.seconds for index, info in self._infos.items()}
+        # the longest first, so that what is left at the end shares batches
+        for job in sorted(jobs, key=lambda job: -seconds_of.get(job.index, 0.0)):
             if job.remote or not has_token_suffix(job.source.name):
                 self._to_scan.append(job.index)
             else:

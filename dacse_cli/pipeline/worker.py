@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dacse_cli.errors import DacseError
 from dacse_cli.lm.device import cuda_devices
 from dacse_cli.pipeline.channel import Message, serve
-from dacse_cli.pipeline.engine import Engine, Failure
+from dacse_cli.pipeline.engine import Engine
+from dacse_cli.pipeline.failures import Failure
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
 from dacse_cli.pipeline.opening import open_task
 from dacse_cli.pipeline.plan import ChainFiles
@@ -42,7 +43,7 @@ class Worker:
         try:
             chain = load_chain(files)
             batch = fitting_batch(files, chain)
-            _set_threads(chain, load.get("sharing", 1))
+            beside = share_cores(chain, load.get("sharing", 1))
         except DacseError as error:
             facts = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
             self._answer({"type": "fatal", **facts})
@@ -57,6 +58,7 @@ class Worker:
             self._finished,
             self._failed,
             self._progress,
+            beside,
         ).run()
 
     def _listen(self, commands: Iterator[Message]) -> None:
@@ -105,21 +107,25 @@ class Worker:
         self._answer({"type": "failed", "id": key, **vars(failure)})
 
 
-def _set_threads(chain: Chain, workers: int) -> None:
-    """One thread for a small model on a CPU, else this worker's share of the cores.
+def share_cores(chain: Chain, workers: int) -> bool:
+    """Whether codec and files shall work beside generation; sets torch's threads for both.
 
-    A step of `nano` is hundreds of operations of microseconds. Threads meet after each, and wherever anything
-    else wants a core all of them wait: measured beside one busy core, two threads took 10 to 25 times as long
-    a step as one.
+    Always where the language model has a device of its own. On a CPU a small model gets one thread: a step
+    of `nano` is hundreds of operations of microseconds, threads meet after each, and wherever anything else
+    wants a core all of them wait (measured beside one busy core, two threads took 10 to 25 times as long a
+    step as one). The cores it leaves free are the codec's. A large model takes this worker's share of all
+    cores, and what would run beside it would only take them away.
     """
     if chain.lm is None or not chain.lm.device.startswith("cpu"):
-        return
+        return chain.lm is not None
     import torch
 
     from dacse_cli.lm.bandwidth import weight_bytes
 
+    cores = max(1, (os.cpu_count() or 1) // workers)
     small = weight_bytes(chain.lm) < SMALL_MODEL_BYTES
-    torch.set_num_threads(1 if small else max(1, (os.cpu_count() or 1) // workers))
+    torch.set_num_threads(1 if small else cores)
+    return small and cores > 1
 
 
 def _description(chain: Chain) -> Message:

@@ -27,38 +27,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from timing import CODEBOOK_SIZE, SHAPES, SPECIALS, config_of, ranges_of
 from transformers import LlamaConfig, LlamaForCausalLM, LogitsProcessor, LogitsProcessorList, logging
 
 from dacse_cli.lm.bandwidth import read_bandwidth, step_bytes
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
 
-SPECIALS, CODEBOOK_SIZE = 5, 1024
-SHAPES = {  # hidden, intermediate, layers, heads, codebooks
-    "nano": (256, 704, 6, 4, 8),
-    "250m": (1024, 3000, 18, 16, 9),
-    "1b": (1536, 6144, 24, 24, 9),
-}
 Way = Callable[[list[np.ndarray], int], list[np.ndarray]]
 
 
 def read_config(shape: str) -> dict[str, Any]:
     """The named shape, or the `config.json` at this path."""
-    if shape not in SHAPES:
-        return json.loads(Path(shape).read_text())
-    hidden, intermediate, layers, heads, codebooks = SHAPES[shape]
-    return {
-        "vocab_size": SPECIALS + codebooks * CODEBOOK_SIZE,
-        "hidden_size": hidden,
-        "intermediate_size": intermediate,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "max_position_embeddings": 8192,
-        "rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"},
-        "rms_norm_eps": 1e-6,
-        "tie_word_embeddings": True,
-    }
+    return config_of(shape) if shape in SHAPES else json.loads(Path(shape).read_text())
 
 
 class PublishedMask(LogitsProcessor):
@@ -222,8 +203,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     logging.set_verbosity_error()
     config = LlamaConfig(**read_config(options.shape))
     config.update({"bos_token_id": None, "eos_token_id": None, "pad_token_id": None, "architectures": None})
-    codebooks = (config.vocab_size - SPECIALS) // CODEBOOK_SIZE
-    ranges = [(SPECIALS + c * CODEBOOK_SIZE, SPECIALS + (c + 1) * CODEBOOK_SIZE) for c in range(codebooks)]
+    ranges = ranges_of(config.to_dict())
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         LlamaForCausalLM(config).save_pretrained(folder)

@@ -1,10 +1,15 @@
 """A folder of clips: dacse, against one chunk after the other through transformers `generate`.
 
-    python tests/benchmarks/bench_folder.py --clips 100 --model nano
+    python tests/benchmarks/bench_folder.py --model nano --clips 100
+    python tests/benchmarks/bench_folder.py --model 250m --clips 16 --seconds 0.1 --even --chunk 0.1 --parts 1
 
-Both ways share the codec, the chunk plan and the cross-fade, so what differs is how ids are generated and
-that dacse pools the chunks of all clips. Ways run in turn on quarters of the folder, so a machine that slows
-down slows both. The codes of both ways are compared. Prints a Markdown table; `--json FILE` writes it too.
+The other way is the published script's: batch 1, transformers `generate`, float32, a Python mask that looks
+at the last token of every row. Both share the codec, the chunk plan and the cross-fade, so what differs is
+how ids are generated and that dacse pools the chunks of all clips. Ways run in turn on parts of the folder,
+so a machine that slows down slows both; with one thread it is processor time that counts. The codes of both
+ways are compared. `250m` and `1b` are random weights of these shapes with a random 44.1 kHz codec: weights
+cost the same whatever they say. Prints Markdown tables, the second with the time of every stage of dacse's
+way; `--json FILE` writes both.
 """
 
 from __future__ import annotations
@@ -12,6 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,7 +26,8 @@ import soundfile
 import soxr
 import torch
 from bench_decode import PublishedMask, hf_generate
-from transformers import LlamaForCausalLM
+from timing import config_of, table
+from transformers import DacConfig, DacModel, LlamaConfig, LlamaForCausalLM, logging
 
 from dacse_cli.config import SoundOptions
 from dacse_cli.hub import resolve
@@ -33,8 +40,8 @@ SOURCES = Path(__file__).parents[2] / "examples" / "sources"
 QUARTERS = 4
 
 
-def make_clips(count: int, rate: int, seconds: float) -> list[ArraySource]:
-    """`count` clips of real speech in white noise of 0 to 20 dB, `seconds` give or take a third."""
+def make_clips(count: int, rate: int, seconds: float, spread: float = 1 / 3) -> list[ArraySource]:
+    """`count` clips of speech in white noise of 0 to 20 dB, `seconds` give or take the share `spread`."""
     rng = np.random.default_rng(0)
     speech = []
     for path in sorted(SOURCES.glob("*.opus")):
@@ -43,7 +50,7 @@ def make_clips(count: int, rate: int, seconds: float) -> list[ArraySource]:
     clips = []
     for _ in range(count):
         voice = speech[rng.integers(len(speech))]
-        length = int(seconds * rng.uniform(0.67, 1.33) * rate)
+        length = int(seconds * rng.uniform(1 - spread, 1 + spread) * rate)
         start = rng.integers(max(1, len(voice) - length))
         clip = np.resize(voice[start:], length)
         noise = rng.standard_normal(length) * clip.std() * 10 ** (-rng.uniform(0, 20) / 20)
@@ -92,49 +99,120 @@ def one_by_one(
     return [task.codes for task in tasks]
 
 
-def main(arguments: list[str] | None = None) -> dict[str, float]:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", default="nano")
-    parser.add_argument("--clips", type=int, default=100)
-    parser.add_argument("--seconds", type=float, default=2.5, help="mean length of a clip")
-    parser.add_argument("--threads", type=int, default=None, help="torch's; default: its own choice")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args(arguments)
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    clips = make_clips(args.clips, 16000, args.seconds)
-    folder = resolve(args.model, kind="model").folder
+class Stages:
+    """Where dacse's time goes: counts it inside the calls that a chain is made of."""
+
+    def __init__(self, enhancer: Enhancer) -> None:
+        self.spent: dict[str, float] = {}
+        codec, lm = enhancer.chain.codec, enhancer.chain.lm
+        assert lm is not None
+        self._watch(codec, "encode_window", "codec encode")
+        self._watch(codec, "decode_window", "codec decode")
+        self._watch(lm.network, "prefill", "prefill")
+        self._watch(lm, "generate", "generate")
+
+    def _watch(self, owner: object, method: str, name: str) -> None:
+        inner = getattr(owner, method)
+
+        def timed(*args, **kwargs):
+            began = clock()
+            try:
+                return inner(*args, **kwargs)
+            finally:
+                self.spent[name] = self.spent.get(name, 0.0) + clock() - began
+
+        setattr(owner, method, timed)
+
+    def shares(self, whole: float) -> dict[str, float]:
+        """Shares of `whole` seconds, every stage once."""
+        spent = dict(self.spent)
+        spent["decode steps"] = spent.pop("generate", 0.0) - spent.get("prefill", 0.0)
+        spent["all else"] = whole - sum(spent.values())
+        return {f"{name} %": round(100 * value / whole, 1) for name, value in spent.items()}
+
+
+def clock() -> float:
+    """Processor time of one thread, which other processes do not lengthen; else the time on the wall."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
+
+
+def random_folder(shape: str, folder: Path) -> Path:
+    """A model of a named shape with the 44.1 kHz codec's shape, random weights, as a model folder."""
+    config = LlamaConfig(**config_of(shape))
+    config.update({"bos_token_id": None, "eos_token_id": None, "pad_token_id": None, "architectures": None})
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    codec = DacConfig(sampling_rate=44100, n_codebooks=9, downsampling_ratios=[2, 4, 8, 8])
+    DacModel(codec).save_pretrained(folder / "codec")
+    (folder / "dacse.json").write_text(json.dumps({"codec": "codec"}))
+    return folder
+
+
+def compare(folder: Path, clips: list[ArraySource], args: argparse.Namespace) -> dict[str, object]:
+    """Both ways on every part, in turn."""
     hf = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
     ratios, ours, theirs, same, total = [], 0.0, 0.0, 0, 0
-    with Enhancer(args.model, device="cpu", dtype="float32") as enhancer:
+    options = {"device": "cpu", "dtype": args.dtype, "chunk": args.chunk}
+    with Enhancer(str(folder), **options, batch_size=args.batch_size) as enhancer:
         by_dacse(enhancer, clips[:1])
-        for quarter in range(QUARTERS):
-            part = clips[quarter::QUARTERS]
-            began = time.perf_counter()
-            fast = by_dacse(enhancer, part)
-            middle = time.perf_counter()
-            slow = one_by_one(enhancer, hf, part)
-            end = time.perf_counter()
+        stages = Stages(enhancer)
+        for part in range(args.parts):
+            mine = clips[part :: args.parts]
+            began = clock()
+            fast = by_dacse(enhancer, mine)
+            middle = clock()
+            spent = dict(stages.spent)
+            slow = one_by_one(enhancer, hf, mine)
+            stages.spent = spent  # the codec's time in the other way is not ours
+            end = clock()
             ratios.append((end - middle) / (middle - began))
             ours += middle - began
             theirs += end - middle
             for a, b in zip(fast, slow, strict=True):
                 same += sum(int((a[i] == b[i]).sum()) for i in b)
                 total += sum(codes.size for codes in b.values())
+        print(enhancer.chain.lm.describe())
     seconds = sum(clip.signal.seconds for clip in clips)
-    result = {
+    return {
+        "model": args.model,
+        "dtype": args.dtype,
         "clips": len(clips),
         "audio_seconds": round(seconds, 1),
-        "dacse_x_real_time": round(seconds / ours, 3),
-        "one_by_one_x_real_time": round(seconds / theirs, 3),
+        "dacse_x_real_time": round(seconds / ours, 4),
+        "one_by_one_x_real_time": round(seconds / theirs, 4),
         "ratio_median": round(statistics.median(ratios), 2),
         "ratio_min": round(min(ratios), 2),
-        "equal_codes": same / total,
+        "equal_codes": round(same / total, 5),
+        "stages": stages.shares(ours),
     }
-    print("| " + " | ".join(result) + " |")
-    print("|" + "---:|" * len(result))
-    print("| " + " | ".join(f"{value:g}" for value in result.values()) + " |")
+
+
+def main(arguments: list[str] | None = None) -> dict[str, object]:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="nano", help="a name, a folder, or the shape 250m or 1b")
+    parser.add_argument("--clips", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=2.5, help="mean length of a clip")
+    parser.add_argument("--even", action="store_true", help="clips of one length, else give or take a third")
+    parser.add_argument("--chunk", type=float, help="seconds a chunk; default: the model's")
+    parser.add_argument("--parts", type=int, default=4, help="how often the ways take turns")
+    parser.add_argument("--batch-size", type=int)
+    parser.add_argument("--dtype", default="float32", help="of dacse's way")
+    parser.add_argument("--threads", type=int, default=None, help="torch's; default: its own choice")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args(arguments)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    logging.set_verbosity_error()
+    clips = make_clips(args.clips, 16000, args.seconds, 0 if args.even else 1 / 3)
+    with tempfile.TemporaryDirectory() as scratch:
+        if args.model in ("250m", "1b"):
+            folder = random_folder(args.model, Path(scratch, "model"))
+        else:
+            folder = resolve(args.model, kind="model").folder
+        result = compare(folder, clips, args)
+    print(table([{key: value for key, value in result.items() if key != "stages"}]), end="\n\n")
+    print(table([result["stages"]]), flush=True)
     if args.json:
         args.json.write_text(json.dumps(result, indent=1) + "\n")
     return result

@@ -99,7 +99,7 @@ def test_token_files_are_handed_out_like_others():
     for index in range(100):
         if station.has_room():
             station.give(Load(index, {}, 0.0, 1))
-    assert len(station.held) == 8
+    assert len(station.held) == 12
 
 
 def test_a_file_that_another_run_writes_stops_this_one():

@@ -1,5 +1,7 @@
 """The whole way of samples through chunks, batches and joins, with models that change nothing."""
 
+import threading
+import time
 import weakref
 
 import numpy as np
@@ -13,8 +15,9 @@ from dacse_cli.config import SoundOptions
 from dacse_cli.errors import CheckpointError, DeviceError, InputError, LockedError, OutputError, UsageError
 from dacse_cli.lm.sampling import Draw
 from dacse_cli.pipeline.batching import pick_batch, pick_kind
-from dacse_cli.pipeline.engine import Engine, failure_of
+from dacse_cli.pipeline.engine import Engine
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.failures import failure_of
 from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
 from dacse_cli.pipeline.token_tasks import EnhanceTokens
 from dacse_cli.tokens.files import TokenFile
@@ -24,6 +27,15 @@ def noise(channels, samples, seed=0, rate=16000):
     wave = np.random.default_rng(seed).uniform(-0.5, 0.5, (channels, samples))
     wave = on_grid(wave)
     return ArraySource(wave, Signal.of_array(wave, rate))
+
+
+BESIDE = [False]
+
+
+@pytest.fixture(params=["in turn", "beside"], autouse=True, scope="module")
+def _beside(request):
+    """Everything twice: generation in the engine's own thread, and in another."""
+    BESIDE[0] = request.param == "beside"
 
 
 def enhance(sources, chain, batch_size=4, sound=None, sinks=None):
@@ -43,7 +55,7 @@ def enhance(sources, chain, batch_size=4, sound=None, sinks=None):
         assert key not in ends
         ends[key] = sinks[key].samples
 
-    engine = Engine(chain, batch_size, next_task, finished, ends.__setitem__)
+    engine = Engine(chain, batch_size, next_task, finished, ends.__setitem__, beside=BESIDE[0])
     engine.run()
     return [ends[key] for key in range(len(sources))]
 
@@ -335,7 +347,7 @@ def test_the_pool_stays_small_however_many_inputs_there_are():
     class Watched(ArraySource):
         def blocks(self):
             opened.append(1)
-            assert len(opened) - len(done) <= 2 * 4 + 2
+            assert len(opened) - len(done) <= (4 if BESIDE[0] else 2) * 4 + 2
             yield from super().blocks()
 
     waves = noise(1, 40).samples
@@ -349,6 +361,65 @@ def test_the_pool_stays_small_however_many_inputs_there_are():
     def failed(key, failure):
         pytest.fail(str(failure))
 
-    engine = Engine(chain, 4, next_task, lambda key, result: done.append(key), failed)
+    engine = Engine(chain, 4, next_task, lambda key, result: done.append(key), failed, beside=BESIDE[0])
     engine.run()
     assert len(done) == 100
+
+
+def test_the_codec_works_while_the_next_batch_is_generated():
+    """Fails when a device waits for files to be decoded and written between two batches."""
+    decoded = threading.Event()
+
+    class Waiting(EchoLM):
+        def generate(self, prompts, *args, **kwargs):
+            if len(self.batches) == 1:
+                assert decoded.wait(10)
+            return super().generate(prompts, *args, **kwargs)
+
+    chain = fake_chain(lm=Waiting())
+    decode = chain.codec.decode_window
+
+    def tell(codes):
+        decoded.set()
+        return decode(codes)
+
+    chain.codec.decode_window = tell
+    sources = [noise(1, 40, seed) for seed in range(8)]
+    todo, done = list(enumerate(sources)), []
+
+    def next_task(block):
+        if not todo:
+            return None
+        key, source = todo.pop()
+        return key, lambda: EnhanceAudio(source, ArraySink(), chain, SoundOptions())
+
+    Engine(chain, 4, next_task, lambda key, result: done.append(key), pytest.fail, beside=True).run()
+    assert sorted(done) == list(range(8))
+    assert len(chain.lm.batches) >= 2
+
+
+def test_a_caller_that_leaves_ends_the_batch_under_way():
+    """Fails when Ctrl-C waits for minutes until a batch that nobody wants is done."""
+    steps = []
+
+    class Slow(EchoLM):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+            if self.batches:
+                for step in range(1000):
+                    on_step(step)
+                    steps.append(step)
+                    time.sleep(0.01)
+            return super().generate(prompts, new_tokens, ranges, on_step, draws)
+
+    def leave(key, result):
+        raise KeyboardInterrupt
+
+    chain = fake_chain(lm=Slow())
+    sources = [noise(1, 40, seed) for seed in range(8)]
+
+    def next_task(block):
+        return sources and (0, lambda: EnhanceAudio(sources.pop(), ArraySink(), chain, SoundOptions()))
+
+    with pytest.raises(KeyboardInterrupt):
+        Engine(chain, 4, lambda block: next_task(block) or None, leave, pytest.fail, beside=True).run()
+    assert len(steps) < 900

@@ -1,0 +1,127 @@
+"""How often cheaper numbers choose what float32 chooses: teacher-forced agreement on real noisy speech.
+
+    python tests/benchmarks/bench_precision.py --model nano --clips 32
+
+float32 writes the answers. Every other mode is then shown the same past, token by token, and asked for the
+next one; `agreement` is the share of equal choices, by codebook from the first (the loudest) to the last.
+`free` is the share of equal codes where the mode writes on its own, once a token has differed all that
+follows may. The first lines show what is noise: float32 by torch's attention, and float32 in batches of one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from bench_folder import make_clips
+from timing import table
+
+from dacse_cli import Enhancer
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.lm.checkpoint import load_language_model
+from dacse_cli.lm.generate import LanguageModel
+from dacse_cli.lm.greedy import Choice, EagerDecoder
+from dacse_cli.lm.rows import plan_batch
+from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.run import chain_files, find_networks
+from dacse_cli.pipeline.sources import ArraySink
+
+MODES = {  # name: dtype, cache, torch's own attention, rows a batch
+    "float32, torch's attention": ("float32", "auto", True, None),
+    "float32, one row": ("float32", "auto", False, 1),
+    "float32, int8 cache": ("float32", "int8", False, None),
+    "bfloat16": ("bfloat16", "auto", False, None),
+    "bfloat16, one row": ("bfloat16", "auto", False, 1),
+    "bfloat16, int8 cache": ("bfloat16", "int8", False, None),
+}
+
+
+class Forced(Choice):
+    """Notes what it would pick and writes what the teacher says."""
+
+    def __init__(self, choice: Choice, teacher: torch.Tensor, noted: list[torch.Tensor]) -> None:
+        self.lo, self.head, self.embedding = choice.lo, choice.head, choice.embedding
+        self._teacher, self._noted = teacher, noted
+
+    def pick(self, normed: torch.Tensor, out: torch.Tensor) -> None:
+        super().pick(normed, out)
+        self._noted.append(out.clone())
+        out.copy_(self._teacher[len(self._noted) - 1] - self.lo)
+
+
+def chunks_of_speech(enhancer: Enhancer, count: int) -> list[np.ndarray]:
+    """Prompts: the first full chunk of `count` noisy clips."""
+    chain = enhancer.chain
+    seconds = float(chain.grid.chunk / chain.frame_rate) + 0.1
+    prompts = []
+    for clip in make_clips(count, 16000, seconds, 0):
+        task = EnhanceAudio(clip, ArraySink(), chain, SoundOptions())
+        codes = next(chunk.codes for chunk in task.chunks() if chunk is not None)
+        prompts.append(chain.layout.prompt(codes[:, : chain.grid.chunk]))
+    return prompts
+
+
+def forced(lm: LanguageModel, prompts: list[np.ndarray], teacher: np.ndarray, ranges: Any) -> np.ndarray:
+    """What `lm` would write at every step of the teacher's text `[steps, rows]`; the same shape."""
+    noted: list[torch.Tensor] = []
+    says = torch.from_numpy(teacher)
+    choices = [Forced(lm._choice(lo, hi), says, noted) for lo, hi in ranges]
+    plan = plan_batch([len(prompt) for prompt in prompts], [len(teacher)] * len(prompts))
+    assert plan is not None and list(plan.order) == list(range(len(prompts)))
+    with torch.inference_mode():
+        lm.decoder.run(plan, prompts, choices, lambda step: None)
+    starts = np.array([ranges[step % len(ranges)][0] for step in range(len(teacher))])
+    return torch.stack(noted).numpy() + starts[:, None]
+
+
+def written(
+    lm: LanguageModel, prompts: list[np.ndarray], steps: int, ranges: Any, rows: int | None
+) -> np.ndarray:
+    """Greedy ids `[steps, prompts]`, `rows` at once."""
+    rows = rows or len(prompts)
+    parts = [prompts[i : i + rows] for i in range(0, len(prompts), rows)]
+    return np.stack([ids for part in parts for ids in lm.generate(part, [steps] * len(part), ranges)], axis=1)
+
+
+def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--model", default="nano")
+    parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    models = ModelOptions(options.model, device="cpu", dtype="float32")
+    request = Request("enhance", (), None, models, ChunkOptions(), SoundOptions())
+    files = chain_files(request, find_networks(models, with_model=True))
+    with Enhancer.from_files(files) as enhancer:
+        layout = enhancer.chain.layout
+        prompts = chunks_of_speech(enhancer, options.clips)
+        steps = len(prompts[0]) - 2
+        teacher = written(enhancer.chain.lm, prompts, steps, layout.ranges, None)
+    results = []
+    for name, (dtype, kv, plain, rows) in MODES.items():
+        lm = load_language_model(Path(files.model_folder), dtype=dtype, kv=kv)
+        if plain:
+            lm.decoder = EagerDecoder(lm.network, lm.arena)
+        equal = forced(lm, prompts, teacher, layout.ranges) == teacher
+        by_codebook = [equal[k :: layout.n_codebooks].mean() for k in range(layout.n_codebooks)]
+        free = written(lm, prompts, steps, layout.ranges, rows) == teacher
+        result = {"mode": name, "agreement": float(equal.mean()), "free": float(free.mean())}
+        results.append(result | {f"c{k + 1}": float(share) for k, share in enumerate(by_codebook)})
+    print(
+        f"{options.model}: {len(prompts)} chunks of speech, {steps} tokens each\n\n{table(results)}",
+        flush=True,
+    )
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+    return results
+
+
+if __name__ == "__main__":
+    main()

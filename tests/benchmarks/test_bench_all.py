@@ -1,0 +1,27 @@
+"""The one command for a GPU, tried on a CPU at a size that says nothing: every row is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bench_all
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_trial_fills_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Fails when a command it calls has changed, or a row that cannot be measured is left out in silence."""
+    rows = bench_all.main(["--device", "cpu", "--trial", "--json", str(tmp_path / "all.json")])
+    assert {row["id"] for row in rows} == {f"R{i}" for i in (1, 2, 3, 4, 5, 6, 7, 9, 17)} | {"codes", "ids"}
+    unmeasured = {row["id"] for row in rows if "not measured" in str(row["measured"])}
+    assert unmeasured == {"codes", "R3", "R7", "R9"}
+    assert json.loads((tmp_path / "all.json").read_text())["rows"] == rows
+    assert "| R5 |" in capsys.readouterr().out

@@ -1,0 +1,23 @@
+"""The benchmark of precision runs, and calls equal what is equal."""
+
+from __future__ import annotations
+
+import bench_precision
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_float32_agrees_with_itself(tiny_model, tmp_path):
+    """Fails when the teacher's tokens are shifted against the steps, which would look like lost quality."""
+    results = {r["mode"]: r for r in bench_precision.main(["--model", str(tiny_model), "--clips", "2"])}
+    assert list(results) == list(bench_precision.MODES)
+    for mode in ("float32, torch's attention", "float32, one row"):
+        assert results[mode]["agreement"] == results[mode]["free"] == 1
+    assert 0.3 < results["bfloat16"]["agreement"] <= 1
