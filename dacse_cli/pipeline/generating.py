@@ -39,7 +39,7 @@ class Generator:
         self.batch_size = batch_size
         self._chain, self._on_progress = chain, on_progress
         self._thread = ThreadPoolExecutor(1, "language-model") if beside else None
-        self._seconds = self._told = 0.0
+        self._seconds = self._told = self._told_seconds = 0.0
         self._left = False
 
     def __enter__(self) -> Generator:
@@ -62,7 +62,7 @@ class Generator:
 
     def sign_of_life(self) -> None:
         """Tell progress once more, for who waits for some: there is work besides generating."""
-        self._tell(self._seconds)
+        self._tell(self._told_seconds)
 
     def _answers(self, chunks: Sequence[Chunk]) -> list[Answer]:
         """Raises `DeviceError` where the device will refuse all that follows."""
@@ -108,4 +108,6 @@ class Generator:
         now = time.monotonic()
         if force or now - self._told >= PROGRESS_SECONDS:
             self._told = now
-            self._on_progress(seconds)
+            # never backwards, though a batch that did not fit begins again
+            self._told_seconds = max(self._told_seconds, seconds)
+            self._on_progress(self._told_seconds)
