@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import LockedError
 from dacse_cli.pipeline import run
 from dacse_cli.pipeline.channel import Child
 from dacse_cli.pipeline.crew import Load, Station
+from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.ledger import Ledger
 from dacse_cli.pipeline.plan import ChainFiles, Plan, Request
 from dacse_cli.pipeline.supervisor import Supervisor
@@ -109,6 +111,20 @@ def test_a_file_that_another_run_writes_stops_this_one():
     failure = {"id": 0, "reason": "locked", "message": "held", "hint": None, "exit_code": 7, "trace": None}
     with pytest.raises(LockedError, match="held"):
         supervisor._job_failed(failure)
+
+
+def test_the_longest_file_is_begun_first(tmp_path, monkeypatch):
+    """Else a run ends with one device at one long file, its batches almost empty."""
+    jobs = [Job(i, tmp_path / f"{i}.wav", tmp_path / f"out{i}.wav", f"{i}.wav") for i in range(4)]
+    ledger = Ledger(jobs, None, "", False, print)
+    supervisor = Supervisor(Plan(REQUEST, jobs, None, 0), FILES, ledger, lambda event: None)
+    for job, frames in zip(jobs, (10, 40, 40, 20), strict=True):
+        supervisor._infos[job.index] = AudioInfo(frames, 10, 1, "WAV", "PCM_16", 99)
+    monkeypatch.setattr(supervisor._crew, "start", lambda: None)
+    monkeypatch.setattr(supervisor, "_hand_out", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        supervisor.run(jobs)
+    assert list(supervisor._to_scan) == [1, 2, 3, 0]
 
 
 def test_a_dry_run_fetches_nothing(tmp_path, monkeypatch):
