@@ -9,26 +9,34 @@ import typer
 from dacse_cli.cli import train_options as train
 
 if TYPE_CHECKING:
+    from dacse_cli.training.dac.plan import CodecPlan
     from dacse_cli.training.llama.plan import Plan
 
 
 def plan(
     sizes: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SIZE...]", show_default="all", help="250M, 1B, 2B, 4B."),
+        typer.Argument(
+            metavar="[SIZE...]", show_default="all", help="250M, 1B, 2B, 4B; codecs: 16khz, 24khz, 44khz."
+        ),
     ] = None,
     tokens: Annotated[float, typer.Option("--tokens", help="Tokens to train on, both sides.")] = 5e9,
     gpus: Annotated[int, typer.Option("--gpus", min=1, help="H100s of 80 GB.")] = 8,
     mfu: Annotated[
-        float, typer.Option("--mfu", help="Share of peak FLOPs that useful ones are taken to reach.")
-    ] = 0.4,
+        float | None,
+        typer.Option(
+            "--mfu",
+            show_default="0.4, of codecs 0.2",
+            help="Share of peak FLOPs that useful ones are taken to reach.",
+        ),
+    ] = None,
     frames: Annotated[int, typer.Option("--frames", min=1, help="Codec frames a pair; 344 are 4 s.")] = 344,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Pairs a GPU and backward pass.")] = 1,
     accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Backward passes a step.")] = 16,
     checkpointing: Annotated[bool, typer.Option(help="Keep few activations and compute them again.")] = True,
     json: train.JsonOpt = False,
 ) -> None:
-    """Say on paper what training a published size takes: memory, speed, hours.
+    """Say on paper what training a published model or codec takes: memory, speed, hours.
 
     Nothing is measured: FLOPs are counted, speed is a stated share of an H100's peak, averaging gradients is
     charged at stated bandwidths with nothing hidden.
@@ -37,23 +45,33 @@ def plan(
 
     dacse train plan
 
+    dacse train plan 44khz --gpus 1
+
     dacse train plan 1B --gpus 64 --tokens 2e10 --rows 2
     """
     from dataclasses import asdict
 
     from dacse_cli.cli.render import Screen
     from dacse_cli.cli.render.text import aligned
+    from dacse_cli.training.dac.plan import codec_plan
+    from dacse_cli.training.dac.shapes import SIZES as CODECS
     from dacse_cli.training.llama.plan import Work, published_plan
     from dacse_cli.training.llama.sizes import SIZES
 
     screen = Screen(json=json)
     work = Work(frames, rows, accumulate, checkpointing)
+    wanted = sizes or [*SIZES, *CODECS]
+    codecs = [codec_plan(size, CODECS[size], gpus=gpus, mfu=mfu or 0.2) for size in wanted if size in CODECS]
     plans = [
-        published_plan(size, work=work, tokens=tokens, gpus=gpus, mfu=mfu) for size in sizes or list(SIZES)
+        published_plan(size, work=work, tokens=tokens, gpus=gpus, mfu=mfu or 0.4)
+        for size in wanted
+        if size not in CODECS
     ]
     if json:
         for found in plans:
             screen.results.record({"type": "plan", **asdict(found), "memory_bytes": found.memory_bytes})
+        for codec in codecs:
+            screen.results.record({"type": "codec-plan", **asdict(codec), "state_bytes": codec.state_bytes})
         return
     header = (
         "size",
@@ -66,7 +84,11 @@ def plan(
         f"speed-up, {gpus}",
         f"hours, {gpus}",
     )
-    screen.results.print(aligned([header, *(_row(found) for found in plans)]))
+    if plans:
+        screen.results.print(aligned([header, *(_row(found) for found in plans)]))
+    codec_header = ("codec", "parameters", "judges", "state", "TFLOP/step", f"hours, {gpus}")
+    if codecs:
+        screen.results.print(aligned([codec_header, *(_codec_row(codec) for codec in codecs)]))
 
 
 def _row(found: Plan) -> tuple[str, ...]:
@@ -79,5 +101,16 @@ def _row(found: Plan) -> tuple[str, ...]:
         f"{found.flops_a_step / 1e15:.2f}",
         f"{found.tokens_a_second:,.0f}",
         f"{found.gpus * found.efficiency:.2f}",
+        f"{found.hours:.1f}",
+    )
+
+
+def _codec_row(found: CodecPlan) -> tuple[str, ...]:
+    return (
+        found.name,
+        f"{found.parameters / 1e6:.1f} M",
+        f"{found.judges / 1e6:.1f} M",
+        f"{found.state_bytes / 1e9:.1f} GB",
+        f"{found.flops_a_step / 1e12:.1f}",
         f"{found.hours:.1f}",
     )

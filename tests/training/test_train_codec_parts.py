@@ -13,10 +13,16 @@ from transformers import DacConfig, DacModel
 
 from dacse_cli.codec.shape import shape_from_config
 from dacse_cli.errors import NoInputError, UsageError
-from dacse_cli.training.dac import losses
+from dacse_cli.training.dac import losses, plan
 from dacse_cli.training.dac.crops import Crops, divide
 from dacse_cli.training.dac.discriminators import Discriminators, halves
-from dacse_cli.training.dac.network import fresh_codec, norm_weights, warm_codec, write_codec_folder
+from dacse_cli.training.dac.network import (
+    dac_config,
+    fresh_codec,
+    norm_weights,
+    warm_codec,
+    write_codec_folder,
+)
 from dacse_cli.training.dac.recipe import CodecStage, Discriminating, read_codec_recipe
 from dacse_cli.training.dac.shapes import shape_of
 from dacse_cli.training.dac.trainer import pace
@@ -186,3 +192,48 @@ def test_the_shipped_recipe_is_the_released_one():
     shipped, default = read_codec_recipe(path), read_codec_recipe(None, ["model.size=44khz"])
     assert shipped.weights == default.weights
     assert replace(shipped.stage[0], rows=72) == default.stage[0]
+
+
+@pytest.mark.parametrize("size", ["16khz", "44khz"])
+def test_a_plan_counts_what_torch_counts(size):
+    """On networks without weights: parameters exactly, FLOPs to what edges make of them."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    shape, samples = shape_of(size), 20 * shape_of(size).hop_length
+    with torch.device("meta"):
+        model, judges = DacModel(dac_config(shape)), Discriminators(Discriminating())
+        wav = torch.zeros(1, samples)
+        with FlopCounterMode(display=False) as codec:
+            model.decoder(model.encoder(wav[:, None]))
+        with FlopCounterMode(display=False) as judged:
+            for network in judges.networks[:5]:
+                network(wav)
+    planned = plan.codec_plan(size, shape)
+    assert planned.parameters == sum(p.numel() for p in model.parameters())
+    assert planned.judges == sum(p.numel() for p in judges.parameters())
+    assert plan.forward_flops(list(plan.codec_layers(shape, samples))) == pytest.approx(
+        codec.get_total_flops(), rel=0.01
+    )
+    periods = list(plan.judge_layers(Discriminating(windows=()), samples))
+    assert plan.forward_flops(periods) == pytest.approx(judged.get_total_flops(), rel=0.01)
+
+
+def test_the_codecs_in_the_recipes_are_planned_so():
+    text = (Path(__file__).parents[2] / "examples" / "recipes" / "README.md").read_text()
+    for size in ("16khz", "24khz", "44khz"):
+        one, eight = (plan.codec_plan(size, shape_of(size), gpus=gpus) for gpus in (1, 8))
+        row = f"| {size} | {one.parameters / 1e6:.1f} M | {one.judges / 1e6:.1f} M |"
+        assert f"{row} {one.state_bytes / 1e9:.1f} GB | {one.hours:.1f} h | {eight.hours:.1f} h |" in text
+
+
+def test_a_plan_of_spectra_is_that_of_their_layers():
+    network = Discriminators(Discriminating(periods=(), windows=(256,), width=4)).networks[0]
+    places = []
+    for layer in [*(layer for band in network.bands for layer in band), network.last]:
+        layer.register_forward_hook(
+            lambda module, _, out: places.append((module, out.shape[2] * out.shape[3]))
+        )
+    network(torch.randn(1, 4096))
+    counted = sum(2.0 * module.weight.numel() * count for module, count in places)
+    layers = list(plan.judge_layers(Discriminating(periods=(), windows=(256,), width=4), 4096))
+    assert plan.forward_flops(layers) == pytest.approx(counted)

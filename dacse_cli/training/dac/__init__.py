@@ -1,6 +1,7 @@
 """`dacse train codec`: a `DacModel` by the DAC recipe, from clean recordings.
 
 shapes, recipe     what is trained, and how: numbers only
+plan               what that takes, on paper
 crops              recordings -> short crops at one level, by number
 discriminators     networks that tell reconstructions from recordings
 losses             what both sides minimise

@@ -14,11 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
-from dacse_cli.training.dac.recipe import Discriminating
+from dacse_cli.training.dac.recipe import BANDS, Discriminating
 
 SLOPE = 0.1
-BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
-"""Edges of the spectral bands, as shares of the bins."""
 PEAK = 0.8
 Features = list[Tensor]
 

@@ -14,6 +14,9 @@ from dacse_cli.errors import UsageError
 from dacse_cli.training.runs.settings import read_recipe
 from dacse_cli.training.runs.stages import Cadence, StagePlan
 
+BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+"""Edges of the discriminators' spectral bands, as shares of the bins."""
+
 
 @dataclass(frozen=True)
 class CodecPart:
