@@ -107,6 +107,7 @@ class ChunkOptions(Options):
         return ChunkOptions(seconds, self.overlap, shortest, fixed)
 
 
+GUARDS = ("strict", "normal", "off")
 FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3")
 
 
@@ -120,6 +121,9 @@ class SoundOptions(Options):
     format: str = "keep"
     mix: float = 1.0
     """1 is all enhanced, 0 the input."""
+    guard: str = "normal"
+    """Against answers that say something else: tried again, then `normal` passes the input through there and
+    `strict` fails the file; `off` takes what comes."""
 
     def problems(self) -> list[str]:
         found = []
@@ -129,6 +133,8 @@ class SoundOptions(Options):
             found.append(f"--rate must lie between 1000 and 768000, not {self.rate}")
         if self.format not in FORMATS:
             found.append(f"--format {self.format} is not one of {', '.join(FORMATS)}")
+        if self.guard not in GUARDS:
+            found.append(f"--guard {self.guard} is not one of {', '.join(GUARDS)}")
         if not 0 <= self.mix <= 1:
             found.append(f"--mix must lie between 0 and 1, not {self.mix}")
         return found

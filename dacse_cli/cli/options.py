@@ -37,6 +37,14 @@ class ChannelPolicy(str, Enum):
     mono = "mono"
 
 
+class GuardMode(str, Enum):
+    """Choices of `--guard`."""
+
+    strict = "strict"
+    normal = "normal"
+    off = "off"
+
+
 class AudioFormat(str, Enum):
     """Choices of `--format` where audio is written."""
 
@@ -188,6 +196,15 @@ MixOpt = Annotated[
         help="1 is all enhanced, 0 the input; mixed sample by sample.",
     ),
 ]
+GuardOpt = Annotated[
+    GuardMode,
+    typer.Option(
+        "--guard",
+        rich_help_panel=_SOUND,
+        help="Check that each chunk says what was said, and try again where not. normal: then let the input "
+        "through there, with a warning. strict: doubt sooner, and fail the file. off: take what comes.",
+    ),
+]
 OverwriteOpt = Annotated[
     bool,
     typer.Option("--overwrite", rich_help_panel=_RUN, help="Redo outputs that are already there."),
@@ -287,6 +304,9 @@ def sound_options(
     rate: str = "keep",
     audio_format: AudioFormat = AudioFormat.keep,
     mix: float = 1.0,
+    guard: GuardMode = GuardMode.normal,
 ) -> SoundOptions:
     """`SoundOptions` from flags."""
-    return SoundOptions(channels.value, _number_or("keep", "--rate", rate), audio_format.value, mix)
+    return SoundOptions(
+        channels.value, _number_or("keep", "--rate", rate), audio_format.value, mix, guard.value
+    )

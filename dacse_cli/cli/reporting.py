@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from dacse_cli import __version__
 from dacse_cli.audio.formats import AUDIO_SUFFIXES
+from dacse_cli.pipeline.guard.report import KEPT, GuardReport
 from dacse_cli.pipeline.outcome import Outcome, Result, Summary
-from dacse_cli.report.entry import Entry, RunFacts
+from dacse_cli.report.entry import Entry, RunFacts, Span
 
 if TYPE_CHECKING:
     from dacse_cli.report.scene import Samples, Score
@@ -49,7 +50,19 @@ def entry_of(result: Result) -> Entry:
         seconds=result.seconds,
         elapsed=result.elapsed,
         playable=there and audio,
+        spans=spans_of(result.guard, result.seconds) if result.guard else (),
     )
+
+
+def spans_of(guard: GuardReport, seconds: float) -> tuple[Span, ...]:
+    """What the guard decided about the stretches of a file of `seconds`; what it does not name was kept."""
+    spans, end = [], 0.0
+    for s in guard.stretches:
+        if s.start > end:
+            spans.append(Span(end, s.start, KEPT))
+        spans.append(Span(s.start, s.stop, s.outcome, ", ".join(s.reasons)))
+        end = max(end, s.stop)
+    return tuple([*spans, Span(end, seconds, KEPT)] if end < seconds else spans)
 
 
 def scorer() -> Score | None:

@@ -31,6 +31,7 @@ def watch(
     rate: opt.RateOpt = "keep",
     audio_format: opt.FormatOpt = opt.AudioFormat.keep,
     mix: opt.MixOpt = 1.0,
+    guard: opt.GuardOpt = opt.GuardMode.normal,
     filters: opt.FilterOpt = None,
     json: opt.JsonOpt = False,
     offline: opt.OfflineOpt = False,
@@ -65,7 +66,7 @@ def watch(
         output=output,
         models=opt.model_options(model, codec, device, dtype, batch_size, offline),
         chunk=ChunkOptions(),
-        sound=opt.sound_options(channels, rate, audio_format, mix),
+        sound=opt.sound_options(channels, rate, audio_format, mix, guard),
         filters=tuple(filters or ()),
     ).check()
     screen = Screen(json=json, quiet=quiet, verbose=verbose)

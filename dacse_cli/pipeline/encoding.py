@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,34 +89,43 @@ class Activity:
         return not self._active[row, max(0, start - 1) : stop + 1].any()
 
 
-class CodeBuffer:
-    """Codes `[R, K, T]` that arrive in pieces and are read in overlapping spans, from the front."""
+class SpanBuffer(Generic[Number]):
+    """An array whose last axis arrives in pieces and is read in overlapping spans, from the front."""
 
     def __init__(self) -> None:
-        self._pieces: list[NDArray[np.int16]] = []
+        self._pieces: list[NDArray[Number]] = []
         self._start = 0
         self.stop = 0
 
-    def append(self, codes: NDArray[np.int16]) -> None:
-        """Codes `[R, K, t]` of the next frames."""
-        if codes.shape[2]:
-            self._pieces.append(codes)
-            self.stop += codes.shape[2]
+    def append(self, piece: NDArray[Number]) -> None:
+        """What comes next, `[..., n]`."""
+        if piece.shape[-1]:
+            self._pieces.append(piece)
+            self.stop += piece.shape[-1]
 
-    def take(self, start: int, stop: int) -> NDArray[np.int16]:
-        """Codes `[R, K, stop - start]`; frames before `start` are forgotten."""
-        codes = np.concatenate(self._pieces, axis=2)[:, :, start - self._start :]
-        self._pieces, self._start = [codes], start
-        return codes[:, :, : stop - start]
+    def take(self, start: int, stop: int) -> NDArray[Number]:
+        """`[..., stop - start]`, less at the end; what lies before `start` is forgotten."""
+        held = np.concatenate(self._pieces, axis=-1)[..., start - self._start :]
+        self._pieces, self._start = [held], start
+        return held[..., : stop - start]
 
 
 class Encoding:
-    """Runs a source through resampler and encoder. `gain` brings peaks above full scale down to 1."""
+    """Runs a source through resampler and encoder. `gain` brings peaks above full scale down to 1.
 
-    def __init__(self, source: Source, codec: Codec, channels: str) -> None:
+    `on_samples` is given what the encoder is given: rows `[R, n]` at the codec's rate.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        codec: Codec,
+        channels: str,
+        on_samples: Callable[[Samples], None] = lambda samples: None,
+    ) -> None:
         self.rows = Rows(source.signal, channels)
         self.gain = 1.0 / max(1.0, source.signal.peak)
-        self._source, self._codec = source, codec
+        self._source, self._codec, self._on_samples = source, codec, on_samples
         signal, spec = source.signal, codec.spec
         self.samples = resampled_length(signal.frames, signal.sample_rate, spec.sample_rate)
         """Samples a row at the codec's rate."""
@@ -133,6 +142,10 @@ class Encoding:
         for block in self._source.blocks():
             rows = self.rows.select(block)
             self.activity.mark(rows)
-            yield encoder.push(resampler.push(rows * np.float32(self.gain)))
-        yield encoder.push(resampler.finish())
+            yield self._encode(encoder, resampler.push(rows * np.float32(self.gain)))
+        yield self._encode(encoder, resampler.finish())
         yield encoder.finish()
+
+    def _encode(self, encoder: EncodeStream, samples: Samples) -> NDArray[np.int16]:
+        self._on_samples(samples)
+        return encoder.push(samples)

@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from dacse_cli.config import SoundOptions
 from dacse_cli.pipeline.chunks import CrossFade, Span, fill
 from dacse_cli.pipeline.decoding import Output
-from dacse_cli.pipeline.encoding import CodeBuffer, Encoding
-from dacse_cli.pipeline.sources import Sink, Source
+from dacse_cli.pipeline.encoding import Encoding, SpanBuffer
+from dacse_cli.pipeline.guard.watch import Ruling, Watch
+from dacse_cli.pipeline.sources import Samples, Sink, Source
 from dacse_cli.pipeline.task import Chain, Chunk, Finished
 
-Answer = NDArray[np.int16] | None
+Answer = Samples | None
 
 
 class EnhanceAudio:
@@ -23,22 +24,31 @@ class EnhanceAudio:
     def __init__(self, source: Source, sink: Sink, chain: Chain, sound: SoundOptions) -> None:
         self._chain, self._source, self._sink = chain, source, sink
         spec = chain.codec.spec
-        self._encoding = Encoding(source, chain.codec, sound.channels)
+        self._hop = spec.hop_length
+        self._generate = sound.mix > 0
+        self._watch: Watch | None = None
+        if self._generate and sound.guard != "off":
+            self._watch = Watch(sound.guard, spec.sample_rate, spec.frame_rate)
+        self._heard = SpanBuffer[np.float32]()
+        self._encoding = Encoding(source, chain.codec, sound.channels, self._hear)
         self._spans = chain.grid.plan(self._encoding.frames)
         rate = sound.rate or source.signal.sample_rate
         rows = self._encoding.rows
         self._output = Output(source, sink, rows, codec_rate=spec.sample_rate, rate=rate, mix=sound.mix)
-        self._generate = sound.mix > 0
         self._fade = CrossFade(spec.hop_length)
         self._answers: dict[int, dict[int, Answer]] = {}
         self._next = 0  # first span not yet written
         self._left = self._encoding.samples
 
+    def _hear(self, samples: Samples) -> None:
+        if self._watch is not None:
+            self._heard.append(samples)
+
     def chunks(self) -> Iterator[Chunk | None]:
         if not self._generate:
             yield from self._pass_through()
             return
-        buffer = CodeBuffer()
+        buffer = SpanBuffer[np.int16]()
         ready = 0
         for codes in self._encoding.codes():
             buffer.append(codes)
@@ -47,16 +57,26 @@ class EnhanceAudio:
                 ready += 1
             yield None
 
-    def _cut(self, index: int, buffer: CodeBuffer) -> Iterator[Chunk]:
+    def _cut(self, index: int, buffer: SpanBuffer[np.int16]) -> Iterator[Chunk]:
         span = self._spans[index]
         codes = buffer.take(span.start - span.lead, span.stop)
         following = self._spans[index + 1].start if index + 1 < len(self._spans) else span.stop
         seconds = float((following - span.start) / self._chain.frame_rate) / self._encoding.rows.count
+        heard = self._take_heard(span) if self._watch else None
         for row in range(self._encoding.rows.count):
             if self._encoding.activity.silent(row, span.start, span.stop):
                 self._answer(index, row, None)
-            else:
-                yield Chunk(self, index, row, fill(codes[row], span, self._chain.silence), seconds)
+                continue
+            if self._watch and heard is not None:
+                start, stop = (float(frame / self._chain.frame_rate) for frame in (span.start, span.stop))
+                self._watch.hear(index, row, heard[row], start, min(stop, self._source.signal.seconds))
+            yield Chunk(self, index, row, fill(codes[row], span, self._chain.silence), seconds)
+
+    def _take_heard(self, span: Span) -> Samples:
+        """Samples `[R, (lead + frames) * hop]` of a span, zeros after the end of the recording."""
+        first, stop = (span.start - span.lead) * self._hop, span.stop * self._hop
+        heard = self._heard.take(first, stop)
+        return np.pad(heard, ((0, 0), (0, stop - first - heard.shape[1])))
 
     def _pass_through(self) -> Iterator[None]:
         """All input and nothing enhanced: neither codec nor language model has work."""
@@ -65,23 +85,30 @@ class EnhanceAudio:
                 self._answer(index, row, None)
             yield None
 
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
-        self._answer(chunk.index, chunk.row, codes)
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> Chunk | None:
+        span = self._spans[chunk.index]
+        said = self._chain.codec.decode(codes[None])[0, : (span.lead + span.frames) * self._hop]
+        if self._watch is not None:
+            ruling = self._watch.rule(chunk, codes, said)
+            if ruling is Ruling.TRY_AGAIN:
+                return self._watch.again(chunk)
+            if ruling is Ruling.LET_THROUGH:
+                said = self._watch.input_of(chunk)
+            self._watch.release(chunk)
+        self._answer(chunk.index, chunk.row, said[span.lead * self._hop :])
+        return None
 
-    def _answer(self, index: int, row: int, codes: Answer) -> None:
-        self._answers.setdefault(index, {})[row] = codes
+    def _answer(self, index: int, row: int, samples: Answer) -> None:
+        self._answers.setdefault(index, {})[row] = samples
         while len(self._answers.get(self._next, ())) == self._encoding.rows.count:
             self._write(self._spans[self._next], self._answers.pop(self._next))
             self._next += 1
 
     def _write(self, span: Span, answers: dict[int, Answer]) -> None:
-        hop = self._chain.codec.spec.hop_length
-        samples = np.zeros((self._encoding.rows.count, span.frames * hop), np.float32)
-        spoken = {row: codes for row, codes in answers.items() if codes is not None}
-        if spoken:
-            decoded = self._chain.codec.decode(np.stack(list(spoken.values())))
-            decoded = decoded[:, span.lead * hop :][:, : samples.shape[1]]
-            samples[list(spoken)] = decoded / np.float32(self._encoding.gain)
+        samples = np.zeros((self._encoding.rows.count, span.frames * self._hop), np.float32)
+        for row, answer in answers.items():
+            if answer is not None:
+                samples[row] = answer / np.float32(self._encoding.gain)
         last = self._next + 1 == len(self._spans)
         faded = self._fade.push(samples, span, None if last else self._spans[self._next + 1].start)
         faded = faded[:, : self._left]
@@ -91,7 +118,9 @@ class EnhanceAudio:
     def finish(self) -> Finished:
         self._output.close()
         files, warnings = self._sink.finish(self._output.frames)
-        return Finished(files, self._source.signal.seconds, [*self._encoding.rows.warnings, *warnings])
+        warnings = [*self._encoding.rows.warnings, *warnings]
+        report = self._watch.report if self._watch else None
+        return Finished(files, self._source.signal.seconds, warnings, guard=report)
 
     def abandon(self) -> None:
         self._sink.abandon()

@@ -26,6 +26,7 @@ from dacse_cli.errors import DacseError, InputError, LockedError, ModelError, Ou
 from dacse_cli.pipeline.engine import Engine
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.failures import Failure
+from dacse_cli.pipeline.guard.report import GuardReport
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
 from dacse_cli.pipeline.opening import open_sink
 from dacse_cli.pipeline.plan import ChainFiles, Request
@@ -43,6 +44,8 @@ class Enhanced:
     samples: NDArray[np.float32]
     """`[C, S]`, full scale is 1."""
     sample_rate: int
+    guard: GuardReport | None = None
+    """What became of its chunks: kept, repaired, passed through; None where no guard was asked for."""
 
 
 class Enhancer:
@@ -104,12 +107,16 @@ class Enhancer:
         channels: str = "keep",
         rate: int | None = None,
         mix: float = 1.0,
+        guard: str = "normal",
     ) -> Enhanced:
         """Enhance one recording: a path, or samples `[S]` or `[C, S]` with their `sample_rate`.
 
-        Raises `InputError` for audio that cannot be used, `UsageError` for options that cannot be.
+        Where the model says something else than was said, `guard="normal"` lets the input through and says
+        so in `Enhanced.guard`, "strict" raises `InputError`, "off" takes what comes. Raises `InputError` for
+        audio that cannot be used, `UsageError` for options that cannot be.
         """
-        return self.enhance_batch([(audio, sample_rate)], channels=channels, rate=rate, mix=mix)[0]
+        items = [(audio, sample_rate)]
+        return self.enhance_batch(items, channels=channels, rate=rate, mix=mix, guard=guard)[0]
 
     def enhance_batch(
         self,
@@ -118,14 +125,17 @@ class Enhancer:
         channels: str = "keep",
         rate: int | None = None,
         mix: float = 1.0,
+        guard: str = "normal",
     ) -> list[Enhanced]:
         """Enhance several recordings at once, (audio, sample_rate) each; chunks of all share batches."""
-        sound = SoundOptions(channels, rate, mix=mix).check()
+        sound = SoundOptions(channels, rate, mix=mix, guard=guard).check()
         sources = [_source(audio, sample_rate) for audio, sample_rate in items]
         sinks = [ArraySink() for _ in sources]
-        self._run(sources, list(sinks), sound)
-        pairs = zip(sources, sinks, strict=True)
-        return [Enhanced(sink.samples, rate or source.signal.sample_rate) for source, sink in pairs]
+        ends = self._run(sources, list(sinks), sound)
+        return [
+            Enhanced(sink.samples, rate or source.signal.sample_rate, end.guard)
+            for source, sink, end in zip(sources, sinks, ends, strict=True)
+        ]
 
     def enhance_file(
         self,
@@ -135,12 +145,13 @@ class Enhancer:
         channels: str = "keep",
         rate: int | None = None,
         mix: float = 1.0,
+        guard: str = "normal",
     ) -> Path:
         """Enhance a file into a file; the suffix of `target` decides the format. Overwrites `target`.
 
         `target` appears whole or not at all. Raises `InputError`, `OutputError`, `UsageError`.
         """
-        sound = SoundOptions(channels, rate, mix=mix).check()
+        sound = SoundOptions(channels, rate, mix=mix, guard=guard).check()
         path, place = Path(source), Path(target)
         recording, found = _file_source(path)
         if place.exists() and place.samefile(path):

@@ -190,9 +190,12 @@ class Journal:
         """Record what is about to appear at `target`."""
         self._append(target, "intent", recipe, size, sha256)
 
-    def finish(self, target: Path, recipe: Recipe, size: int, sha256: str) -> None:
-        """Record that `target` is in place."""
-        self._append(target, "done", recipe, size, sha256)
+    def finish(
+        self, target: Path, recipe: Recipe, size: int, sha256: str, guard: Record | None = None
+    ) -> None:
+        """Record that `target` is in place, and what the guard says of it."""
+        more = {"guard": guard} if guard else {}
+        self._append(target, "done", recipe, size, sha256, **more)
 
     def finish_parts(self, target: Path, recipe: Recipe, parts: Sequence[Path]) -> None:
         """Record that `target` came out as several files, each of them finished."""

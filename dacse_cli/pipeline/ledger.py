@@ -12,6 +12,7 @@ from dacse_cli.audio.atomic import commit
 from dacse_cli.errors import DacseError, InputError
 from dacse_cli.pipeline.channel import Message
 from dacse_cli.pipeline.events import Ended, Event
+from dacse_cli.pipeline.guard.report import GuardReport
 from dacse_cli.pipeline.jobs import Job, input_stamp
 from dacse_cli.pipeline.journal import Journal, Recipe
 from dacse_cli.pipeline.kept import binding, forget, sweep_kept, tidy, work_file
@@ -141,16 +142,25 @@ class Ledger:
 
     def _placed(self, index: int, files: list[OutputFile], message: Message) -> None:
         """All files of a job are where they belong."""
-        job, recipe, warnings = self._open[index], self._recipes[index], message["warnings"]
+        job, recipe = self._open[index], self._recipes[index]
         parts = [file.target for file in files if file.target != job.target]
         if self._journal is not None:
             for file in files:
-                self._journal.finish(file.target, recipe, file.size, file.sha256)
+                self._journal.finish(file.target, recipe, file.size, file.sha256, message.get("guard"))
             if parts:
                 self._journal.finish_parts(job.target, recipe, parts)
         forget(self._home(job), job.target)
-        outcome, reason = (Outcome.WARNED, "warning") if warnings else (Outcome.DONE, "")
-        self.end(index, outcome, reason, "; ".join(warnings), message["seconds"], message.get("resumed", 0.0))
+        self._end_well(index, message)
+
+    def _end_well(self, index: int, message: Message) -> None:
+        """A job whose files are in place ends as done, with a warning where there is something to know."""
+        guard = GuardReport.from_json(message["guard"]) if message.get("guard") else None
+        unenhanced = guard.warning() if guard else None
+        warnings = [*([unenhanced] if unenhanced else []), *message["warnings"]]
+        outcome = Outcome.WARNED if warnings else Outcome.DONE
+        reason = "passed-through" if unenhanced else "warning" if warnings else ""
+        resumed = message.get("resumed", 0.0)
+        self.end(index, outcome, reason, "; ".join(warnings), message["seconds"], resumed, guard)
 
     def fail(self, index: int, reason: str, message: str) -> None:
         """End a job as failed, and remember it where there is a journal."""
@@ -166,13 +176,16 @@ class Ledger:
         message: str,
         seconds: float = 0.0,
         resumed: float = 0.0,
+        guard: GuardReport | None = None,
     ) -> None:
         """End a job; each job ends once."""
         job = self._open.pop(index)
         self._recipes.pop(index, None)
         started = self._started.pop(index, None)
         elapsed = 0.0 if started is None else time.monotonic() - started
-        result = Result(job.name, self._named(job), outcome, reason, message, seconds, elapsed, resumed)
+        result = Result(
+            job.name, self._named(job), outcome, reason, message, seconds, elapsed, resumed, guard
+        )
         self.summary.results.append(result)
         self._tell(Ended(result))
 

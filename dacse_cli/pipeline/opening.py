@@ -38,11 +38,11 @@ def open_task(job: Message, chain: Chain) -> Task:
         tokens = check_codec(read_tokens(source), chain)
         _check_sound(tokens, sound)
         if to_tokens:
-            return EnhanceTokens(tokens, chain, save=saver(target))
+            return EnhanceTokens(tokens, chain, save=saver(target), guard=sound.guard)
         sink = _sink_for_tokens(target, tokens, sound)
         if job["form"] == "detokenize":
             return Detokenise(tokens, sink, chain, sink.sample_rate)
-        return EnhanceTokens(tokens, chain, sink=sink, rate=sink.sample_rate)
+        return EnhanceTokens(tokens, chain, sink=sink, rate=sink.sample_rate, guard=sound.guard)
     if job["form"] == "detokenize":
         raise InputError("audio, not a token file", reason="not-tokens")
     scan = AudioScan.from_json(job["scan"])

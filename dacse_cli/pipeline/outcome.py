@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import DacseError
+from dacse_cli.pipeline.guard.report import GuardReport
 
 
 class Outcome(str, Enum):
@@ -35,6 +36,8 @@ class Result:
     """Seconds since a worker took it up; waiting in line is not counted."""
     resumed: float = 0.0
     """Seconds of audio taken over from a stopped run."""
+    guard: GuardReport | None = None
+    """What became of its chunks, where a guard was on duty."""
 
     def to_json(self) -> dict[str, Any]:
         """One line of `--json`."""
@@ -93,6 +96,13 @@ class Summary:
         return {outcome.value: counted[outcome] for outcome in Outcome}
 
     @property
+    def chunks(self) -> dict[str, int]:
+        """What became of guarded chunks, over all files; empty where none was."""
+        reports = [result.guard for result in self.results if result.guard is not None]
+        names = ("kept", "repaired", "passed_through") if reports else ()
+        return {name: sum(getattr(report, name) for report in reports) for name in names}
+
+    @property
     def seconds(self) -> float:
         """Seconds of audio finished in this run."""
         kept = sum(r.seconds for r in self.results if r.outcome in (Outcome.DONE, Outcome.WARNED))
@@ -122,6 +132,7 @@ class Summary:
             "inputs": sum(self.counts.values()),
             **{name.replace("-", "_"): count for name, count in self.counts.items()},
             "ignored": self.ignored,
+            **{f"chunks_{name}": count for name, count in self.chunks.items()},
             "audio_seconds": round(self.seconds, 3),
             "resumed_seconds": round(self.resumed, 3),
             "elapsed_seconds": round(self.elapsed, 3),

@@ -19,6 +19,7 @@ from dacse_cli.codec.model import Codec
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.sampling import Draw
 from dacse_cli.pipeline.chunks import ChunkGrid
+from dacse_cli.pipeline.guard.report import GuardReport
 from dacse_cli.pipeline.outcome import OutputFile
 from dacse_cli.tokens.layout import TokenLayout
 
@@ -76,6 +77,8 @@ class Finished:
     warnings: list[str]
     resumed: float = 0.0
     """Seconds of audio whose chunks a stopped run had answered already."""
+    guard: GuardReport | None = None
+    """Of the guard, where one was on duty."""
 
 
 class Task(Protocol):

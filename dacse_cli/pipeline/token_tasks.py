@@ -12,9 +12,10 @@ from dacse_cli.audio.info import resampled_length
 from dacse_cli.codec.model import Codec
 from dacse_cli.codec.stream import DecodeStream
 from dacse_cli.errors import InputError
-from dacse_cli.pipeline.chunks import fill, join_codes
+from dacse_cli.pipeline.chunks import Span, fill, join_codes
 from dacse_cli.pipeline.decoding import Output
 from dacse_cli.pipeline.encoding import Encoding, Rows
+from dacse_cli.pipeline.guard.watch import Ruling, Watch
 from dacse_cli.pipeline.outcome import OutputFile
 from dacse_cli.pipeline.sources import Samples, Signal, Sink, Source
 from dacse_cli.pipeline.task import Chain, Chunk, Finished
@@ -185,7 +186,10 @@ class Detokenise:
 
 
 class EnhanceTokens:
-    """A `Task`: token file -> enhanced token file (`save`) or recording (`sink`), one of the two."""
+    """A `Task`: token file -> enhanced token file (`save`) or recording (`sink`), one of the two.
+
+    A guard must hear, so with one on duty every chunk is decoded before and after.
+    """
 
     def __init__(
         self,
@@ -195,8 +199,11 @@ class EnhanceTokens:
         save: Save | None = None,
         sink: Sink | None = None,
         rate: int | None = None,
+        guard: str = "normal",
     ) -> None:
         self._tokens, self._chain, self._save, self._sink = tokens, chain, save, sink
+        spec = chain.codec.spec
+        self._watch = None if guard == "off" else Watch(guard, spec.sample_rate, spec.frame_rate)
         self._sound = CodesToSound(tokens, chain.codec, sink, rate) if sink else None
         self._firsts = sorted(set(twins := twins_of(tokens.codes)))
         self._row_of = [self._firsts.index(twin) for twin in twins]
@@ -209,11 +216,28 @@ class EnhanceTokens:
         for index, span in enumerate(self._spans):
             for row, channel in enumerate(self._firsts):
                 codes = self._tokens.codes[channel, :, span.start - span.lead : span.stop]
-                yield Chunk(self, index, row, fill(codes, span, self._chain.silence), share)
+                chunk = Chunk(self, index, row, fill(codes, span, self._chain.silence), share)
+                if self._watch is not None:
+                    start, stop = (float(frame / self._chain.frame_rate) for frame in (span.start, span.stop))
+                    self._watch.hear(index, row, self._decode(span, chunk.codes), start, stop)
+                yield chunk
 
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
+    def _decode(self, span: Span, codes: NDArray[np.int16]) -> Samples:
+        """What codes `[K, generated]` of a span sound like, without the silence behind it."""
+        samples = (span.lead + span.frames) * self._chain.codec.spec.hop_length
+        return self._chain.codec.decode(codes[None])[0, :samples]
+
+    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> Chunk | None:
         span = self._spans[chunk.index]
+        if self._watch is not None:
+            ruling = self._watch.rule(chunk, codes, self._decode(span, codes))
+            if ruling is Ruling.TRY_AGAIN:
+                return self._watch.again(chunk)
+            if ruling is Ruling.LET_THROUGH:
+                codes = chunk.codes
+            self._watch.release(chunk)
         self._answers[chunk.index, chunk.row] = codes[:, span.lead :][:, : span.frames]
+        return None
 
     def finish(self) -> Finished:
         pieces = [
@@ -221,12 +245,14 @@ class EnhanceTokens:
             for index in range(len(self._spans))
         ]
         rows = join_codes(pieces, self._spans)  # [R, K, T]
+        report = self._watch.report if self._watch else None
         if self._sound is not None:
             for _ in self._sound.run(rows):
                 pass
-            return self._sound.finish()
+            return replace(self._sound.finish(), guard=report)
         assert self._save is not None
-        return Finished(self._save(self._tokens.with_codes(rows[self._row_of]), None), self._seconds, [])
+        files = self._save(self._tokens.with_codes(rows[self._row_of]), None)
+        return Finished(files, self._seconds, [], guard=report)
 
     def abandon(self) -> None:
         if self._sink is not None:

@@ -100,6 +100,7 @@ class Worker:
                 "seconds": finished.seconds,
                 "warnings": finished.warnings,
                 "resumed": finished.resumed,
+                "guard": finished.guard and finished.guard.to_json(),
             }
         )
 

@@ -69,7 +69,7 @@ def test_a_batch_gives_what_one_by_one_gives(enhanced, tiny_model, tmp_path):
     root, made = enhanced
     with Enhancer(str(tiny_model), device="cpu", dtype="float32", batch_size=1) as enhancer:
         for path in [p for p in made if soundfile.info(p).subtype in ("FLOAT", "DOUBLE", "PCM_32", "PCM_24")]:
-            alone = enhancer.enhance_file(path, tmp_path / path.name)
+            alone = enhancer.enhance_file(path, tmp_path / path.name, guard="off")
             together = root / "out" / path.relative_to(root / "in")
             one, many = soundfile.read(alone)[0], soundfile.read(together)[0]
             np.testing.assert_allclose(one, many, atol=1e-4, err_msg=path.name)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
-from dacse_cli.cli.render.text import clock, files_text
+from dacse_cli.cli.render.text import chunks_text, clock, files_text
 from dacse_cli.hub.listing import Listed
 from dacse_cli.pipeline.outcome import Outcome, Summary
 from dacse_cli.pipeline.run import Forecast
@@ -76,6 +76,8 @@ class Printer:
         for name, count in summary.counts.items():
             if count:
                 table.add_row(Text(name, STYLE.get(Outcome(name), "")), str(count))
+        if summary.chunks:
+            table.add_row("chunks", chunks_text(summary.chunks))
         if summary.ignored:
             table.add_row("passed over", f"{files_text(summary.ignored)} that are not audio")
         if summary.seconds:

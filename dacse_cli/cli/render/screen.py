@@ -134,6 +134,9 @@ class Screen:
             self._err.print(Text(f"failed  {shown(result.source)}: {shown(result.message)}", "red"))
         elif result.outcome is not Outcome.SKIPPED or self._verbose or result.reason == "exists":
             self._line(result)
+        if self._verbose and result.guard is not None:
+            for stretch in result.guard.stretches:
+                self._say(f"  {stretch.describe()}", "dim")
 
     def _line(self, result: Result) -> None:
         if self._quiet or self._json:

@@ -12,6 +12,14 @@ def files_text(count: int) -> str:
     return f"{count} file" if count == 1 else f"{count} files"
 
 
+def chunks_text(counts: Mapping[str, int]) -> str:
+    """`38 kept, 1 repaired, 1 passed through unenhanced`."""
+    passed = counts["passed_through"]
+    some = [f"{counts['repaired']} repaired"] if counts["repaired"] else []
+    some += [f"{passed} passed through unenhanced"] if passed else []
+    return ", ".join([f"{counts['kept']} kept", *some])
+
+
 def clock(seconds: float) -> str:
     """`0:07`, `12:30`, `3:04:05`."""
     minutes, s = divmod(round(seconds), 60)

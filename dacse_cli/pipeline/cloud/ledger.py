@@ -11,6 +11,7 @@ from dacse_cli.pipeline.cloud.journal import CloudJournal
 from dacse_cli.pipeline.cloud.manifest import Item
 from dacse_cli.pipeline.cloud.transfers import Transfers
 from dacse_cli.pipeline.events import Event
+from dacse_cli.pipeline.guard.report import GuardReport
 from dacse_cli.pipeline.jobs import Job, input_stamp
 from dacse_cli.pipeline.journal import Journal
 from dacse_cli.pipeline.ledger import Ledger
@@ -66,9 +67,10 @@ class CloudLedger(Ledger):
         message: str,
         seconds: float = 0.0,
         resumed: float = 0.0,
+        guard: GuardReport | None = None,
     ) -> None:
         job = self._open[index]
-        super().end(index, outcome, reason, message, seconds, resumed)
+        super().end(index, outcome, reason, message, seconds, resumed, guard)
         if job.remote:
             shutil.rmtree(job.source.parent, ignore_errors=True)
 

@@ -1,0 +1,52 @@
+"""Codes that have got stuck: the same frame, or the same few, over and over. Integers only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST_PERIOD = 0.25
+"""Seconds. Longer repetitions are whole syllables, which the ear for sound finds."""
+SHORTEST_RUN = 0.3
+COARSE = 4
+"""Codebooks that must repeat; deeper ones hold what is nearly noise."""
+
+
+@dataclass(frozen=True)
+class Loop:
+    """Frames `[start, stop)` that repeat with `period` frames."""
+
+    start: int
+    stop: int
+    period: int
+
+
+def find_loops(codes: NDArray[np.int16], frame_rate: float) -> list[Loop]:
+    """The longest run of each period in codes `[K, T]` that lasts for `SHORTEST_RUN` and three periods."""
+    coarse = codes[:COARSE]
+    T = coarse.shape[1]
+    loops = []
+    for period in range(1, min(T - 1, max(1, round(LONGEST_PERIOD * frame_rate))) + 1):
+        same = (coarse[:, period:] == coarse[:, :-period]).all(axis=0)
+        start, stop = _longest_run(same)
+        if stop - start >= max(SHORTEST_RUN * frame_rate - period, 2 * period, 2):
+            loops.append(Loop(start, stop + period, period))
+    return loops
+
+
+def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
+    """`[start, stop)` of the longest run of True; empty where there is none."""
+    edges = np.flatnonzero(np.diff(flags, prepend=False, append=False))
+    if not len(edges):
+        return 0, 0
+    starts, stops = edges[::2], edges[1::2]
+    longest = int((stops - starts).argmax())
+    return int(starts[longest]), int(stops[longest])
+
+
+def repeats(codes: NDArray[np.int16], loop: Loop) -> bool:
+    """Whether codes `[K, T]` repeat at the same place with the same period, by half or more."""
+    part = codes[:COARSE, loop.start : loop.stop]
+    return bool((part[:, loop.period :] == part[:, : -loop.period]).all(axis=0).mean() >= 0.5)

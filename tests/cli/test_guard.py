@@ -1,0 +1,89 @@
+"""`--guard` as it is typed, with a model that was never trained: it says nothing of what was said."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dacse_cli import Enhancer
+from dacse_cli.errors import InputError
+
+RUN = [sys.executable, "-m", "dacse_cli", "enhance"]
+SOURCES = Path(__file__).parents[2] / "examples" / "sources"
+
+
+@pytest.fixture(scope="module")
+def talk(tmp_path_factory):
+    """Two seconds of a voice at 48 kHz."""
+    samples, rate = soundfile.read(sorted(SOURCES.glob("*.opus"))[2], dtype="float32")
+    path = tmp_path_factory.mktemp("talk") / "talk.wav"
+    soundfile.write(path, samples[rate : 3 * rate], rate)
+    return path
+
+
+def enhance(talk, out, model, *options):
+    command = [*RUN, talk, out, "--model", model, *options]
+    env = {name: value for name, value in os.environ.items() if name != "DACSE_GUARD"}
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, env=env)
+
+
+@pytest.mark.parametrize("options", [[], ["--guard", "normal"]])
+def test_what_is_not_believed_is_let_through_and_told(talk, tiny_model, tmp_path, options):
+    result = enhance(talk, tmp_path / "out", tiny_model, "--json", *options)
+    assert result.returncode == 0, result.stderr
+    file, summary = map(json.loads, result.stdout.splitlines())
+    assert (file["outcome"], file["reason"]) == ("done-warned", "passed-through")
+    assert "chunks passed through unenhanced: 0:0" in file["message"]
+    guard = file["guard"]
+    assert guard["mode"] == "normal" and guard["passed_through"] > 0
+    for name in ("kept", "repaired", "passed_through"):
+        assert summary[f"chunks_{name}"] == guard[name]
+    before, rate = soundfile.read(talk, dtype="float32")
+    after, _ = soundfile.read(tmp_path / "out" / "talk.wav", dtype="float32")
+    assert any(s["outcome"] == "passed-through" for s in guard["stretches"])
+    for stretch in guard["stretches"]:
+        part = slice(int((stretch["start"] + 0.02) * rate), int((stretch["stop"] - 0.02) * rate))
+        if stretch["outcome"] == "passed-through":  # there and back through the codec's sample rate
+            assert np.abs(after[part] - before[part]).max() < 0.02 * np.abs(before).max()
+    (record,) = [
+        json.loads(line)
+        for line in (tmp_path / "out/.dacse/journal.jsonl").read_text().splitlines()
+        if json.loads(line)["state"] == "done"
+    ]
+    assert record["guard"] == guard
+
+
+def test_verbose_names_the_stretches(talk, tiny_model, tmp_path):
+    result = enhance(talk, tmp_path / "out", tiny_model, "-v")
+    assert "passed-through (" in result.stderr
+    assert "passed through unenhanced" in result.stdout
+
+
+def test_strict_leaves_no_output(talk, tiny_model, tmp_path):
+    result = enhance(talk, tmp_path / "out", tiny_model, "--json", "--guard", "strict")
+    file, summary = map(json.loads, result.stdout.splitlines())
+    assert (result.returncode, file["outcome"], file["reason"]) == (3, "failed", "unfaithful")
+    assert summary["failed"] == 1
+    assert not list((tmp_path / "out").glob("*.wav"))
+
+
+def test_the_guard_is_part_of_what_decides_the_sound(talk, tiny_model, tmp_path):
+    """Without it a file guarded badly would be skipped when asked for again with more care, or less."""
+    ways = (["--guard", "off"], "done"), ([], "done-warned"), ([], "skipped"), (["--guard", "off"], "done")
+    for options, outcome in ways:
+        result = enhance(talk, tmp_path / "out", tiny_model, "--json", *options)
+        assert json.loads(result.stdout.splitlines()[0])["outcome"] == outcome
+
+
+def test_the_library_tells_and_refuses(talk, tiny_model):
+    with Enhancer(str(tiny_model), device="cpu") as enhancer:
+        assert enhancer.enhance(talk).guard.passed_through > 0
+        assert enhancer.enhance(talk, guard="off").guard is None
+        with pytest.raises(InputError, match="does not say what was said") as caught:
+            enhancer.enhance(talk, guard="strict")
+        assert caught.value.reason == "unfaithful"
