@@ -40,7 +40,8 @@ def write_report(summary: Summary, folder: Path, on_file: Callable[[int, int], N
 def entry_of(result: Result) -> Entry:
     """What a report is told of one result."""
     there = result.outcome in (Outcome.DONE, Outcome.WARNED) or result.reason == "already-done"
-    audio = all(Path(path).suffix.lower() in AUDIO_SUFFIXES for path in (result.source, result.target))
+    paths = (result.source, result.target)
+    audio = all(Path(path).suffix.lower() in AUDIO_SUFFIXES and "://" not in path for path in paths)
     return Entry(
         source=result.source,
         target=result.target,
@@ -74,13 +75,16 @@ def scorer() -> Score | None:
     import numpy as np
 
     from dacse_cli.audio.resample import resample
-    from dacse_cli.evaluation.metric import SPEECH_RATE, Clip, ScoringOptions
+    from dacse_cli.evaluation.metric import SPEECH_RATE, Clip, ScoringOptions, UnscorableError
 
     rate_clip = DNSMOS.load(ScoringOptions())
 
     def score(samples: Samples, rate: int) -> dict[str, float]:
         speech = resample(samples[None], rate, SPEECH_RATE)[0]
-        found = rate_clip(Clip(speech, np.zeros(0, np.float32), SPEECH_RATE))
+        try:
+            found = rate_clip(Clip(speech, np.zeros(0, np.float32), SPEECH_RATE))
+        except UnscorableError:
+            return {}
         values = {column.name: score.value for column, score in zip(DNSMOS.columns, found, strict=True)}
         return {name: value for name, value in values.items() if value is not None}
 

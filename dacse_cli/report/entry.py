@@ -34,7 +34,7 @@ class Entry:
     elapsed: float = 0.0
     """From the first look at it to its final name; files of one batch overlap."""
     playable: bool = False
-    """Whether source and target are both audio and both there."""
+    """Whether source and target are both audio and both on this disk."""
     spans: tuple[Span, ...] = ()
 
     def to_json(self) -> dict[str, Any]:

@@ -58,7 +58,8 @@ def to_jsonl(run: RunFacts, scenes: Sequence[Scene]) -> str:
 
 
 def _row(scene: Scene, folder: Path) -> dict[str, Any]:
-    links = [link(Path(path), folder) for path in (scene.entry.source, scene.entry.target)]
+    paths = (scene.entry.source, scene.entry.target)
+    links = [None if "://" in path else link(Path(path), folder) for path in paths]
     return {**scene.entry.to_json(), **scene.facts, "problem": scene.problem, "links": links}
 
 

@@ -20,7 +20,7 @@ from dacse_cli.report.stretch import Survey
 
 Samples = NDArray[np.float32]
 Score = Callable[[Samples, int], dict[str, float]]
-"""Scores of one mono recording [S] at a rate, by name."""
+"""Scores of one mono recording [S] at a rate, by name; empty where it has none."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def _drawn(entry: Entry, budget: Budget, score: Score | None) -> Scene:
         "gains": [round(g, 2) for g in matching_gains((loudness[0], loudness[1]), (peaks[0], peaks[1]))],
         "rates": [rate for _, rate in sides],
     }
-    if score is not None:
-        facts["scores"] = [_scores(score, *side) for side in sides]
+    if score is not None and all(scores := [_scores(score, *side) for side in sides]):
+        facts["scores"] = scores
     return Scene(entry, facts, _media(sides, surveys, budget))
 
 

@@ -5,7 +5,10 @@ import time
 
 import numpy as np
 import pytest
-from conftest import PULSES
+import soundfile
+from conftest import PULSES, RATE, facts, pulses
+
+from dacse_cli.report import Entry, build
 
 RECORD = """
 (async () => {
@@ -190,6 +193,14 @@ def test_files_can_be_found(tab, report):
     tab.run("enter('find', ''); enter('show', 'failed')")
     assert "text.wav" in tab.run("document.querySelector('#list').textContent")
     assert tab.run("document.querySelectorAll('#list li').length") == 1
+
+
+def test_one_file_needs_no_tools_to_find_it(tab, tmp_path):
+    soundfile.write(tmp_path / "a.wav", pulses(500), RATE)
+    path = str(tmp_path / "a.wav")
+    tab.open(build([Entry(path, path, "done", playable=True)], facts(), tmp_path / "report"))
+    assert tab.run("document.getElementById('tools').offsetParent === null")
+    assert tab.run("document.querySelectorAll('.panel').length") == 1
 
 
 def test_a_name_is_shown_and_linked_as_it_is(tab, report):

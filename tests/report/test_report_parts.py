@@ -158,6 +158,22 @@ def test_lines_for_machines(report):
     assert files[4]["problem"]
 
 
+def test_a_side_without_scores_leaves_none_and_a_store_has_no_player(tmp_path):
+    noise = 0.1 * RNG.standard_normal(8000)
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise, 16_000)
+    entries = [
+        Entry(str(path), str(path), "done", playable=True),
+        Entry("s3://bucket/a.wav", "s3://bucket/out/a.wav", "done"),
+    ]
+    page = build(entries, facts(), tmp_path / "report", score=lambda samples, rate: {})
+    _, here, there = map(json.loads, page.with_name("report.jsonl").read_text().splitlines())
+    assert "scores" not in here
+    assert here["preview"]["whole"]
+    assert "preview" not in there
+    assert '"links":[null,null]' in page.read_text()
+
+
 def test_no_name_becomes_markup(report):
     text = report.read_text()
     assert "<img src=x" not in text

@@ -92,7 +92,7 @@ function notes(file) {
       make("tbody", {}, ...rows.map(([name, before, after, digits]) => make("tr", {}, make("th", { scope: "row" }, name),
         make("td", {}, minus(before.toFixed(digits))), make("td", {}, minus(after.toFixed(digits))), make("td", {}, signed(after - before, digits)))))));
   }
-  const link = (href, text) => make("a", { href, target: "_blank", rel: "noopener" }, make("bdi", {}, text));
+  const link = (href, text) => href === null ? make("bdi", {}, text) : make("a", { href, target: "_blank", rel: "noopener" }, make("bdi", {}, text));
   const lines = [["Input", link(file.links[0], file.source)], ["Output", link(file.links[1], file.target)],
     ["Time", file.elapsed ? `${file.elapsed.toFixed(1)} s, waiting included` : "made by an earlier run"],
     ["Gain for equal loudness", `${signed(file.gains[0], 1)} dB before, ${signed(file.gains[1], 1)} dB after`]];
