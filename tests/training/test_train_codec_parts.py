@@ -12,7 +12,7 @@ from training_runs import CODEC, RATE, voice
 from transformers import DacConfig, DacModel
 
 from dacse_cli.codec.shape import shape_from_config
-from dacse_cli.errors import NoInputError, UsageError
+from dacse_cli.errors import InputError, NoInputError, UsageError
 from dacse_cli.training.dac import losses, plan
 from dacse_cli.training.dac.crops import Crops, divide
 from dacse_cli.training.dac.discriminators import Discriminators, halves
@@ -237,3 +237,13 @@ def test_a_plan_of_spectra_is_that_of_their_layers():
     counted = sum(2.0 * module.weight.numel() * count for module, count in places)
     layers = list(plan.judge_layers(Discriminating(periods=(), windows=(256,), width=4), 4096))
     assert plan.forward_flops(layers) == pytest.approx(counted)
+
+
+def test_a_pause_is_taken_when_there_is_nothing_else_and_stays_one(tmp_path):
+    sf.write(tmp_path / "pause.wav", 1e-5 * voice(4000, 1), RATE, subtype="FLOAT")
+    speech = divide([("pause.wav", tmp_path / "pause.wav")], RATE, 0.1, 0.0)
+    assert np.abs(Crops(speech.train, RATE, 0.1, 64, -16.0, seed=1).batch(0, 2)).max() < 1e-3
+    sf.write(tmp_path / "nothing.wav", np.zeros(4000), RATE)
+    nothing = divide([("nothing.wav", tmp_path / "nothing.wav")], RATE, 0.1, 0.0)
+    with pytest.raises(InputError, match="digital silence"):
+        Crops(nothing.train, RATE, 0.1, 64, -16.0, seed=1).batch(0, 1)

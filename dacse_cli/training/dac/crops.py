@@ -18,6 +18,9 @@ from dacse_cli.training.splits import Split, assign
 QUIETEST = 1e-3
 """RMS of full scale below which a crop is a pause and another one is drawn."""
 TRIES = 10
+"""Crops drawn for a row; if all are pauses the loudest is taken."""
+MOST_GAIN = 100.0
+"""What a crop is made louder by at most, 40 dB: a pause stays one."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Crops:
     def _crop(self, number: int, row: int) -> Samples:
         rng = numpy_rng(self._seed, number, row)
         failure: InputError | None = None
+        loudest = np.zeros(self.samples, np.float32)
         for _ in range(TRIES):
             place = min(int(np.searchsorted(self._edges, rng.random())), len(self._recordings) - 1)
             recording = self._recordings[place]
@@ -79,11 +83,15 @@ class Crops:
             except InputError as error:
                 failure = error
                 continue
+            if power(crop) > power(loudest):
+                loudest = np.pad(crop, (0, self.samples - len(crop)))
             if power(crop) > QUIETEST**2:
-                return self._levelled(np.pad(crop, (0, self.samples - len(crop))))
-        raise failure or InputError(f"{TRIES} crops in turn are silent", reason="silent")
+                break
+        if not loudest.any():
+            raise failure or InputError(f"{TRIES} crops in turn are digital silence", reason="silent")
+        return self._levelled(loudest)
 
     def _levelled(self, crop: Samples) -> Samples:
         peak = float(np.abs(crop).max())
-        gain = min(self._level / np.sqrt(power(crop)), FULL_SCALE / peak)
+        gain = min(self._level / np.sqrt(power(crop)), FULL_SCALE / peak, MOST_GAIN)
         return np.asarray(crop * gain, np.float32)

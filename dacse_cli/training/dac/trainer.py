@@ -67,7 +67,6 @@ class CodecTrainer:
             model.config.sampling_rate, floor=PUBLISHED_FLOOR, complex_windows=()
         ).to(machine.device)
         self._usage = Usage.of(model.config.n_codebooks, model.config.codebook_size)
-        self.begin(0)
 
     @property
     def columns(self) -> Sequence[str]:

@@ -89,13 +89,15 @@ class Surroundings:
 class CachedData:
     """Pairs from folders, encoded once."""
 
-    def __init__(self, data: Path, around: Surroundings, cache: Path, told: Encoded | None = None) -> None:
+    def __init__(
+        self, data: Path, around: Surroundings, cache: Path, told: Encoded | None = None, jobs: int = 1
+    ) -> None:
         found = find_pairs(data, around.recipe.data.valid)
         self._around, self._train, self._valid = around, found.train, found.valid
         self.refused = found.refused
         self.identity: Mapping[str, Any] = {"train": digest(found.train), "valid": digest(found.valid)}
         self._check_tasks(around.recipe)
-        with_codec = (around.codec, around.codec_sha256, cache, around.machine, told)
+        with_codec = (around.codec, around.codec_sha256, cache, around.machine, told, jobs)
         self._codes = cached(found.train, *with_codec)
         self._valid_codes = cached(found.valid, *with_codec) if found.valid else None
         lengths = self._codes.lengths()

@@ -11,6 +11,7 @@ import numpy as np
 
 from dacse_cli.codec.model import Codec
 from dacse_cli.errors import InputError
+from dacse_cli.training.in_order import in_order
 from dacse_cli.training.llama.folders import PairFiles, digest
 from dacse_cli.training.llama.shards import (
     CodePair,
@@ -51,19 +52,22 @@ def cached(
     cache: Path,
     machine: Machine,
     told: Encoded | None = None,
+    jobs: int = 1,
 ) -> Shards:
     """The codes of `pairs`; what is not in `cache` yet is encoded, each process its share of the shards.
+
+    Recordings are read by `jobs` processes of each.
 
     Raises `InputError` for a recording that cannot be read, `OutputError`.
     """
     name = hashlib.sha256(f"{digest(pairs)} {codec_sha256}".encode()).hexdigest()[:16]
     folder = cache / name
     missing = list(missing_shards(folder, len(pairs), machine.rank, machine.count))
+    rows = [row for index in missing for row in shard_rows(len(pairs), index)]
+    sounds = in_order(_sounds, (pairs, codec.spec.sample_rate), rows, jobs)
     for done, index in enumerate(missing):
-        rows = shard_rows(len(pairs), index)
-        sounds = (_sounds(pairs[row], codec.spec.sample_rate) for row in rows)
         coded: list[CodePair] = []
-        for block in _blocks(sounds, TOGETHER * 4):
+        for block in _blocks(islice(sounds, len(shard_rows(len(pairs), index))), TOGETHER * 4):
             coded += encode_pairs(codec, block)
         write_shard(shard_path(folder, index), coded)
         if told is not None:
@@ -72,8 +76,9 @@ def cached(
     return Shards(folder, len(pairs))
 
 
-def _sounds(pair: PairFiles, rate: int) -> Sound:
-    """Both sides [S] at `rate` Hz."""
+def _sounds(fixed: tuple[Sequence[PairFiles], int], row: int) -> Sound:
+    """Both sides [S] of pair `row` at the rate wanted."""
+    pair, rate = fixed[0][row], fixed[1]
     noisy, clean = (_whole(side, rate) for side in (pair.noisy, pair.clean))
     if len(noisy) != len(clean):
         raise InputError(f"{pair.noisy.path} is not as long as {pair.clean.path}", reason="not-aligned")

@@ -126,7 +126,7 @@ def _data(request: LmRequest, around: Surroundings, listener: Listener) -> Data:
         def told(done: int, total: int) -> None:
             listener.stage(f"encoding, shard {done} of {total}")
 
-        data = CachedData(request.data, around, cache, told)
+        data = CachedData(request.data, around, cache, told, request.jobs)
     for refused in data.refused:
         listener.remark(f"passed over  {refused.path}: {refused.message}")
     return data

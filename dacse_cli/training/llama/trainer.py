@@ -67,7 +67,6 @@ class LmTrainer:
         self._stages, self._residual_targets = recipe.stages(), residual_targets
         self._objective = Objective(model, layout, whole_vocabulary=True)
         self._wrapped = machine.wrap(self._objective)
-        self.begin(0)
 
     def begin(self, stage: int) -> None:
         """A new optimizer and the stage's data."""
@@ -109,13 +108,11 @@ class LmTrainer:
             optimizer.zero_grad(set_to_none=True)
         loss_sum, hits, first = self._machine.sum(summed).tolist()
         answers = float(self._total(torch.tensor([part.answers for part in parts]).sum()))
-        K = self._objective.layout.n_codebooks
         return {
             "loss": loss_sum,
             "rate": rate,
             "gradient": float(gradient),
-            "accuracy": hits / answers,
-            "accuracy_first": first * K / answers,
+            **self._accuracy("accuracy", hits, first, answers),
             "tokens": float(read),
             "tokens_a_second": float(read) / (time.monotonic() - began),
         }
@@ -137,13 +134,15 @@ class LmTrainer:
         loss, hits, first, answers, asked = self._total(summed.float()).tolist()
         if not asked:
             return {}
-        K = self._objective.layout.n_codebooks
         return {
             "valid_loss": loss / asked,
-            "valid_accuracy": hits / answers,
-            "valid_accuracy_first": first * K / answers,
+            **self._accuracy("valid_accuracy", hits, first, answers),
             **self._freely(),
         }
+
+    def _accuracy(self, name: str, hits: float, first: float, answers: float) -> Numbers:
+        """Shares of codes that are right, of all codebooks and of the first."""
+        return {name: hits / answers, f"{name}_first": first * self._objective.layout.n_codebooks / answers}
 
     def _freely(self) -> Numbers:
         """How the first batches held out are answered without being shown the right past."""
