@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from dacse_cli.audio.atomic import commit, output_error
-from dacse_cli.errors import OutputError
+from dacse_cli.errors import CheckpointError, OutputError
 
 
 @dataclass(frozen=True)
@@ -106,19 +107,31 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """What `save_state` wrote, None where nothing is."""
+    """What `save_state` wrote, None where nothing is. Raises `CheckpointError` for a damaged file."""
     if not path.exists():
         return None
-    with safe_open(path, framework="pt") as file:
+    with _opened(path) as file:
         state: dict[str, Any] = _unpack(json.loads(file.metadata()["tree"]), file.get_tensor)
         return state
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The state at `path`; what is wrong with it in words."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"the checkpoint {path} is damaged: {error}", hint="Delete it to begin again."
+        ) from error
 
 
 def peek_state(path: Path, key: str) -> Any:
     """One entry, without tensors, of what `save_state` wrote; no tensor is read. None where nothing is."""
     if not path.exists():
         return None
-    with safe_open(path, framework="pt") as file:
+    with _opened(path) as file:
         tree = json.loads(file.metadata()["tree"])
     return _unpack(dict(tree["dict"])[key], lambda name: Tensor())
 

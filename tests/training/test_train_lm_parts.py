@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacse_cli.errors import InputError, NoInputError, UsageError
+from dacse_cli.errors import CheckpointError, InputError, NoInputError, OutputError, UsageError
 from dacse_cli.lm.shape import parse_shape
 from dacse_cli.tokens.layout import EOS, TokenLayout
 from dacse_cli.training.llama import batch as batches
@@ -25,6 +25,7 @@ from dacse_cli.training.llama.run import chunk_seconds
 from dacse_cli.training.llama.shards import CodePair, Shards, shard_path, write_shard
 from dacse_cli.training.llama.sizes import SIZES, count_parameters, published_config
 from dacse_cli.training.llama.source import Cut
+from dacse_cli.training.loop import load_state, peek_state, save_state
 from dacse_cli.training.runs.settings import differences
 
 PARAMETERS = {"250M": 250.87, "1B": 920.21, "2B": 1965.2, "4B": 4017.0}
@@ -364,3 +365,21 @@ def test_a_stage_may_have_a_length_of_its_own(tmp_path):
 def test_settings_of_a_newer_version_are_not_held_against_an_older_run():
     assert differences({"a": {"x": 1, "new": 2}, "b": 3}, {"a": {"x": 1}, "b": 4}) == ["b"]
     assert differences({"a": {}}, {"a": {"gone": 1}}) == ["a.gone"]
+
+
+def test_states_come_back_and_damaged_ones_are_named(tmp_path):
+    path = tmp_path / "state.safetensors"
+    shared = torch.arange(6.0)
+    state = {"tied": [shared, shared, shared[2:4]], "place": {"step": 3, "best": None}, 1: (0.5, True)}
+    save_state(path, state)
+    back = load_state(path)
+    assert back.keys() == state.keys() and back[1] == (0.5, True) and back["place"] == state["place"]
+    assert all(torch.equal(a, b) for a, b in zip(back["tied"], state["tied"], strict=True))
+    assert peek_state(path, "place") == {"step": 3, "best": None}
+    path.write_bytes(path.read_bytes()[:-4])
+    for read in (load_state, lambda path: peek_state(path, "place")):
+        with pytest.raises(CheckpointError, match="damaged"):
+            read(path)
+    with pytest.raises(OutputError):
+        save_state(path / "below" / "a file.safetensors", state)
+    assert load_state(tmp_path / "nothing") is None
