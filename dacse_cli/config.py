@@ -108,7 +108,11 @@ class ChunkOptions(Options):
 
 
 GUARDS = ("strict", "normal", "off")
-FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3")
+MATCH = "match"
+"""The loudness of the input, as a goal for the output."""
+PROFILES = {"gentle": 0.75, "normal": 1.0, "strong": 1.0}
+"""How much is enhanced, by name -> the share that is enhanced sound. `strong` also lowers pauses."""
+FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3", "m4a")
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,22 @@ class SoundOptions(Options):
     guard: str = "normal"
     """Against answers that say something else: tried again, then `normal` passes the input through there and
     `strict` fails the file; `off` takes what comes."""
+    profile: str = "normal"
+    """A name of `PROFILES`; its share multiplies `mix`."""
+    loudness: str | float | None = None
+    """`match`, a number of LUFS, or None: the level stays as it comes."""
+    true_peak: float = -1.0
+    """dBTP that a change of loudness does not exceed."""
+
+    @property
+    def share(self) -> float:
+        """Enhanced sound in the result; the rest is the input."""
+        return self.mix * PROFILES[self.profile]
+
+    @property
+    def changes_level(self) -> bool:
+        """Whether more is done to the sound than enhancing it all."""
+        return self.share < 1 or self.profile == "strong" or self.loudness is not None
 
     def problems(self) -> list[str]:
         found = []
@@ -137,4 +157,12 @@ class SoundOptions(Options):
             found.append(f"--guard {self.guard} is not one of {', '.join(GUARDS)}")
         if not 0 <= self.mix <= 1:
             found.append(f"--mix must lie between 0 and 1, not {self.mix}")
+        if self.profile not in PROFILES:
+            found.append(f"--profile {self.profile} is not one of {', '.join(PROFILES)}")
+        if isinstance(self.loudness, str) and self.loudness != MATCH:
+            found.append(f"--loudness {self.loudness} is neither match nor a number of LUFS")
+        if isinstance(self.loudness, (int, float)) and not -60 <= self.loudness <= 0:
+            found.append(f"--loudness must lie between -60 and 0 LUFS, not {self.loudness}")
+        if not -20 <= self.true_peak <= 0:
+            found.append(f"--true-peak must lie between -20 and 0 dB, not {self.true_peak}")
         return found

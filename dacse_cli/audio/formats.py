@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from dacse_cli.audio.info import AudioInfo
+from dacse_cli.audio.media import kinds
 from dacse_cli.errors import InputError
 
 WRITABLE = {
@@ -32,11 +33,9 @@ WRITABLE = {
 }
 """Lower-case suffix -> the libsndfile container written under it."""
 
-# Taken from a folder so that they end as "failed, not supported" and are not overlooked in silence.
-_NAMED_BUT_UNREADABLE = {".m4a", ".aac", ".wma"}
-
-AUDIO_SUFFIXES = frozenset(WRITABLE) | _NAMED_BUT_UNREADABLE
-"""Lower-case suffixes taken from a folder walk."""
+AUDIO_SUFFIXES = frozenset(WRITABLE) | kinds.READABLE
+"""Lower-case suffixes taken from a folder walk; media files also without the extra that reads them, so that
+they end as "failed" and are not overlooked in silence."""
 
 _LINEAR = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _RIFF_SUBTYPES = frozenset({*_LINEAR, "PCM_U8", "ULAW", "ALAW"})
@@ -72,6 +71,7 @@ _NEAREST: dict[str, tuple[str, ...]] = {
     "ALAC_20": ("PCM_24",),
     "ALAC_24": ("PCM_24",),
     "ALAC_32": ("PCM_32",),
+    "FLAC_24": ("PCM_24",),
     "PCM_32": ("PCM_24",),
     "FLOAT": ("PCM_24",),
     "DOUBLE": ("PCM_24",),
@@ -103,7 +103,12 @@ def suffix_for(requested: str, source_suffix: str) -> str:
     """
     if requested != "keep":
         return f".{requested}"
-    return source_suffix if source_suffix.lower() in WRITABLE else ".wav"
+    return source_suffix if can_write(source_suffix) else ".wav"
+
+
+def can_write(suffix: str) -> bool:
+    """Whether a name with this suffix can be an output's."""
+    return suffix.lower() in WRITABLE or suffix.lower() in kinds.WRITABLE
 
 
 def choose_format(
@@ -127,6 +132,8 @@ def choose_format(
 
 def _named_format(suffix: str, info: AudioInfo, rate: int, channels: int) -> OutputFormat:
     """What `suffix` names, with the depth of the source where the container has it."""
+    if suffix.lower() in kinds.WRITABLE:
+        return _media_format(suffix, info, rate)
     container = WRITABLE[suffix.lower()]
     if container == "WAV" and _family(info.container) == "WAV":
         container = info.container
@@ -134,6 +141,24 @@ def _named_format(suffix: str, info: AudioInfo, rate: int, channels: int) -> Out
     if container in ("WAV", "WAVEX") and _size(info, subtype, rate, channels) > _MAX_32_BIT_SIZE:
         container = "RF64"
     return OutputFormat(container, subtype, suffix, _stored_rate(subtype, rate), None)
+
+
+def _media_format(suffix: str, info: AudioInfo, rate: int) -> OutputFormat:
+    """What the suffix of a media file names, with the source's own codec where the container has it."""
+    container = kinds.WRITABLE[suffix.lower()]
+    held = kinds.CODECS[container]
+    kept = _family(info.container) in ("MP4", "MATROSKA", "ADTS")  # not PCM into M4A because a WAV has it
+    candidates = (info.subtype, kinds.LOSSLESS.get(info.subtype, ""), held[0]) if kept else held
+    codec = next(codec for codec in candidates if codec in held)
+    return OutputFormat(container, codec, suffix, _media_rate(codec, rate), None)
+
+
+def _media_rate(codec: str, rate: int) -> int:
+    """`rate`, or the lowest above it that the codec has, or the codec's highest."""
+    known = kinds.RATES.get(codec, (rate,))
+    if codec == "OPUS":  # as in Ogg: one step to the rate that Opus works at
+        return rate if rate in known else 48_000
+    return next((step for step in known if step >= rate), known[-1])
 
 
 def _subtype(container: str, suffix: str, source: str) -> str:
@@ -157,10 +182,13 @@ def _stored_rate(subtype: str, rate: int) -> int:
 
 def _problem(chosen: OutputFormat, info: AudioInfo, rate: int, channels: int) -> str | None:
     """Why `chosen` cannot hold the result, or None."""
-    name = chosen.subtype if chosen.container == "OGG" else chosen.container
-    most_channels = _MAX_CHANNELS.get(name, channels)
+    media = chosen.container in kinds.MUXERS
+    name = chosen.subtype if media or chosen.container == "OGG" else chosen.container
+    most_channels = (kinds.MAX_CHANNELS if media else _MAX_CHANNELS).get(name, channels)
     if channels > most_channels:
         return f"{name} holds at most {most_channels} channels, not {channels}"
+    if media and not kinds.available():
+        return f"{chosen.suffix} needs the extra {kinds.EXTRA}: pip install '{kinds.EXTRA}'"
     highest_rate = _MAX_RATE.get(name, chosen.sample_rate)
     if chosen.sample_rate > highest_rate:
         return f"{name} holds at most {highest_rate} Hz, not {chosen.sample_rate} Hz"
@@ -183,8 +211,9 @@ def _note(chosen: OutputFormat, info: AudioInfo, rate: int, *, kept: bool) -> st
 
 
 def _family(container: str) -> str:
-    """The three headers that all go by the suffix .wav count as one."""
-    return "WAV" if container in ("WAV", "WAVEX", "RF64") else container
+    """Headers of one kind count as one: the three that go by the suffix .wav, MP4's and Matroska's."""
+    families = {"WAVEX": "WAV", "RF64": "WAV", "M4A": "MP4", "MOV": "MP4", "WEBM": "MATROSKA"}
+    return families.get(container, container)
 
 
 def _size(info: AudioInfo, subtype: str, rate: int, channels: int) -> int:

@@ -78,7 +78,9 @@ def read_header(stream: BinaryIO) -> Header | None:
     return next((Header(name) for magic, name in _KNOWN if head.startswith(magic)), None)
 
 
-def _chunks(stream: BinaryIO, start: int, layout: str, align: int = 2) -> Iterator[tuple[bytes, int, int]]:
+def chunks_from(
+    stream: BinaryIO, start: int, layout: str, align: int = 2
+) -> Iterator[tuple[bytes, int, int]]:
     """(name, bytes, offset of the content) of each chunk; `layout` packs the name and the length."""
     size, at = struct.calcsize(layout), start
     for _ in range(_MAX_CHUNKS):
@@ -110,7 +112,7 @@ def _riff(stream: BinaryIO, head: bytes) -> Header:
     little = head[:4] != b"RIFX"
     order = "<" if little else ">"
     rate = channels = large = None
-    for name, length, offset in _chunks(stream, 12, f"{order}4sI"):
+    for name, length, offset in chunks_from(stream, 12, f"{order}4sI"):
         if name == b"fmt ":
             channels, rate = struct.unpack(f"{order}2xHI", stream.read(8))
         elif name == b"ds64":
@@ -138,7 +140,7 @@ def _wave64(stream: BinaryIO) -> Header:
 
 def _aiff(stream: BinaryIO) -> Header:
     channels = None
-    for name, length, offset in _chunks(stream, 12, ">4sI"):
+    for name, length, offset in chunks_from(stream, 12, ">4sI"):
         if name == b"COMM":
             (channels,) = struct.unpack(">H", stream.read(2))
         elif name == b"SSND":
@@ -154,7 +156,7 @@ def _au(head: bytes) -> Header:
 
 def _caf(stream: BinaryIO) -> Header:
     rate = channels = None
-    for name, length, offset in _chunks(stream, 8, ">4sq", align=1):
+    for name, length, offset in chunks_from(stream, 8, ">4sq", align=1):
         if name == b"desc":
             hertz, channels = struct.unpack(">d16xI", stream.read(28))
             rate = int(hertz) if 0 <= hertz < 2**32 else 0
@@ -167,7 +169,7 @@ def is_empty_data(stream: BinaryIO, data_offset: int, size: int, *, little_endia
     """Whether what follows a RIFF data chunk of length 0 is other chunks, not the samples of a pipe."""
     order = "<" if little_endian else ">"
     end = data_offset
-    for name, length, offset in _chunks(stream, data_offset, f"{order}4sI"):
+    for name, length, offset in chunks_from(stream, data_offset, f"{order}4sI"):
         if not (name.isascii() and name.decode("ascii").isprintable()) or offset + length > size:
             return False
         end = offset + length

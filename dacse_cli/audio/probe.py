@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.audio.read import BLOCK, AudioReader
+from dacse_cli.audio.read import BLOCK
+from dacse_cli.audio.recording import Recording, open_recording
 from dacse_cli.errors import InputError
 
 __all__ = ["AudioInfo", "AudioScan", "probe", "scan"]
@@ -21,7 +22,7 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
     A file whose header does not tell the length (a piped FLAC, an MP3 without frame count) is decoded to
     count it.
     """
-    with AudioReader(path) as reader:
+    with open_recording(path) as reader:
         if reader.info.frames:
             return reader.info
         while reader.read(BLOCK).shape[1]:
@@ -35,7 +36,7 @@ def scan(path: str | os.PathLike[str]) -> AudioScan:
     What can be decoded counts as there: a cut or damaged file gets a warning, not an error. NaN and
     infinite samples are counted; what they mean is the caller's to decide.
     """
-    with AudioReader(path) as reader:
+    with open_recording(path) as reader:
         channels = reader.info.channels
         peak, bad = 0.0, 0
         leaders, loud = (0,) * channels, np.zeros(channels, bool)
@@ -55,7 +56,7 @@ def scan(path: str | os.PathLike[str]) -> AudioScan:
         )
 
 
-def _counted(reader: AudioReader) -> AudioInfo:
+def _counted(reader: Recording) -> AudioInfo:
     """The header with a length it did not tell filled in, once all is read."""
     if not reader.frames_read:
         raise InputError("no samples in it", reason="no-samples")

@@ -110,7 +110,7 @@ class Source:
         self.note: str | None = None
         """What was mended, one line, or None."""
         self._mended: _MendedStream | None = None
-        self._stream = self._closing.enter_context(_open_regular(path))
+        self._stream = self._closing.enter_context(open_regular(path))
         try:
             self._size = os.fstat(self._stream.fileno()).st_size
             if self._size == 0:
@@ -192,8 +192,8 @@ class Source:
 
     def _checked_info(self) -> AudioInfo:
         sound = self.sound
-        _check_rate(sound.samplerate)
-        _check_channels(sound.channels)
+        check_rate(sound.samplerate)
+        check_channels(sound.channels)
         frames = sound.frames if self.length_known else 0
         if self.length_known and frames > self._size * _MAX_FRAMES_PER_BYTE:
             claim = frames / sound.samplerate / 3600
@@ -215,8 +215,8 @@ class Source:
         if header is None:
             return InputError("not an audio file", reason="not-audio")
         try:
-            _check_rate(header.sample_rate)
-            _check_channels(header.channels)
+            check_rate(header.sample_rate)
+            check_channels(header.channels)
         except InputError as error:
             return error
         says = cause.rpartition(": ")[2].strip()
@@ -227,7 +227,7 @@ class Source:
         return InputError(f"damaged or cut {header.container} file ({says})", reason="bad-header")
 
 
-def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, opened without ever waiting; a pipe or device is an `InputError`."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
@@ -246,7 +246,7 @@ def _open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     return os.fdopen(descriptor, "rb", buffering=0)
 
 
-def _check_rate(rate: int | None) -> None:
+def check_rate(rate: int | None) -> None:
     if rate is None or MIN_RATE <= rate <= MAX_RATE:
         return
     if not 0 < rate < 2**31:
@@ -254,7 +254,7 @@ def _check_rate(rate: int | None) -> None:
     raise InputError(f"sample rate {rate} Hz is outside {MIN_RATE:,} to {MAX_RATE:,} Hz", reason="bad-rate")
 
 
-def _check_channels(channels: int | None) -> None:
+def check_channels(channels: int | None) -> None:
     if channels is None or 1 <= channels <= MAX_CHANNELS:
         return
     raise InputError(f"{channels:,} channels: 1 to {MAX_CHANNELS} are supported", reason="bad-channels")

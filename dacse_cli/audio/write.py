@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,37 +20,71 @@ from numpy.typing import NDArray
 
 from dacse_cli.audio.atomic import PartFile, Written
 from dacse_cli.audio.formats import OutputFormat
+from dacse_cli.audio.headers import read_header
+from dacse_cli.audio.metadata.riff import WaveExtras, settle
 from dacse_cli.audio.read import BLOCK, AudioReader
 from dacse_cli.errors import InputError, OutputError
 
 # Quantised here, because libsndfile rounds down, which shifts a recording by half a step.
 _INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ULAW": 16, "ALAW": 16}
-_FLOATING = ("FLOAT", "DOUBLE")
+FLOATING = ("FLOAT", "DOUBLE")
 # libsndfile's Vorbis encoder puts a whole write on the stack and crashes on a long one
 _WRITE_BLOCK = 16_384
 _CANNOT_BE_EMPTY = ("FLAC", "MP3", "OGG")
 
 
-class _PartStream:
-    """The part file as libsndfile sees it. `error` is the first failed write, which libsndfile forgets."""
+class PartStream:
+    """The part file as an encoder sees it. `error` is the first failed write, which libraries forget.
+
+    After `insert` the encoder does not see the inserted bytes: positions behind them are shifted.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
+        self._insert_at = self._inserted = 0
         self.error: OSError | None = None
+        self.closed = False
+
+    def insert(self, at: int, data: bytes) -> None:
+        """Put `data` before what stands at `at` so far. Raises `OSError`."""
+        os.lseek(self._descriptor, at, os.SEEK_SET)
+        behind = os.read(self._descriptor, 1 << 16)
+        os.lseek(self._descriptor, at, os.SEEK_SET)
+        for piece in (data, behind):
+            view = memoryview(piece)
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+        self._insert_at, self._inserted = at, len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        return os.lseek(self._descriptor, offset, whence)
+        if whence == os.SEEK_CUR:
+            offset += self.tell()
+        elif whence == os.SEEK_END:
+            offset += os.lseek(self._descriptor, 0, os.SEEK_END) - self._inserted
+        shift = self._inserted if offset >= self._insert_at else 0
+        os.lseek(self._descriptor, offset + shift, os.SEEK_SET)
+        return offset
 
     def tell(self) -> int:
-        return os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        at = os.lseek(self._descriptor, 0, os.SEEK_CUR)
+        return at - self._inserted if at >= self._insert_at + self._inserted else at
 
     def write(self, data: bytes) -> int:
+        if self.closed:
+            return len(data)
         written = 0
+        view = memoryview(data)
         try:
-            while self.error is None and written < len(data):
-                written += os.write(self._descriptor, memoryview(data)[written:])
+            if self._inserted and (room := self._insert_at - self.tell()) > 0:
+                view = view[: min(room, len(view))]
+            while self.error is None and written < len(view):
+                written += os.write(self._descriptor, view[written:])
         except OSError as error:
             self.error = error
+            return written
+        if self.error is None and written < len(data):
+            self.seek(self._insert_at)
+            written += self.write(data[written:])
         return written
 
 
@@ -59,18 +94,33 @@ class OutputWriter:
     As a context manager it removes the part file unless `finish` was reached. Every failure removes it
     and raises `OutputError` (the run cannot go on), `LockedError`, or `InputError` with reason
     `name-too-long`, `not-finite` or `no-samples` (only this file cannot).
+
+    `extras` are the chunks that a WAV file shall hold; `dress` is given the closed part file, to tag it.
     """
 
-    def __init__(self, target: Path, fmt: OutputFormat, channels: int) -> None:
+    def __init__(
+        self,
+        target: Path,
+        fmt: OutputFormat,
+        channels: int,
+        extras: WaveExtras | None = None,
+        dress: Callable[[Path], None] | None = None,
+    ) -> None:
         self._target = target
         self._format = fmt
         self._channels = channels
         self._clipped = self._frames = 0
+        self._extras, self._dress = extras, dress
+        self.notes: list[str] = []
         self._part = PartFile(target)
-        self._stream = _PartStream(self._part.descriptor)
+        self._stream = PartStream(self._part.descriptor)
         self._sound: Any = None
         try:
             self._sound = self._open()
+            self._insert_extras()
+        except OSError as error:
+            self._stream.error = error
+            self._fail("", error)
         except (soundfile.LibsndfileError, TypeError, ValueError) as error:
             self._fail(str(error), error)
 
@@ -112,6 +162,10 @@ class OutputWriter:
         except soundfile.LibsndfileError as error:
             self._fail(str(error), error)
         self._check_stream()
+        try:
+            self._decorate()
+        except OSError as error:
+            self._part.fail(error)
         if expected_frames:
             self._verify()
         return replace(self._part.seal(), clipped=self._clipped)
@@ -132,22 +186,38 @@ class OutputWriter:
             format=self._format.container,
         )
 
+    def _insert_extras(self) -> None:
+        """Put the chunks where readers expect them: behind the format, before the samples."""
+        self._added = b"" if self._extras is None else self._extras.packed()
+        if self._added:
+            with self._part.path.open("rb") as file:
+                header = read_header(file)
+            assert header is not None and header.data_offset is not None
+            self._stream.insert(header.data_offset - 8, self._added)
+            self._stream.seek(0, os.SEEK_END)
+
+    def _decorate(self) -> None:
+        """What is added once the encoder is done with the file. Raises `OSError`."""
+        if self._extras is not None:
+            settle(self._part.descriptor, len(self._added), self._extras.mask)
+        if self._dress is not None:
+            self._dress(self._part.path)
+
     def _check_stream(self) -> None:
         if self._stream.error is not None:
             self._fail("", None)
 
     def _stored(self, block: NDArray[np.float32]) -> NDArray[Any]:
         """`block` `[C, n]` as the type that is handed to libsndfile."""
-        peak = float(np.abs(block).max(initial=0.0))
-        if not np.isfinite(peak):
+        try:
+            limited, clipped = within_full_scale(block)
+        except InputError:
             self.discard()
-            raise InputError("the result holds samples that are NaN or infinite", reason="not-finite")
+            raise
         subtype = self._format.subtype
-        if subtype in _FLOATING:
+        if subtype in FLOATING:
             return block
-        if peak > 1:
-            self._clipped += int((np.abs(block) > 1).sum())
-            block = block.clip(-1, 1)
+        block, self._clipped = limited, self._clipped + clipped
         bits = _INTEGER_BITS.get(subtype)
         return block if bits is None else quantise(block, bits)
 
@@ -177,8 +247,21 @@ class OutputWriter:
         raise OutputError(f"cannot write {self._target}: {says.strip()}") from cause
 
 
+def within_full_scale(block: NDArray[np.float32]) -> tuple[NDArray[np.float32], int]:
+    """`block` cut to [-1, 1] and how many samples that changed.
+
+    Raises `InputError` with reason `not-finite` for NaN and infinity.
+    """
+    peak = float(np.abs(block).max(initial=0.0))
+    if not np.isfinite(peak):
+        raise InputError("the result holds samples that are NaN or infinite", reason="not-finite")
+    if peak <= 1:
+        return block, 0
+    return block.clip(-1, 1), int((np.abs(block) > 1).sum())
+
+
 def quantise(block: NDArray[np.float32], bits: int) -> NDArray[np.int16] | NDArray[np.int32]:
-    """Samples in [-1, 1] rounded to `bits`, in the upper bits of int16 or int32, as libsndfile takes them."""
+    """Samples in [-1, 1] rounded to `bits`, in the upper bits of int16 or int32, as encoders take them."""
     # float64 for the wide ones: 2**31 - 1 is no float32
     exact = block if bits <= 16 else block.astype(np.float64)
     steps: NDArray[Any] = np.rint(exact * 2 ** (bits - 1)).clip(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)

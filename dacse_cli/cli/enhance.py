@@ -36,6 +36,10 @@ def enhance(
     filters: opt.FilterOpt = None,
     limit: opt.LimitOpt = None,
     guard: opt.GuardOpt = opt.GuardMode.normal,
+    profile: opt.ProfileOpt = opt.Profile.normal,
+    loudness: opt.LoudnessOpt = None,
+    true_peak: opt.TruePeakOpt = -1.0,
+    keep_mtime: opt.KeepMtimeOpt = False,
     overwrite: opt.OverwriteOpt = False,
     strict: opt.StrictOpt = False,
     shard: opt.ShardOpt = None,
@@ -66,6 +70,8 @@ def enhance(
     dacse enhance "takes/**/*.wav" out/ --mix 0.8 --format flac
 
     dacse enhance s3://bucket/in s3://bucket/out
+
+    dacse enhance talks/ out/ --loudness -16 --keep-mtime
     """
     from dacse_cli.cli.launch import launch
     from dacse_cli.pipeline.plan import Request
@@ -77,11 +83,12 @@ def enhance(
         output=output,
         models=opt.model_options(model, codec, device, dtype, batch_size, offline, deterministic, kv),
         chunk=ChunkOptions(chunk, overlap),
-        sound=opt.sound_options(channels, rate, audio_format, mix, guard),
+        sound=opt.sound_options(channels, rate, audio_format, mix, guard, profile, loudness, true_peak),
         overwrite=overwrite,
         strict=strict,
         filters=tuple(filters or ()),
         limit=limit,
+        keep_mtime=keep_mtime,
         shard=parse_shard(shard) if shard else None,
     )
     launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose, report=report)

@@ -54,6 +54,15 @@ class AudioFormat(str, Enum):
     ogg = "ogg"
     opus = "opus"
     mp3 = "mp3"
+    m4a = "m4a"
+
+
+class Profile(str, Enum):
+    """Choices of `--profile`."""
+
+    gentle = "gentle"
+    normal = "normal"
+    strong = "strong"
 
 
 class CodesFormat(str, Enum):
@@ -205,6 +214,38 @@ GuardOpt = Annotated[
         "through there, with a warning. strict: doubt sooner, and fail the file. off: take what comes.",
     ),
 ]
+ProfileOpt = Annotated[
+    Profile,
+    typer.Option(
+        "--profile",
+        rich_help_panel=_SOUND,
+        help="gentle leaves a quarter of the input in; strong also lowers pauses, by up to 18 dB. "
+        "--mix counts on top.",
+    ),
+]
+LoudnessOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--loudness",
+        metavar="match|LUFS",
+        rich_help_panel=_SOUND,
+        show_default="the level as it comes",
+        help="Bring the output to the input's loudness (match) or to a number, as -16. Measured by BS.1770.",
+    ),
+]
+TruePeakOpt = Annotated[
+    float,
+    typer.Option(
+        "--true-peak",
+        metavar="DB",
+        rich_help_panel=_SOUND,
+        help="With --loudness: no true peak above this; a loudness that needs one is missed, with a warning.",
+    ),
+]
+KeepMtimeOpt = Annotated[
+    bool,
+    typer.Option("--keep-mtime", rich_help_panel=_RUN, help="Give outputs the modification time of inputs."),
+]
 OverwriteOpt = Annotated[
     bool,
     typer.Option("--overwrite", rich_help_panel=_RUN, help="Redo outputs that are already there."),
@@ -305,8 +346,26 @@ def sound_options(
     audio_format: AudioFormat = AudioFormat.keep,
     mix: float = 1.0,
     guard: GuardMode = GuardMode.normal,
+    profile: Profile = Profile.normal,
+    loudness: str | None = None,
+    true_peak: float = -1.0,
 ) -> SoundOptions:
     """`SoundOptions` from flags."""
     return SoundOptions(
-        channels.value, _number_or("keep", "--rate", rate), audio_format.value, mix, guard.value
+        channels.value,
+        _number_or("keep", "--rate", rate),
+        audio_format.value,
+        mix,
+        guard.value,
+        profile.value,
+        _loudness(loudness),
+        true_peak,
     )
+
+
+def _loudness(value: str | None) -> str | float | None:
+    """A number where it is one; what else it may be, `SoundOptions` knows."""
+    try:
+        return value if value is None else float(value)
+    except ValueError:
+        return value

@@ -18,7 +18,7 @@ def tokenize(
         typer.Option(
             "--format",
             "-f",
-            help="dac is Descript's container and needs the extra [cyan]dacse\\[descript][/].",
+            help="dac is Descript's container.",
         ),
     ] = opt.CodesFormat.safetensors,
     model: opt.ModelOpt = DEFAULT_MODEL,

@@ -18,10 +18,10 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         """Read all of `path`. Raises `InputError` for a file that is no audio, or holds NaN or infinity."""
-        from dacse_cli.audio.read import AudioReader
+        from dacse_cli.audio.recording import open_recording
 
         blocks = []
-        with AudioReader(path) as reader:
+        with open_recording(path) as reader:
             self.rate = reader.info.sample_rate
             while (block := reader.read(BLOCK)).shape[1]:
                 blocks.append(block.mean(axis=0, dtype=np.float32))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from dacse_cli.audio.expander import Expander
 from dacse_cli.audio.info import resampled_length
 from dacse_cli.audio.resample import StreamResampler
 from dacse_cli.pipeline.encoding import Rows
@@ -42,7 +43,15 @@ class Output:
     """Takes enhanced rows `[R, n]` at the codec's rate, writes exactly the samples the result must have."""
 
     def __init__(
-        self, source: Source, sink: Sink, rows: Rows, codec_rate: int, rate: int, mix: float
+        self,
+        source: Source,
+        sink: Sink,
+        rows: Rows,
+        codec_rate: int,
+        rate: int,
+        mix: float,
+        *,
+        expand: bool = False,
     ) -> None:
         signal: Signal = source.signal
         self.frames = resampled_length(signal.frames, signal.sample_rate, rate)
@@ -50,23 +59,27 @@ class Output:
         self._sink, self._rows, self._mix = sink, rows, np.float32(mix)
         self._resampler = StreamResampler(codec_rate, rate, rows.count)
         self._dry = DryBlocks(source, rows, rate) if mix < 1 else None
+        self._expander = Expander(rate, rows.channels) if expand else None
 
     def write(self, rows: Samples) -> None:
         """Append rows `[R, n]` at the codec's rate."""
-        self._emit(self._resampler.push(rows))
+        samples = self._rows.spread(self._resampler.push(rows))
+        self._emit(samples if self._expander is None else self._expander.push(samples))
 
     def close(self) -> None:
         """Flush; every sample of the result is in the sink afterwards."""
-        self._emit(self._resampler.finish())
+        samples = self._rows.spread(self._resampler.finish())
+        if self._expander is not None:
+            samples = np.concatenate([self._expander.push(samples), self._expander.finish()], axis=1)
+        self._emit(samples)
         assert self._left == 0, f"{self._left} samples are missing at the end"
 
-    def _emit(self, rows: Samples) -> None:
-        rows = rows[:, : self._left]
-        n = rows.shape[1]
+    def _emit(self, samples: Samples) -> None:
+        samples = samples[:, : self._left]
+        n = samples.shape[1]
         if not n:
             return
         self._left -= n
-        samples = self._rows.spread(rows)
         if self._dry is not None:
             dry = self._dry.take(n)
             samples = self._mix * samples + (1 - self._mix) * dry

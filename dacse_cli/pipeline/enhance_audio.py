@@ -12,6 +12,7 @@ from dacse_cli.pipeline.chunks import CrossFade, Span, fill
 from dacse_cli.pipeline.decoding import Output
 from dacse_cli.pipeline.encoding import Encoding, SpanBuffer
 from dacse_cli.pipeline.guard.watch import Ruling, Watch
+from dacse_cli.pipeline.levelling import LevelledSink, loudness_of
 from dacse_cli.pipeline.sources import Samples, Sink, Source
 from dacse_cli.pipeline.task import Chain, Chunk, Finished
 
@@ -25,7 +26,7 @@ class EnhanceAudio:
         self._chain, self._source, self._sink = chain, source, sink
         spec = chain.codec.spec
         self._hop = spec.hop_length
-        self._generate = sound.mix > 0
+        self._generate = sound.share > 0
         self._watch: Watch | None = None
         if self._generate and sound.guard != "off":
             self._watch = Watch(sound.guard, spec.sample_rate, spec.frame_rate)
@@ -34,7 +35,14 @@ class EnhanceAudio:
         self._spans = chain.grid.plan(self._encoding.frames)
         rate = sound.rate or source.signal.sample_rate
         rows = self._encoding.rows
-        self._output = Output(source, sink, rows, codec_rate=spec.sample_rate, rate=rate, mix=sound.mix)
+        if sound.loudness is not None:
+            sink = self._sink = LevelledSink(
+                sink, rate, rows.channels, lambda: self._goal(sound.loudness), sound.true_peak
+            )
+        strong = sound.profile == "strong"
+        self._output = Output(
+            source, sink, rows, codec_rate=spec.sample_rate, rate=rate, mix=sound.share, expand=strong
+        )
         self._fade = CrossFade(spec.hop_length)
         self._answers: dict[int, dict[int, Answer]] = {}
         self._next = 0  # first span not yet written
@@ -43,6 +51,12 @@ class EnhanceAudio:
     def _hear(self, samples: Samples) -> None:
         if self._watch is not None:
             self._heard.append(samples)
+
+    def _goal(self, loudness: str | float | None) -> float:
+        """The loudness to reach in LUFS."""
+        if isinstance(loudness, (int, float)):
+            return loudness
+        return loudness_of(self._source, self._encoding.rows)
 
     def chunks(self) -> Iterator[Chunk | None]:
         if not self._generate:

@@ -156,7 +156,7 @@ class Enhancer:
         recording, found = _file_source(path)
         if place.exists() and place.samefile(path):
             raise UsageError(f"{place} is the input; inputs are never written to")
-        sink = open_sink(place, found.info, sound)
+        sink = open_sink(place, found.info, sound, path)
         try:
             (finished,) = self._run([recording], [sink], replace(sound, rate=sink.sample_rate))
         except BaseException:  # Ctrl-C while another thread has its turn, too

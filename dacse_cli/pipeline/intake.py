@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from dacse_cli.audio.metadata.tags import rehearse
 from dacse_cli.audio.probe import probe, scan
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.channel import Message, serve
@@ -23,6 +24,8 @@ def handle(commands: Iterator[Message], answer: Callable[[Message], None]) -> No
         look = scan if command["type"] == "scan" else probe
         try:
             found = look(Path(command["path"]))
+            if command["type"] == "scan":
+                rehearse(Path(command["path"]))
             answer({"type": command["type"], "id": command["id"], "facts": found.to_json()})
         except InputError as error:
             facts = {"reason": error.reason, "message": error.message, "hint": error.hint}

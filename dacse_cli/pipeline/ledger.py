@@ -29,11 +29,14 @@ class Ledger:
         settings: str,
         overwrite: bool,
         tell: Callable[[Event], None],
+        *,
+        keep_mtime: bool = False,
     ) -> None:
         self.summary = Summary()
         self._open = {job.index: job for job in jobs}
         self._journal, self._settings, self._overwrite, self._tell = journal, settings, overwrite, tell
         self._recipes: dict[int, Recipe] = {}
+        self._keep_mtime = keep_mtime
         self._started: dict[int, float] = {}
         self._homes: set[Path] = set()
 
@@ -61,6 +64,7 @@ class Ledger:
         if self._overwrite:
             return True
         if self._journal is not None and self._journal.is_done(job.target, recipe):
+            self._set_mtime(job.target, recipe)  # asked for now, or cut short then
             self.end(job.index, Outcome.SKIPPED, "already-done", "already done")
             return False
         if self._is_foreign(job.target):
@@ -138,6 +142,7 @@ class Ledger:
             if self._journal is not None:
                 self._journal.intend(file.target, recipe, file.size, file.sha256)
             commit(file.temp, file.target)
+            self._set_mtime(file.target, recipe)
         self._placed(index, files, message)
 
     def _placed(self, index: int, files: list[OutputFile], message: Message) -> None:
@@ -161,6 +166,12 @@ class Ledger:
         reason = "passed-through" if unenhanced else "warning" if warnings else ""
         resumed = message.get("resumed", 0.0)
         self.end(index, outcome, reason, "; ".join(warnings), message["seconds"], resumed, guard)
+
+    def _set_mtime(self, target: Path, recipe: Recipe) -> None:
+        """The input's modification time for its output, where asked; a disk that knows none is no failure."""
+        if self._keep_mtime:
+            with contextlib.suppress(OSError):
+                os.utime(target, ns=(time.time_ns(), recipe.mtime_ns))
 
     def fail(self, index: int, reason: str, message: str) -> None:
         """End a job as failed, and remember it where there is a journal."""

@@ -11,7 +11,7 @@ import numpy as np
 from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.audio.loudness import loudness, require_meter
+from dacse_cli.audio.loudness import loudness
 from dacse_cli.codec.descript import DacFile, read_dac, write_dac
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
@@ -49,7 +49,7 @@ def open_task(job: Message, chain: Chain) -> Task:
     recording = FileSource(source, Signal.of_scan(scan))
     if to_tokens:
         return Tokenise(recording, source.name, chain, sound.channels, saver(target))
-    sink = open_sink(target, scan.info, sound)
+    sink = open_sink(target, scan.info, sound, source)
     return EnhanceAudio(recording, sink, chain, replace(sound, rate=sink.sample_rate))
 
 
@@ -57,12 +57,16 @@ def _check_sound(tokens: TokenFile, sound: SoundOptions) -> None:
     """Codes can be mixed neither with each other nor with a recording that is not there."""
     if sound.channels == "mono" and len(tokens.codes) > 1:
         raise InputError("--channels mono needs a recording, this is a token file", reason="options")
-    if sound.mix < 1:
-        raise InputError("--mix needs a recording, this is a token file", reason="options")
+    if sound.changes_level:
+        raise InputError(
+            "--mix, --profile and --loudness need a recording, this is a token file", reason="options"
+        )
 
 
-def open_sink(target: Path, info: AudioInfo, sound: SoundOptions) -> FileSink:
+def open_sink(target: Path, info: AudioInfo, sound: SoundOptions, source: Path | None = None) -> FileSink:
     """Where the result of a recording goes; the sink says at which rate it wants it.
+
+    What `source` holds beside its sound (tags, pictures, other streams) goes there, too.
 
     Raises `InputError` with reason `format` where `target` cannot hold the result, `OutputError`.
     """
@@ -73,7 +77,8 @@ def open_sink(target: Path, info: AudioInfo, sound: SoundOptions) -> FileSink:
         raise InputError(
             form.note or f"{target.suffix} cannot hold the result", reason="format", hint="use --format wav"
         )
-    return FileSink(target, form, channels, form.note if form.sample_rate != rate else None)
+    note = form.note if form.sample_rate != rate else None
+    return FileSink(target, form, channels, note, (source, info) if source is not None else None)
 
 
 def _sink_for_tokens(target: Path, tokens: TokenFile, sound: SoundOptions) -> FileSink:
@@ -107,12 +112,7 @@ def _from_dac(file: DacFile) -> TokenFile:
 
 
 def saver(target: Path) -> Save:
-    """Writes token files under temporary names beside `target`; text holds one channel a file.
-
-    Raises `UsageError` where `target` is a .dac file and loudness cannot be measured.
-    """
-    if token_form(target.name) == "dac":
-        require_meter()
+    """Writes token files under temporary names beside `target`; text holds one channel a file."""
 
     def save(tokens: TokenFile, source: Source | None) -> list[OutputFile]:
         form = token_form(target.name)

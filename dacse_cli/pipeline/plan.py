@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, suffix_for
+from dacse_cli.audio.formats import AUDIO_SUFFIXES, can_write, suffix_for
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.jobs import Found, Inputs, Job, choose, find_inputs, plan_jobs
@@ -30,6 +30,8 @@ class Request:
     overwrite: bool = False
     strict: bool = False
     """Whether recordings that are not whole fail; else what is there is done, with a warning."""
+    keep_mtime: bool = False
+    """Whether outputs get the modification time of their inputs; changes no sound, so no identity."""
     shard: Shard | None = None
     filters: tuple[str, ...] = ()
     """Patterns; only inputs whose path or name matches one are taken."""
@@ -126,9 +128,7 @@ def _is_file_name(output: Path, form: str) -> bool:
         return False
     if form == "tokenize":
         return has_token_suffix(output.name)
-    return output.suffix.lower() in WRITABLE or (
-        form == "enhance" and output.suffix.lower() == ".safetensors"
-    )
+    return can_write(output.suffix) or (form == "enhance" and output.suffix.lower() == ".safetensors")
 
 
 def _refuse_file_name(output: Path, form: str) -> None:

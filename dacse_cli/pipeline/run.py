@@ -13,6 +13,7 @@ from pathlib import Path
 
 from dacse_cli.audio.atomic import discard_part, sweep
 from dacse_cli.audio.info import AudioInfo
+from dacse_cli.audio.media import kinds
 from dacse_cli.codec.shape import read_shape
 from dacse_cli.config import ChunkOptions, ModelOptions
 from dacse_cli.errors import CodecError, DacseError, OutputError, UsageError
@@ -140,7 +141,14 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
         journal = stack.enter_context(Journal(todo.journal, request.shard)) if todo.journal else None
         if todo.journal:
             _sweep(todo, todo.journal)
-        ledger = Ledger(todo.jobs, journal, settings_of(request, networks, files), request.overwrite, tell)
+        ledger = Ledger(
+            todo.jobs,
+            journal,
+            settings_of(request, networks, files),
+            request.overwrite,
+            tell,
+            keep_mtime=request.keep_mtime,
+        )
         ledger.summary.ignored = todo.ignored
         ledger.summary.settings = shown_settings(request, networks, files)
         supervisor = Supervisor(todo, files, ledger, tell)
@@ -228,7 +236,7 @@ def pace_key(request: Request, files: ChainFiles) -> str:
     return settings_hash(request.form, asdict(files))
 
 
-COMPRESSED = (".flac", ".ogg", ".oga", ".opus", ".mp3")
+COMPRESSED = (".flac", ".ogg", ".oga", ".opus", ".mp3", *kinds.WRITABLE)
 BYTES_PER_SAMPLE = {
     "PCM_U8": 1,
     "PCM_S8": 1,

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.audio.formats import OutputFormat
-from dacse_cli.audio.info import AudioScan
-from dacse_cli.audio.read import AudioReader
-from dacse_cli.audio.write import OutputWriter
+from dacse_cli.audio.info import AudioInfo, AudioScan
+from dacse_cli.audio.output import open_writer
+from dacse_cli.audio.recording import open_recording
 from dacse_cli.pipeline.outcome import OutputFile
 
 Samples = NDArray[np.float32]
@@ -66,6 +66,10 @@ class Source(Protocol):
 class Sink(Protocol):
     """Takes the result as it comes."""
 
+    @property
+    def folder(self) -> Path | None:
+        """Where there is room for what is not finished; None where it does not matter."""
+
     def write(self, samples: Samples) -> None:
         """Append samples `[C, n]`."""
 
@@ -85,7 +89,7 @@ class FileSource:
 
     def blocks(self) -> Iterator[Samples]:
         block = max(1, round(self.signal.sample_rate * BLOCK_SECONDS))
-        with AudioReader(self.path, self.signal.frames) as reader:
+        with open_recording(self.path, self.signal.frames) as reader:
             while (samples := reader.read(block)).shape[1]:
                 yield samples
 
@@ -106,20 +110,29 @@ class ArraySource:
 class FileSink:
     """Writes an audio file of `sample_rate` under a temporary name beside `target`.
 
-    `note` is what the user should know of the format, a warning.
+    `note` is what the user should know of the format, a warning. `source` is the file whose tags and other
+    streams are kept.
     """
 
-    def __init__(self, target: Path, form: OutputFormat, channels: int, note: str | None = None) -> None:
+    def __init__(
+        self,
+        target: Path,
+        form: OutputFormat,
+        channels: int,
+        note: str | None = None,
+        source: tuple[Path, AudioInfo] | None = None,
+    ) -> None:
         self._target, self._note = target, note
+        self.folder: Path | None = target.parent
         self.sample_rate = form.sample_rate
-        self._writer = OutputWriter(target, form, channels)
+        self._writer = open_writer(target, form, channels, source)
 
     def write(self, samples: Samples) -> None:
         self._writer.write(samples)
 
     def finish(self, frames: int) -> tuple[list[OutputFile], list[str]]:
         written = self._writer.finish(frames)
-        warnings = [self._note] if self._note else []
+        warnings = [*([self._note] if self._note else []), *self._writer.notes]
         if written.clipped:
             warnings.append(f"{written.clipped} samples were clipped")
         return [OutputFile(written.temp, self._target, written.size, written.sha256)], warnings
@@ -132,6 +145,7 @@ class ArraySink:
     """Collects samples `[C, S]` in memory."""
 
     def __init__(self) -> None:
+        self.folder: Path | None = None
         self._blocks: list[Samples] = []
 
     def write(self, samples: Samples) -> None:

@@ -132,7 +132,8 @@ def test_more_than_4_gib_becomes_rf64() -> None:
 
 def test_suffixes() -> None:
     assert suffix_for("keep", ".Flac") == ".Flac"
-    assert suffix_for("keep", ".m4a") == ".wav"
+    assert suffix_for("keep", ".wma") == ".wav"
+    assert suffix_for("keep", ".M4A") == ".M4A"
     assert suffix_for("keep", "") == ".wav"
     assert suffix_for("ogg", ".wav") == ".ogg"
     assert set(WRITABLE) < AUDIO_SUFFIXES

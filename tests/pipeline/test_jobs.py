@@ -77,11 +77,11 @@ def test_one_input_may_name_its_output_file(tmp_path):
 
 
 def test_the_format_changes_only_the_suffix(tmp_path):
-    tree(tmp_path, "talk.v2.m4a", "b.wav")
+    tree(tmp_path, "talk.v2.wma", "b.wav")
     todo = plan(request(tmp_path, output=tmp_path / "out", format="flac"))
-    assert targets(todo, tmp_path) == {"talk.v2.m4a": "out/talk.v2.flac", "b.wav": "out/b.flac"}
-    kept = plan(request(tmp_path / "talk.v2.m4a", output=tmp_path / "out"))
-    assert targets(kept, tmp_path) == {"talk.v2.m4a": "out/talk.v2.wav"}
+    assert targets(todo, tmp_path) == {"talk.v2.wma": "out/talk.v2.flac", "b.wav": "out/b.flac"}
+    kept = plan(request(tmp_path / "talk.v2.wma", output=tmp_path / "out"))
+    assert targets(kept, tmp_path) == {"talk.v2.wma": "out/talk.v2.wav"}
 
 
 def test_two_inputs_for_one_output_are_refused_with_both_names(tmp_path):

@@ -1,0 +1,55 @@
+"""Any recording, by whichever library reads it: libsndfile's formats, or media files through PyAV."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.audio.info import AudioInfo
+from dacse_cli.audio.media.kinds import Kind, kind_of, require
+from dacse_cli.audio.read import AudioReader
+from dacse_cli.audio.source import open_regular
+from dacse_cli.errors import InputError
+
+_HEAD = 12
+
+
+class Recording(Protocol):
+    """What `AudioReader` and `MediaReader` have in common."""
+
+    info: AudioInfo
+    damage: str | None
+    frames_read: int
+
+    def __enter__(self) -> Recording: ...
+    def __exit__(self, *_: object) -> None: ...
+    def close(self) -> None: ...
+    def read(self, count: int) -> NDArray[np.float32]: ...
+    def skip(self, count: int) -> None: ...
+    def warning(self) -> str | None: ...
+
+
+def open_recording(path: str | os.PathLike[str], frames: int | None = None) -> Recording:
+    """A reader of `path` from its start, of at most `frames` samples a channel.
+
+    Raises `InputError` as `Source` does; reason `unsupported` names the extra that a media file needs.
+    """
+    kind = media_kind(path)
+    if kind is None:
+        return AudioReader(path, frames)
+    require(kind.label)
+    from dacse_cli.audio.media.decode import MediaReader
+
+    return MediaReader(path, kind, frames)
+
+
+def media_kind(path: str | os.PathLike[str]) -> Kind | None:
+    """The kind of a media file, None for libsndfile's formats. Raises `InputError`."""
+    try:
+        with open_regular(path) as stream:
+            return kind_of(stream.read(_HEAD))
+    except OSError as error:
+        raise InputError(f"cannot be read: {error.strerror}", reason="unreadable") from error

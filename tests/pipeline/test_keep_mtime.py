@@ -1,0 +1,42 @@
+"""`--keep-mtime`: outputs are as old as their inputs, also those that were done before it was asked for."""
+
+import hashlib
+import os
+
+import pytest
+
+from dacse_cli.pipeline.jobs import Job
+from dacse_cli.pipeline.journal import Journal
+from dacse_cli.pipeline.ledger import Ledger
+from dacse_cli.pipeline.outcome import Outcome
+
+OLD = 981_173_106_123_456_789
+
+
+@pytest.fixture
+def job(tmp_path):
+    source = tmp_path / "a.wav"
+    source.write_bytes(b"sound")
+    os.utime(source, ns=(OLD, OLD))
+    return Job(0, source, tmp_path / "out" / "a.wav", "a.wav")
+
+
+def do(job, *, keep_mtime):
+    """One run over one file; how it ended."""
+    with Journal(job.target.parent) as journal:
+        ledger = Ledger([job], journal, "settings", False, lambda event: None, keep_mtime=keep_mtime)
+        if ledger.admit(job):
+            temp = job.target.with_name("part")
+            temp.write_bytes(b"better sound")
+            digest = hashlib.sha256(b"better sound").hexdigest()
+            file = {"temp": str(temp), "target": str(job.target), "size": 12, "sha256": digest}
+            ledger.settle(0, {"files": [file], "warnings": [], "seconds": 1.0}, [])
+        return ledger.close().results[0].outcome
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_outputs_are_as_old_as_their_inputs(job, first):
+    assert do(job, keep_mtime=first) is Outcome.DONE
+    assert (job.target.stat().st_mtime_ns == OLD) is first
+    assert do(job, keep_mtime=True) is Outcome.SKIPPED  # the time is no part of what was made
+    assert job.target.stat().st_mtime_ns == OLD

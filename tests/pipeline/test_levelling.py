@@ -1,0 +1,107 @@
+"""Loudness, profiles and mtime with models that change nothing: only the level may differ, by one factor."""
+
+import numpy as np
+import pytest
+from fakes import fake_chain, on_grid
+
+from dacse_cli.audio.loudness import LoudnessMeter, TruePeakMeter
+from dacse_cli.config import SoundOptions
+from dacse_cli.errors import OutputError, UsageError
+from dacse_cli.pipeline import levelling
+from dacse_cli.pipeline.engine import Engine
+from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
+
+RATE = 16_000
+
+
+def voice(seconds=3.0, channels=1, level=0.05):
+    rng = np.random.default_rng(0)
+    n = int(seconds * RATE)
+    words = np.repeat(rng.choice([0.0, 0.2, 1.0], n // 4000 + 1), 4000)[:n]
+    return on_grid(np.clip(rng.standard_normal((channels, n)) * words * level, -1, 1))
+
+
+def enhanced(samples, **sound):
+    """What comes out, and the warnings."""
+    source, sink, ends = ArraySource(samples, Signal.of_array(samples, RATE)), ArraySink(), []
+    chain = fake_chain(1000, 50, 250)
+    task = [(0, lambda: EnhanceAudio(source, sink, chain, SoundOptions(**sound).check()))]
+    Engine(
+        chain, 4, lambda block: task.pop() if task else None, lambda key, end: ends.append(end), print
+    ).run()
+    return sink.samples, ends[0].warnings
+
+
+def lufs(samples):
+    meter = LoudnessMeter(RATE, len(samples))
+    meter.push(samples)
+    return meter.integrated()
+
+
+def test_a_goal_in_lufs_is_reached_by_one_factor(monkeypatch):
+    samples = voice()
+    out, warnings = enhanced(samples, loudness=-30.0)
+    assert (lufs(out), warnings) == (pytest.approx(-30, abs=0.05), [])
+    factor = out[samples != 0] / samples[samples != 0]
+    assert np.ptp(factor) < 1e-4
+    monkeypatch.setattr(levelling, "IN_MEMORY", 1000)  # the same from a file
+    np.testing.assert_array_equal(enhanced(samples, loudness=-30.0)[0], out)
+
+
+def test_match_gives_the_loudness_of_the_input():
+    """The input is what the result is made of: for `mono` the mean, 6 dB softer than its one loud channel."""
+    samples = np.concatenate([voice(), np.zeros_like(voice())])
+    for channels in ("keep", "mono"):
+        plain, _ = enhanced(samples, channels=channels)
+        matched, warnings = enhanced(samples, channels=channels, loudness="match")
+        assert (lufs(matched), warnings) == (pytest.approx(lufs(plain), abs=0.05), [])
+    half, _ = enhanced(samples, mix=0.5, loudness="match")
+    assert lufs(half) == pytest.approx(lufs(samples), abs=0.05)
+
+
+def test_the_true_peak_is_kept_and_the_miss_is_said():
+    out, (warning,) = enhanced(voice(), loudness=-5.0, true_peak=-3.0)
+    meter = TruePeakMeter(RATE, 1)
+    meter.push(out)
+    assert meter.finish() == pytest.approx(-3.0, abs=0.05)
+    assert "LU below -5.0 LUFS" in warning and "-3 dB" in warning
+
+
+def test_without_loudness_the_level_is_untouched_and_silence_stays_silence():
+    samples = voice()
+    np.testing.assert_allclose(enhanced(samples)[0], samples, atol=1e-7)  # cross-fades round
+    silence = np.zeros((1, RATE), np.float32)
+    np.testing.assert_array_equal(enhanced(silence, loudness=-16.0)[0], silence)
+
+
+def test_profiles():
+    samples = voice()
+    np.testing.assert_allclose(
+        enhanced(samples, profile="gentle")[0], samples, atol=1e-6
+    )  # nothing was changed
+    strong, _ = enhanced(samples, profile="strong")
+    assert strong.shape == samples.shape
+    assert SoundOptions(profile="gentle", mix=0.8).share == pytest.approx(0.6)
+    assert SoundOptions(mix=0.5).to_json() != SoundOptions(mix=0.5, profile="strong").to_json()
+
+
+@pytest.mark.parametrize(
+    "sound", [{"loudness": "loud"}, {"loudness": 3.0}, {"true_peak": 2.0}, {"profile": "wild"}]
+)
+def test_impossible_options_are_named(sound):
+    with pytest.raises(UsageError, match=next(iter(sound)).replace("_", "-")):
+        SoundOptions(**sound).check()
+
+
+def test_a_full_disk_under_the_waiting_result(monkeypatch, tmp_path):
+    class Full:
+        def write(self, data):
+            raise OSError(28, "No space left on device")
+
+    sink = ArraySink()
+    sink.folder = tmp_path
+    levelled = levelling.LevelledSink(sink, RATE, 1, lambda: -16.0, -1.0)
+    monkeypatch.setattr(levelled, "_spool", Full())
+    with pytest.raises(OutputError, match="no space"):
+        levelled.write(voice())
