@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dacse_cli.errors import DacseError
 
 if TYPE_CHECKING:
-    from dacse_cli.pipeline.enhancer import Enhanced, Enhancer
+    from dacse_cli.pipeline.enhanced import Enhanced
+    from dacse_cli.pipeline.enhancer import Enhancer
 
 __version__ = "0.1.0"
 __all__ = ["DacseError", "Enhanced", "Enhancer"]

@@ -7,6 +7,7 @@ answers of the one before are decoded and written, and chunks for the next are r
 
 from __future__ import annotations
 
+import collections.abc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -59,15 +60,20 @@ class Engine(Generic[Key]):
 
     def run(self) -> None:
         """Until there are no more tasks."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> collections.abc.Generator[None, None, None]:
+        """A batch at a time until there are no more tasks; closed before that, it abandons the open ones."""
         try:
             with Generator(self.chain, self.batch_size, self.on_progress, beside=self.beside) as generator:
-                self._run(generator)
+                yield from self._run(generator)
         except BaseException:
             for opened in self._open:
                 opened.task.abandon()
             raise
 
-    def _run(self, generator: Generator) -> None:
+    def _run(self, generator: Generator) -> Iterator[None]:
         self._sign_of_life = generator.sign_of_life
         written: _Answered[Key] = ([], [])  # the batch before: generated, still to be written
         while True:
@@ -86,6 +92,7 @@ class Engine(Generic[Key]):
             if not self.beside:
                 self._deliver_all(*written)
                 written = ([], [])
+            yield
 
     def _take(self) -> list[_Item[Key]]:
         """The next batch, out of the pool; second tries are batches of their own."""

@@ -5,18 +5,21 @@
 ...     clean = enhancer.enhance("noisy.wav")           # a path ...
 ...     clean = enhancer.enhance(samples, 16000)        # ... or samples [S] or [C, S]
 ...     enhancer.enhance_file("noisy.wav", "clean.flac")
+...     for piece in enhancer.stream("long.wav"):       # a piece at a time, in constant memory
+...         play(piece.samples)
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from dacse_cli.audio.atomic import commit
 from dacse_cli.audio.info import AudioScan
@@ -25,8 +28,8 @@ from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOpt
 from dacse_cli.errors import DacseError, InputError, LockedError, ModelError, OutputError, UsageError
 from dacse_cli.pipeline.engine import Engine
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.enhanced import Enhanced
 from dacse_cli.pipeline.failures import Failure
-from dacse_cli.pipeline.guard.report import GuardReport
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
 from dacse_cli.pipeline.opening import open_sink
 from dacse_cli.pipeline.plan import ChainFiles, Request
@@ -34,26 +37,35 @@ from dacse_cli.pipeline.run import chain_files, find_networks
 from dacse_cli.pipeline.sources import ArraySink, ArraySource, FileSource, Signal, Sink, Source
 from dacse_cli.pipeline.task import Finished, Task
 
+if TYPE_CHECKING:
+    import torch
+    from typing_extensions import Unpack
+
+Audio: TypeAlias = "str | PathLike[str] | ArrayLike"
 MAX_CHANNELS = 64
 
 
-@dataclass(frozen=True)
-class Enhanced:
-    """An enhanced recording, as long as its input."""
+class SoundArguments(TypedDict, total=False):
+    """What may be said of the sound in any call; the names and meanings of the command line."""
 
-    samples: NDArray[np.float32]
-    """`[C, S]`, full scale is 1."""
-    sample_rate: int
-    guard: GuardReport | None = None
-    """What became of its chunks: kept, repaired, passed through; None where no guard was asked for."""
+    channels: Literal["keep", "mono"]
+    rate: int | None
+    mix: float
+    guard: Literal["normal", "strict", "off"]
+    profile: Literal["gentle", "normal", "strong"]
+    loudness: float | Literal["match"] | None
+    """LUFS, or the input's."""
+    true_peak: float
+    """dBTP that `loudness` does not exceed."""
 
 
 class Enhancer:
-    """Models in memory. Calls from several threads are served one after the other.
+    """Models in memory. Calls from several threads are served one after the other, so one object can stand
+    behind a web service.
 
     `model` is a Hub id, `id@revision`, a local folder or `"nano"`; the other arguments are those of the
-    command line. `progress(seconds)` is called with the seconds of audio generated so far in a call.
-    Raises `DacseError` where models or device cannot be had.
+    command line, `device` and `dtype` also torch's own objects. `progress(seconds)` is called with the
+    seconds of audio generated so far in a call. Raises `DacseError` where models or device cannot be had.
     """
 
     def __init__(
@@ -61,8 +73,8 @@ class Enhancer:
         model: str = DEFAULT_MODEL,
         *,
         codec: str | None = None,
-        device: str = "auto",
-        dtype: str = "auto",
+        device: str | torch.device = "auto",
+        dtype: str | torch.dtype = "auto",
         batch_size: int | None = None,
         chunk: float | None = None,
         overlap: float = 0.05,
@@ -71,9 +83,36 @@ class Enhancer:
         kv: str = "auto",
         progress: Callable[[float], None] | None = None,
     ) -> None:
-        models = ModelOptions(model, codec, device, dtype, batch_size, offline, deterministic, kv)
+        models = ModelOptions(
+            model, codec, _name(device), _name(dtype), batch_size, offline, deterministic, kv
+        )
         request = Request("enhance", (), None, models, ChunkOptions(chunk, overlap), SoundOptions()).check()
         self._set_up(chain_files(request, find_networks(models, with_model=True)), progress)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        pretrained_model_name_or_path: str | PathLike[str],
+        *,
+        revision: str | None = None,
+        device_map: str | torch.device | None = None,
+        dtype: str | torch.dtype = "auto",
+        local_files_only: bool = False,
+        codec: str | None = None,
+        batch_size: int | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> Enhancer:
+        """The same by the names that transformers gives these arguments; `device_map` is one device."""
+        name = str(pretrained_model_name_or_path)
+        return cls(
+            f"{name}@{revision}" if revision else name,
+            codec=codec,
+            device=device_map or "auto",
+            dtype=dtype,
+            batch_size=batch_size,
+            offline=local_files_only,
+            progress=progress,
+        )
 
     @classmethod
     def from_files(cls, files: ChainFiles, progress: Callable[[float], None] | None = None) -> Enhancer:
@@ -100,14 +139,7 @@ class Enhancer:
             self.chain.lm.release()
 
     def enhance(
-        self,
-        audio: str | PathLike[str] | ArrayLike,
-        sample_rate: int | None = None,
-        *,
-        channels: str = "keep",
-        rate: int | None = None,
-        mix: float = 1.0,
-        guard: str = "normal",
+        self, audio: Audio, sample_rate: int | None = None, **sound: Unpack[SoundArguments]
     ) -> Enhanced:
         """Enhance one recording: a path, or samples `[S]` or `[C, S]` with their `sample_rate`.
 
@@ -115,50 +147,75 @@ class Enhancer:
         so in `Enhanced.guard`, "strict" raises `InputError`, "off" takes what comes. Raises `InputError` for
         audio that cannot be used, `UsageError` for options that cannot be.
         """
-        items = [(audio, sample_rate)]
-        return self.enhance_batch(items, channels=channels, rate=rate, mix=mix, guard=guard)[0]
+        return self.enhance_batch([(audio, sample_rate)], **sound)[0]
 
     def enhance_batch(
-        self,
-        items: Sequence[tuple[str | PathLike[str] | ArrayLike, int | None]],
-        *,
-        channels: str = "keep",
-        rate: int | None = None,
-        mix: float = 1.0,
-        guard: str = "normal",
+        self, items: Sequence[tuple[Audio, int | None]], **sound: Unpack[SoundArguments]
     ) -> list[Enhanced]:
         """Enhance several recordings at once, (audio, sample_rate) each; chunks of all share batches."""
-        sound = SoundOptions(channels, rate, mix=mix, guard=guard).check()
+        options = SoundOptions(**sound).check()
         sources = [_source(audio, sample_rate) for audio, sample_rate in items]
         sinks = [ArraySink() for _ in sources]
-        ends = self._run(sources, list(sinks), sound)
+        ends = self._run(sources, list(sinks), options)
         return [
-            Enhanced(sink.samples, rate or source.signal.sample_rate, end.guard)
+            Enhanced(sink.samples, options.rate or source.signal.sample_rate, end.guard)
             for source, sink, end in zip(sources, sinks, ends, strict=True)
         ]
 
+    def stream(
+        self, audio: Audio, sample_rate: int | None = None, **sound: Unpack[SoundArguments]
+    ) -> Iterator[Enhanced]:
+        """One recording in pieces, each as soon as it is made; together they are what `enhance` gives.
+
+        Takes what `enhance` takes. A file is read as it is needed and never whole in memory. Other calls may
+        come between two pieces; `loudness` holds everything back until the end. Raises as `enhance` does,
+        for the audio itself at once.
+        """
+        return self._pieces(_source(audio, sample_rate), SoundOptions(**sound).check())
+
+    def _pieces(self, source: Source, sound: SoundOptions) -> Iterator[Enhanced]:
+        sink, failed = ArraySink(), list[Failure]()
+        waiting = [(0, lambda: EnhanceAudio(source, sink, self.chain, sound))]
+        rows = 1 if sound.channels == "mono" else len(set(source.signal.twins))
+        engine = Engine[int](
+            self.chain,
+            min(rows, self.batch_size),  # the next piece is wanted now, not a batch of later ones
+            lambda block: waiting.pop() if waiting else None,
+            lambda key, finished: None,
+            lambda key, failure: failed.append(failure),
+            self._progress,
+        )
+        steps = engine.steps()
+        rate = sound.rate or source.signal.sample_rate
+        try:
+            more = True
+            while more:
+                with self._lock:
+                    more = next(steps, "end") != "end"
+                samples = sink.take()
+                if samples.shape[1]:
+                    yield Enhanced(samples, rate)
+        finally:
+            steps.close()
+        if failed:
+            raise _error(failed[0])
+
     def enhance_file(
-        self,
-        source: str | PathLike[str],
-        target: str | PathLike[str],
-        *,
-        channels: str = "keep",
-        rate: int | None = None,
-        mix: float = 1.0,
-        guard: str = "normal",
+        self, source: str | PathLike[str], target: str | PathLike[str], **sound: Unpack[SoundArguments]
     ) -> Path:
         """Enhance a file into a file; the suffix of `target` decides the format. Overwrites `target`.
 
-        `target` appears whole or not at all. Raises `InputError`, `OutputError`, `UsageError`.
+        Tags, cover art and, in media files, the picture come along. `target` appears whole or not at all.
+        Raises `InputError`, `OutputError`, `UsageError`.
         """
-        sound = SoundOptions(channels, rate, mix=mix, guard=guard).check()
+        options = SoundOptions(**sound).check()
         path, place = Path(source), Path(target)
         recording, found = _file_source(path)
         if place.exists() and place.samefile(path):
             raise UsageError(f"{place} is the input; inputs are never written to")
-        sink = open_sink(place, found.info, sound, path)
+        sink = open_sink(place, found.info, options, path)
         try:
-            (finished,) = self._run([recording], [sink], replace(sound, rate=sink.sample_rate))
+            (finished,) = self._run([recording], [sink], replace(options, rate=sink.sample_rate))
         except BaseException:  # Ctrl-C while another thread has its turn, too
             sink.abandon()
             raise
@@ -194,7 +251,12 @@ class Enhancer:
         return [done[key] for key in range(len(sources))]
 
 
-def _source(audio: str | PathLike[str] | ArrayLike, sample_rate: int | None) -> Source:
+def _name(value: object) -> str:
+    """The command line's word for a device or dtype that may be torch's own object."""
+    return str(value).removeprefix("torch.")
+
+
+def _source(audio: Audio, sample_rate: int | None) -> Source:
     if isinstance(audio, (str, PathLike)):
         return _file_source(Path(audio))[0]
     if sample_rate is None or not 1000 <= sample_rate <= 768_000:

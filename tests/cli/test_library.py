@@ -96,6 +96,63 @@ def test_an_input_is_never_written_to(enhancer, tmp_path):
         enhancer.enhance_file(tmp_path / "a.wav", tmp_path / "a.wav")
 
 
+def test_a_stream_gives_the_pieces_of_the_whole(enhancer, tmp_path):
+    """Pieces come one at a time, other calls in between; a stream that is left holds nothing up."""
+    samples = noise(2, 30_000)
+    whole = enhancer.enhance(samples, 16000, mix=0.7).samples
+    stream = enhancer.stream(samples, 16000, mix=0.7)
+    first = next(stream)
+    assert 0 < first.samples.shape[1] < 20_000
+    enhancer.enhance(noise(1, 500), 16000)  # the same thread: a lock that is held would stop here for ever
+    pieces = [first.samples, *(piece.samples for piece in stream)]
+    np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-4)
+    soundfile.write(tmp_path / "a.wav", samples.T, 16000, subtype="FLOAT")
+    left = enhancer.stream(tmp_path / "a.wav", mix=0.7)
+    np.testing.assert_allclose(next(left).samples, first.samples, atol=1e-4)
+    left.close()
+    with pytest.raises(InputError):
+        enhancer.stream("absent.wav")  # at once, not at the first piece
+    silent = list(enhancer.stream(np.zeros(9000), 8000, rate=16000))
+    assert sum(piece.samples.shape[1] for piece in silent) == 18_000
+
+
+def test_options_of_the_sound(enhancer):
+    samples = noise(1, 8000)
+    dry = enhancer.enhance(samples, 16000, mix=0.0)
+    np.testing.assert_allclose(dry.samples, samples, atol=1e-6)
+    quiet = enhancer.enhance(samples, 16000, mix=0.0, loudness=-40.0)
+    factor = np.std(quiet.samples) / np.std(samples)
+    np.testing.assert_allclose(quiet.samples, samples * factor, atol=1e-4)
+    assert factor < 0.2
+    gentle = enhancer.enhance(samples, 16000, profile="gentle").samples
+    np.testing.assert_allclose(gentle, enhancer.enhance(samples, 16000, mix=0.75).samples, atol=1e-4)
+    with pytest.raises(UsageError, match="--profile wild"):
+        enhancer.enhance(samples, 16000, profile="wild")
+
+
+def test_loading_as_transformers_names_it(tiny_model):
+    import torch
+
+    with Enhancer.from_pretrained(
+        tiny_model, device_map=torch.device("cpu"), dtype=torch.float32, local_files_only=True
+    ) as enhancer:
+        assert enhancer.chain.lm.dtype == "float32"
+        assert enhancer.enhance(noise(1, 300), 16000).samples.shape == (1, 300)
+    with pytest.raises(ModelError, match="absent/model@v1"):
+        Enhancer.from_pretrained("absent/model", revision="v1", local_files_only=True)
+
+
+def test_a_result_can_be_saved_and_heard(tmp_path):
+    result = Enhanced(noise(2, 11_025), 11_025)
+    assert soundfile.info(result.save(tmp_path / "a.flac")).frames == 11_025
+    assert soundfile.info(result.save(tmp_path / "b.opus")).samplerate == 48_000
+    with pytest.raises(InputError):
+        result.save(tmp_path / "c.xyz")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.flac", "b.opus"]
+    assert "<audio controls" in result._repr_html_() and "1.0 s, 2 channels" in result._repr_html_()
+    assert "<audio" not in Enhanced(np.zeros((1, 8000 * 601), np.float32), 8000)._repr_html_()
+
+
 def test_a_model_that_is_not_there():
     with pytest.raises(ModelError):
         Enhancer("absent/model", offline=True)
