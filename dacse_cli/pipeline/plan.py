@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.audio.formats import AUDIO_SUFFIXES, can_write, suffix_for
+from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, can_write, suffix_for
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.jobs import Found, Inputs, Job, choose, find_inputs, plan_jobs
