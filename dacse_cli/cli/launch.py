@@ -7,6 +7,7 @@ from pathlib import Path
 
 import typer
 
+from dacse_cli.audio.atomic import output_error
 from dacse_cli.cli.pipes import Plugged, plugged
 from dacse_cli.cli.render import Screen
 from dacse_cli.errors import OutputError, UsageError
@@ -31,6 +32,8 @@ def launch(
             raise UsageError("--report needs files that stay: it does not go with -")
         if ready.outlet and json and not dry_run:
             raise UsageError("--json and - both want standard output")
+        if report and not dry_run:
+            _make_folder(report)
         screen = Screen(json=json, quiet=quiet, verbose=verbose, piped=bool(ready.outlet and not dry_run))
         if dry_run:
             with screen:
@@ -67,6 +70,14 @@ def _run(request: Request, screen: Screen) -> Summary:
 
         return run_cloud(request, screen.tell, screen.download)
     return run(request, screen.tell, screen.download)
+
+
+def _make_folder(folder: Path) -> None:
+    """Have the report's folder before hours of work. Raises `OutputError`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(error, folder) from None
 
 
 def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:

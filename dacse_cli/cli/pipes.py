@@ -67,7 +67,7 @@ def plugged(request: Request) -> Iterator[Plugged]:
             return
         if not source.is_file():
             raise UsageError(f"- as output takes one file, and {source} is none")
-        outlet = Path(folder) / f"output{_suffix(request, source)}"
+        outlet = Path(folder) / f"stdout{_suffix(request, source)}"
         yield Plugged(replace(request, inputs=(str(source),), output=str(outlet)), outlet)
 
 
@@ -77,7 +77,7 @@ def _spool(folder: Path, form: str) -> Path:
         raise UsageError("nothing is piped in", hint="For example: cat talk.wav | dacse enhance - clean.wav")
     start = sys.stdin.buffer.read(4)
     suffix = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), ".wav")
-    name = f"input{SUFFIX}.safetensors" if form == "detokenize" else f"input{suffix}"
+    name = f"stdin{SUFFIX}.safetensors" if form == "detokenize" else f"stdin{suffix}"
     with (folder / name).open("wb") as file:
         file.write(start)
         shutil.copyfileobj(sys.stdin.buffer, file)
