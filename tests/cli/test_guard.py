@@ -29,7 +29,7 @@ def talk(tmp_path_factory):
 def enhance(talk, out, model, *options):
     command = [*RUN, talk, out, "--model", model, *options]
     env = {name: value for name, value in os.environ.items() if name != "DACSE_GUARD"}
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300, env=env)
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, env=env)
 
 
 @pytest.mark.parametrize("options", [[], ["--guard", "normal"]])
