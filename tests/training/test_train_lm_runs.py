@@ -121,3 +121,24 @@ def test_a_training_that_diverges_stops_and_says_so(tmp_path, train, tone_pairs,
     with pytest.raises(UsageError, match="diverged"):
         train(tone_pairs, tmp_path / "run", "--config", small_network, settings=wild)
     assert not (tmp_path / "run" / "state.safetensors").exists()
+
+
+def test_what_mix_has_written_is_trained_on_task_by_task(tmp_path, train, small_network):
+    for speaker in range(4):
+        (tmp_path / "speech" / f"s{speaker}").mkdir(parents=True)
+        for number in range(2):
+            sound = voice(RATE + 2000 * number, 2 * speaker + number)
+            sf.write(tmp_path / "speech" / f"s{speaker}" / f"{number}.wav", sound, RATE)
+    words = ["mix", tmp_path / "speech", tmp_path / "pairs", "--recipe", "clip=1,loss=1", "--rate", RATE]
+    mixed = CliRunner().invoke(
+        app, [str(w) for w in [*words, "--split", "train=60,valid=40", "-n", 12, "-q"]]
+    )
+    assert mixed.exit_code == 0, mixed.output
+    recipe = tmp_path / "tasks.toml"
+    recipe.write_text('[[stage]]\nname = "joint"\n[[stage]]\nname = "task"\neach = ["clip", "loss"]\n')
+    done = train(tmp_path / "pairs", tmp_path / "run", "--config", small_network, "-r", recipe)
+    assert done["steps"] == 9
+    assert done["model"] == str(tmp_path / "run" / "task-loss")
+    assert [step for step, _ in curve(tmp_path / "run", "valid_loss")] == [3, 6, 9]
+    trained = json.loads((tmp_path / "run" / "task-clip" / "dacse.json").read_text())["training"]
+    assert "stage task clip" in trained
