@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dacse_cli.audio.read import AudioReader
+from dacse_cli.audio.recording import open_recording
 
 STEP = 0.1
 """Seconds a step of a survey."""
@@ -35,7 +35,7 @@ class Survey:
 def survey(path: Path) -> Survey:
     """Look through `path` in constant memory. Raises `InputError`."""
     energy, low, high = [], [], []
-    with AudioReader(path) as reader:
+    with open_recording(path) as reader:
         rate = reader.info.sample_rate
         step = max(1, round(STEP * rate))
         while (block := reader.read(step)).shape[1]:
@@ -64,7 +64,7 @@ def choose_start(energy: NDArray[np.float64], seconds: float, marks: tuple[float
 
 def read_mono(path: Path, start: float, seconds: float) -> tuple[NDArray[np.float32], int]:
     """Mean of the channels `[S]` and the sample rate, from second `start` on. Raises `InputError`."""
-    with AudioReader(path) as reader:
+    with open_recording(path) as reader:
         rate = reader.info.sample_rate
         if start:
             reader.skip(round(start * rate))
