@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import DacConfig, DacModel
 
+from dacse_cli.training.hearing import Hearing
 from dacse_cli.training.loop import Peers, Schedule
 from dacse_cli.training.losses import SpectralDistance
 from dacse_cli.training.quantizer import ResidualQuantizer
@@ -53,6 +54,10 @@ class CodecTraining:
     commitment: float = 0.25
     spectrum: float = 2.0
     wave: float = 2.0
+    hearing: float = 0.0
+    """Weight of a recogniser's distance (`hearing`): its gradient's length over that of the other losses."""
+    only_decoder: bool = False
+    """Leave encoder and codebooks, and so all codes, as they are."""
     bf16: bool = True
     clip: float = 5.0
 
@@ -72,8 +77,16 @@ class CodecStep:
 class CodecTrainer:
     """A `DacModel`'s encoder and decoder with a training-time quantizer between them."""
 
-    def __init__(self, config: DacConfig, options: CodecTraining, peers: Peers, seed: int = 0) -> None:
+    def __init__(
+        self,
+        config: DacConfig,
+        options: CodecTraining,
+        peers: Peers,
+        seed: int = 0,
+        hearing: Hearing | None = None,
+    ) -> None:
         torch.manual_seed(seed)
+        self._hearing = hearing if options.hearing else None
         self.options, self._peers, self._step = options, peers, 0
         self._random = torch.Generator().manual_seed(seed + peers.rank)
         model = DacModel(config)
@@ -81,11 +94,10 @@ class CodecTrainer:
         start_linear(model)
         self.model, self.quantizer = model, ResidualQuantizer(config)
         self._distance = SpectralDistance(config.sampling_rate)
-        self.parameters = [
-            *model.encoder.parameters(),
-            *model.decoder.parameters(),
-            *self.quantizer.parameters(),
-        ]
+        model.encoder.requires_grad_(not options.only_decoder)
+        self.quantizer.requires_grad_(not options.only_decoder)
+        everything = [*model.encoder.parameters(), *model.decoder.parameters(), *self.quantizer.parameters()]
+        self.parameters = [p for p in everything if p.requires_grad]
         groups = [{"params": [p], "share": 1.0 / math.sqrt(fan_in(p))} for p in self.parameters]
         self.optimizer = torch.optim.AdamW(groups, lr=options.rate, betas=(0.8, 0.99), weight_decay=0.0)
 
@@ -96,6 +108,24 @@ class CodecTrainer:
         latents = self.model.encoder(wav).transpose(1, 2).flatten(0, 1)
         self.quantizer.start(latents, rows_a_step, self._random)
         self._peers.same([*self.model.state_dict().values(), *self.quantizer.state_dict().values()])
+
+    @torch.no_grad()
+    def restart_codebooks(self, wav: Tensor, directions: int, power: float) -> None:
+        """New codebooks by k-means on the latents of `wav` [B, 1, S], as many as the config now asks for.
+
+        They code the `directions` in which what the old ones said varies most. A latent of energy e counts
+        e ** -power, so quiet sounds get their share of codes. Codebooks that followed a moving encoder used
+        200 to 300 of their 1024 codes on average (perplexity), restarted ones 840.
+        """
+        latents = self.model.encoder(wav).transpose(1, 2).flatten(0, 1)
+        said = self.quantizer(latents.t()[None]).latent[0].t()
+        _, axes = torch.linalg.eigh(said.t() @ said / len(said))
+        kept = latents @ axes[:, -directions:] @ axes[:, -directions:].t()
+        energy = kept.square().sum(1)
+        weights = (energy + energy.median() / 100) ** -power
+        self.quantizer = ResidualQuantizer(self.model.config)
+        self.quantizer.start(kept, len(kept), self._random, weights=weights / weights.mean())
+        self._peers.same([*self.quantizer.state_dict().values()])
 
     def reconstruct(self, heard: Tensor, keep: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """`heard` [B, S] -> (its reconstruction [B, S], the commitment)."""
@@ -116,13 +146,16 @@ class CodecTrainer:
         self.quantizer.train()
         wav, commitment = self.reconstruct(heard, self._keep(len(heard)))
         distance = self._distance(wav, meant)
-        loss = distance.total(options.spectrum, options.wave) + options.commitment * commitment
+        loss = distance.total(options.spectrum, options.wave)
+        if self._hearing is not None:
+            loss = loss + self._heard(loss, wav, meant)
+        loss = loss + options.commitment * commitment
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self._peers.average_gradients(self.parameters)
         gradient = nn.utils.clip_grad_norm_(self.parameters, options.clip)
         self.optimizer.step()
-        revived = self._move_codebooks()
+        revived = 0 if options.only_decoder else self._move_codebooks()
         self._step += 1
         return CodecStep(
             mel=distance.mel.item(),
@@ -132,6 +165,18 @@ class CodecTrainer:
             gradient=gradient.item(),
             revived=revived,
         )
+
+    def _heard(self, loss: Tensor, wav: Tensor, meant: Tensor) -> Tensor:
+        """A term whose gradient by `wav` is the recogniser's, all rows of one length (pauses are steep)."""
+        assert self._hearing is not None
+        (others,) = torch.autograd.grad(loss, wav, retain_graph=True)
+        heard = wav.detach().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.options.bf16):
+            distance = self._hearing.distance(heard, meant)
+        (pull,) = torch.autograd.grad(distance, heard)
+        pull = pull / pull.norm(dim=1, keepdim=True).clamp(min=1e-9) / math.sqrt(len(pull))
+        term: Tensor = self.options.hearing * others.norm() * (wav * pull).sum()
+        return term
 
     def _keep(self, rows: int) -> Tensor:
         """How many codebooks each row uses [B]."""

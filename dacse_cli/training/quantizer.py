@@ -94,16 +94,27 @@ class ResidualQuantizer(nn.Module):
         return Quantised(total.view(B, T, H).transpose(1, 2), commitment, torch.stack(codes, 1))
 
     @torch.no_grad()
-    def start(self, latents: Tensor, rows_a_step: int, generator: torch.Generator, rounds: int = 12) -> None:
-        """k-means on `latents` [rows, H], stage by stage, each in the main directions of what is left."""
+    def start(
+        self,
+        latents: Tensor,
+        rows_a_step: int,
+        generator: torch.Generator,
+        rounds: int = 12,
+        weights: Tensor | None = None,
+    ) -> None:
+        """k-means on `latents` [rows, H], stage by stage, each in the main directions of what is left.
+
+        `weights` [rows], of mean 1, say how much each latent counts.
+        """
         residual = latents
+        weights = latents.new_ones(len(latents)) if weights is None else weights
         for stage in self.stages:
             dim = stage.project.shape[0]
-            _, directions = torch.linalg.eigh(residual.t() @ residual / len(residual))
+            _, directions = torch.linalg.eigh((residual * weights[:, None]).t() @ residual / len(residual))
             stage.project.copy_(directions[:, -dim:].t())
             stage.restore.copy_(directions[:, -dim:])
             low = residual @ stage.project.t()
-            counts = _k_means(stage, low, generator, rounds)
+            counts = _k_means(stage, low, generator, rounds, weights)
             stage.counts.copy_(counts / len(low) * rows_a_step)  # what the moving average holds when at rest
             stage.sums.copy_(stage.codes * stage.counts[:, None])
             residual = residual - stage.codes[stage.nearest(low)] @ stage.restore.t()
@@ -148,17 +159,19 @@ class ResidualQuantizer(nn.Module):
             target.out_proj.bias.zero_()
 
 
-def _k_means(stage: Stage, latents: Tensor, generator: torch.Generator, rounds: int) -> Tensor:
+def _k_means(
+    stage: Stage, latents: Tensor, generator: torch.Generator, rounds: int, weights: Tensor
+) -> Tensor:
     """Lloyd's rounds from drawn latents; sets `stage.codes`, returns how many latents each has [N]."""
     size = len(stage.codes)
     stage.codes.copy_(latents[torch.randint(len(latents), (size,), generator=generator)])
     counts = torch.zeros(size)
     for _ in range(rounds):
         indices = stage.nearest(latents)
-        counts = torch.bincount(indices, minlength=size).float()
-        sums = torch.zeros_like(stage.codes).index_add_(0, indices, latents)
+        counts = torch.bincount(indices, weights=weights, minlength=size).float()
+        sums = torch.zeros_like(stage.codes).index_add_(0, indices, latents * weights[:, None])
         empty = torch.randint(len(latents), (size,), generator=generator)
         stage.codes.copy_(
-            torch.where(counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], latents[empty])
+            torch.where(counts[:, None] > 0, sums / counts.clamp(min=1e-6)[:, None], latents[empty])
         )
     return counts

@@ -67,6 +67,7 @@ def test_odd_strides_are_refused():
 
 def test_euclidean_codes_survive_the_released_format():
     """Cosine of rows with a constant dimension must choose what the smallest distance chooses."""
+    torch.manual_seed(0)
     config = DacConfig(**TINY)
     quantizer = ResidualQuantizer(config).eval()
     latents = torch.randn(4000, config.hidden_size) * torch.linspace(0.1, 3, config.hidden_size)
@@ -143,3 +144,42 @@ def test_folding_weight_norm_changes_no_sample():
 def test_steps_are_smaller_where_many_inputs_meet():
     assert fan_in(torch.zeros(384, 384, 7)) == 2688
     assert fan_in(torch.zeros(1, 48, 1)) == 100
+
+
+class Louder:
+    """A recogniser that hears nothing but level."""
+
+    def distance(self, heard, meant):
+        return (heard.square().mean(1) - meant.square().mean(1)).abs().mean()
+
+
+def test_only_the_decoder_moves_when_codes_must_stay():
+    """A language model is trained on these codes: one changed weight of encoder or quantizer garbles it."""
+    made = trainer()
+    wav = torch.from_numpy(tone_batch(5)(8)[0])[:, None]
+    made.restart_codebooks(wav, 6, 0.3)
+    made.options = CodecTraining(rows=4, bf16=False, only_decoder=True, hearing=1.0)
+    frozen = CodecTrainer(DacConfig(**TINY), made.options, loop.Peers(), hearing=Louder())
+    frozen.model.load_state_dict(made.model.state_dict())
+    frozen.quantizer.load_state_dict(made.quantizer.state_dict())
+
+    def codes():
+        with torch.no_grad():
+            return frozen.quantizer.eval()(frozen.model.encoder(wav)).codes
+
+    before = codes()
+    decoder = [p.clone() for p in frozen.model.decoder.parameters()]
+    frozen.step(tone_batch(6), 0.1)
+    assert (codes() == before).all()
+    assert any((a != b).any() for a, b in zip(decoder, frozen.model.decoder.parameters(), strict=True))
+
+
+def test_restarted_codebooks_use_their_codes():
+    made = trainer()
+    wav = torch.from_numpy(tone_batch(5)(32)[0])[:, None]
+    made.restart_codebooks(wav, 6, 0.3)
+    with torch.no_grad():
+        codes = made.quantizer.eval()(made.model.encoder(wav)).codes
+    for k in range(codes.shape[1]):
+        shares = torch.bincount(codes[:, k].flatten(), minlength=32) / codes[:, k].numel()
+        assert torch.exp(torch.special.entr(shares).sum()) > 10
