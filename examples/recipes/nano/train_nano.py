@@ -1,9 +1,10 @@
-"""Train `nano`: data, codec, language model, model folder. One command a stage; see `README.md`.
+"""Train the codec of `nano`, and lay out the recordings for `dacse train lm`; see `README.md`.
 
-    python train_nano.py data  --data FOLDER --work WORK
-    python train_nano.py codec --work WORK --minutes 70 --rank 0 --count 2
-    python train_nano.py lm    --work WORK --minutes 60 --rank 0 --count 2
-    python train_nano.py write --work WORK --out dacse_cli/models/nano
+    python train_nano.py data      --data FOLDER --work WORK
+    python train_nano.py codec     --work WORK --minutes 75 --codebooks 12 --rank 0 --count 2
+    python train_nano.py codebooks --work WORK
+    python train_nano.py decoder   --work WORK --minutes 90 --recogniser FOLDER
+    python train_nano.py write     --work WORK --model RUN/nano --out dacse_cli/models/nano
 
 A killed stage goes on from its last checkpoint when it is started again.
 """
@@ -11,7 +12,9 @@ A killed stage goes on from its last checkpoint when it is started again.
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +28,7 @@ from transformers import DacConfig
 from dacse_cli.codec.memory import tune_allocator
 from dacse_cli.training import corpus, export, loop, recipes
 from dacse_cli.training.codec import CodecTrainer, CodecTraining
-from dacse_cli.training.lm import LmShape, LmTrainer, LmTraining
+from dacse_cli.training.hearing import Hearing
 
 HERE = Path(__file__).parent
 RATE = 16000
@@ -41,14 +44,16 @@ CODEC = {
     "codebook_size": 1024,
     "codebook_dim": 48,
 }
-FRAMES = 48
-"""Frames a chunk: 0.96 s."""
+CODEBOOKS = 14
+DIRECTIONS, QUIET = 96, 0.3
+"""Of the latent space, and how much more than by energy quiet sounds count, when codebooks start anew."""
+ONLY_DECODER = CodecTraining(
+    rows=10, rate=6e-4, dropout=0.35, dropout_from=CODEBOOKS - 4, hearing=0.75, only_decoder=True, clip=10.0
+)
 CARD: dict[str, object] = {
-    "codec": "codec",
-    "chunk_seconds": 0.96,
     "training": "kerstin (CC0), Picovoice speech-to-intent (Apache-2.0), Asterisk core sounds "
-    "(CC-BY-SA 3.0), moodist noise (CC0 and Pixabay licence); see README.md",
-    "licence": "MIT",
+    "(CC-BY-SA 3.0; ru: CC-BY 3.0), moodist noise (CC0 and Pixabay licence); see README.md",
+    "licence": "MIT (weights); the recordings it was trained on keep theirs",
 }
 SAVE_SECONDS = 120.0
 
@@ -59,12 +64,20 @@ def listed(name: str) -> set[str]:
 
 
 def build_data(data: Path, work: Path) -> None:
-    """Decode all recordings once, the clean ones at three speeds."""
+    """Decode all recordings once, the clean ones at three speeds; link what `dacse train lm` may read."""
     for name in CLEAN:
         for suffix, speed in SPEEDS.items():
             found = sorted((data / "speech" / name).rglob("*.opus"))
             corpus.build_corpus(name + suffix, found, data, work / "data", RATE, speed)
     corpus.build_corpus("noise", sorted((data / "noise").glob("*.opus")), data, work / "data", RATE)
+    unseen = listed("held_out.txt") | listed("left_out.txt")
+    for folder in ("speech", "noise"):
+        for path in sorted((data / folder).rglob("*.opus")):
+            name = path.relative_to(data)
+            if name.as_posix() not in unseen:
+                (work / name).parent.mkdir(parents=True, exist_ok=True)
+                (work / name).unlink(missing_ok=True)
+                (work / name).symlink_to(path.resolve())
 
 
 class Pairs:
@@ -123,20 +136,49 @@ def train_codec(work: Path, minutes: float, peers: loop.Peers, codebooks: int) -
         export.write_codec(work / "codec", config, trainer.model, trainer.quantizer)
 
 
-def train_language_model(work: Path, minutes: float, peers: loop.Peers) -> None:
-    """Steps on fresh pairs, encoded by the codec as it is stored."""
-    options = LmTraining(frames=FRAMES)
-    trainer = LmTrainer(LmShape(), export.read_codec(work / "codec"), options, peers)
-    pairs = Pairs(work, seed=100 + peers.rank)
-    state = loop.load_state(work / "lm.safetensors")
-    if state is not None:
-        trainer.restore(state)
+def restart_codebooks(work: Path) -> None:
+    """Codebooks anew by k-means on the latents of a quarter of an hour of speech, a third of it noisy."""
+    state = loop.load_state(work / "codec.safetensors")
+    if state is None:
+        raise SystemExit(f"no codec in {work}")
+    trainer = CodecTrainer(
+        DacConfig(**{**CODEC, "n_codebooks": stages(state)}), CodecTraining(), loop.Peers()
+    )
+    trainer.restore(state)
+    trainer.model.config.n_codebooks = CODEBOOKS
+    wav, _ = Pairs(work, seed=21)(400, 2 * RATE, noisy_share=0.33)
+    trainer.restart_codebooks(torch.from_numpy(wav)[:, None], DIRECTIONS, QUIET)
+    config = DacConfig(**{**CODEC, "n_codebooks": CODEBOOKS})
+    fresh = CodecTrainer(config, ONLY_DECODER, loop.Peers())
+    fresh.model.load_state_dict(trainer.model.state_dict())
+    fresh.quantizer.load_state_dict(trainer.quantizer.state_dict())
+    loop.save_state(work / "decoder.safetensors", fresh.state())
+    export.write_codec(work / "codec", config, trainer.model, trainer.quantizer)
+
+
+def stages(state: dict[str, Any]) -> int:
+    """How many codebooks a stored codec has."""
+    return 1 + max(int(name.split(".")[1]) for name in state["quantizer"])
+
+
+def train_decoder(work: Path, minutes: float, recogniser: Path) -> None:
+    """The decoder alone: codes stay, so a language model can be trained on them at the same time."""
+    config = DacConfig(**{**CODEC, "n_codebooks": CODEBOOKS})
+    trainer = CodecTrainer(config, ONLY_DECODER, loop.Peers(), hearing=Hearing(recogniser))
+    state = loop.load_state(work / "decoder.safetensors")
+    if state is None:
+        raise SystemExit(f"no codebooks in {work}")
+    trainer.restore(state)
+    pairs = Pairs(work, seed=22)
+    recipe = recipes.NanoRecipe(clean=0.0, reverb=0.0, snr_db=recipes.Range(0.0, 22.0))
 
     def step(gone: float) -> str:
-        losses = trainer.step(*trainer.draw(pairs, gone), gone)
-        return f"loss {losses.mean():.3f} " + " ".join(f"{loss:.2f}" for loss in losses.tolist())
+        return str(
+            trainer.step(lambda rows: pairs(rows, 60 * config.hop_length, recipe, noisy_share=0.5), gone)
+        )
 
-    run(step, trainer.state, work / "lm.safetensors", minutes, peers)
+    run(step, trainer.state, work / "decoder.safetensors", minutes, loop.Peers())
+    export.write_codec(work / "codec", config, trainer.model, trainer.quantizer)
 
 
 def run(
@@ -160,18 +202,12 @@ def run(
         loop.save_state(path, state())
 
 
-def write(work: Path, out: Path) -> None:
-    """The model folder out of the last checkpoints."""
-    codec = export.read_codec(work / "codec")
-    trainer = LmTrainer(LmShape(), codec, LmTraining(frames=FRAMES), loop.Peers())
-    state = loop.load_state(work / "lm.safetensors")
-    if state is None:
-        raise SystemExit(f"no language model in {work}")
-    trainer.restore(state)
-    export.write_language_model(out, trainer.model, CARD)
-    for path in (work / "codec").iterdir():
-        (out / "codec").mkdir(parents=True, exist_ok=True)
-        (out / "codec" / path.name).write_bytes(path.read_bytes())
+def write(work: Path, model: Path, out: Path) -> None:
+    """The model folder: what `dacse train lm` wrote, with the codec as its decoder is now."""
+    shutil.copytree(model, out, dirs_exist_ok=True)
+    shutil.copytree(work / "codec", out / "codec", dirs_exist_ok=True)
+    card = json.loads((out / "dacse.json").read_text())
+    (out / "dacse.json").write_text(json.dumps({**card, **CARD}, indent=2) + "\n")
 
 
 def main() -> None:
@@ -179,9 +215,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=("data", "codec", "lm", "write"))
+    parser.add_argument("stage", choices=("data", "codec", "codebooks", "decoder", "write"))
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--recogniser", type=Path, help="a CTranslate2 folder of Whisper tiny.en")
+    parser.add_argument("--model", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--codebooks", type=int, default=CODEC["n_codebooks"])
@@ -193,14 +231,15 @@ def main() -> None:
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // given.count))
     if given.stage == "data":
         build_data(given.data, given.work)
+    elif given.stage == "codebooks":
+        restart_codebooks(given.work)
+    elif given.stage == "decoder":
+        train_decoder(given.work, given.minutes, given.recogniser)
     elif given.stage == "write":
-        write(given.work, given.out)
+        write(given.work, given.model, given.out)
     else:
-        peers = loop.join(given.rank, given.count, given.work / f"{given.stage}.meeting")
-        if given.stage == "codec":
-            train_codec(given.work, given.minutes, peers, given.codebooks)
-        else:
-            train_language_model(given.work, given.minutes, peers)
+        peers = loop.join(given.rank, given.count, given.work / "codec.meeting")
+        train_codec(given.work, given.minutes, peers, given.codebooks)
 
 
 if __name__ == "__main__":
