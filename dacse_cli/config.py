@@ -108,6 +108,7 @@ class ChunkOptions(Options):
 
 
 GUARDS = ("strict", "normal", "off")
+METHODS = ("generate", "filter")
 MATCH = "match"
 """The loudness of the input, as a goal for the output."""
 PROFILES = {"gentle": 0.75, "normal": 1.0, "strong": 1.0}
@@ -134,6 +135,9 @@ class SoundOptions(Options):
     """`match`, a number of LUFS, or None: the level stays as it comes."""
     true_peak: float = -1.0
     """dBTP that a change of loudness does not exceed."""
+    method: str = "auto"
+    """`generate`: the voice the model writes. `filter`: the recording, each band turned down to where that
+    voice has it; nothing is added. `auto`: what the model's card says, else `generate`."""
 
     @property
     def share(self) -> float:
@@ -157,6 +161,8 @@ class SoundOptions(Options):
             found.append(f"--guard {self.guard} is not one of {', '.join(GUARDS)}")
         if not 0 <= self.mix <= 1:
             found.append(f"--mix must lie between 0 and 1, not {self.mix}")
+        if self.method not in ("auto", *METHODS):
+            found.append(f"--method {self.method} is not one of auto, {', '.join(METHODS)}")
         if self.profile not in PROFILES:
             found.append(f"--profile {self.profile} is not one of {', '.join(PROFILES)}")
         if isinstance(self.loudness, str) and self.loudness != MATCH:

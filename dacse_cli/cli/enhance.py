@@ -33,6 +33,7 @@ def enhance(
     rate: opt.RateOpt = "keep",
     audio_format: opt.FormatOpt = opt.AudioFormat.keep,
     mix: opt.MixOpt = 1.0,
+    method: opt.MethodOpt = opt.Method.auto,
     filters: opt.FilterOpt = None,
     limit: opt.LimitOpt = None,
     guard: opt.GuardOpt = opt.GuardMode.normal,
@@ -83,7 +84,9 @@ def enhance(
         output=output,
         models=opt.model_options(model, codec, device, dtype, batch_size, offline, deterministic, kv),
         chunk=ChunkOptions(chunk, overlap),
-        sound=opt.sound_options(channels, rate, audio_format, mix, guard, profile, loudness, true_peak),
+        sound=opt.sound_options(
+            channels, rate, audio_format, mix, guard, profile, loudness, true_peak, method
+        ),
         overwrite=overwrite,
         strict=strict,
         filters=tuple(filters or ()),

@@ -45,6 +45,14 @@ class GuardMode(str, Enum):
     off = "off"
 
 
+class Method(str, Enum):
+    """Choices of `--method`."""
+
+    auto = "auto"
+    generate = "generate"
+    filter = "filter"
+
+
 class AudioFormat(str, Enum):
     """Choices of `--format` where audio is written."""
 
@@ -214,6 +222,15 @@ GuardOpt = Annotated[
         "through there, with a warning. strict: doubt sooner, and fail the file. off: take what comes.",
     ),
 ]
+MethodOpt = Annotated[
+    Method,
+    typer.Option(
+        "--method",
+        rich_help_panel=_SOUND,
+        help="generate: the voice that the model writes. filter: the recording itself, each band turned down "
+        "to where that voice has it; nothing is added. auto: what the model's card says, else generate.",
+    ),
+]
 ProfileOpt = Annotated[
     Profile,
     typer.Option(
@@ -349,6 +366,7 @@ def sound_options(
     profile: Profile = Profile.normal,
     loudness: str | None = None,
     true_peak: float = -1.0,
+    method: Method = Method.auto,
 ) -> SoundOptions:
     """`SoundOptions` from flags."""
     return SoundOptions(
@@ -360,6 +378,7 @@ def sound_options(
         profile.value,
         _loudness(loudness),
         true_peak,
+        method.value,
     )
 
 

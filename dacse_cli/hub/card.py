@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from dacse_cli.config import METHODS
 from dacse_cli.errors import CheckpointError
 from dacse_cli.hub.manifest import CARD
 
@@ -23,6 +24,8 @@ class ModelCard:
     chunk_seconds: float | None = None
     fixed_chunk: bool | None = None
     """True where the model was trained on chunks of exactly `chunk_seconds` and knows no other length."""
+    method: str | None = None
+    """How its answers are best used: `generate` or `filter` (see `config.SoundOptions`)."""
     training: str | None = None
     licence: str | None = None
 
@@ -66,6 +69,8 @@ def _card(data: Any, path: Path) -> ModelCard:
         raise CheckpointError(f"{path}: chunk_seconds must be a number")
     if seconds is not None and not (math.isfinite(seconds) and seconds > 0):
         raise CheckpointError(f"{path}: chunk_seconds must be a positive number of seconds, not {seconds}")
+    if data.get("method") not in (None, *METHODS):
+        raise CheckpointError(f"{path}: method must be one of {', '.join(METHODS)}")
     fixed = data.get("fixed_chunk")
     if fixed is not None and not isinstance(fixed, bool):
         raise CheckpointError(f"{path}: fixed_chunk must be true or false")

@@ -9,6 +9,7 @@ import numpy as np
 from dacse_cli.audio.expander import Expander
 from dacse_cli.audio.info import resampled_length
 from dacse_cli.audio.resample import StreamResampler
+from dacse_cli.audio.steering import Steering
 from dacse_cli.pipeline.encoding import Rows
 from dacse_cli.pipeline.sources import Samples, Signal, Sink, Source
 
@@ -52,27 +53,41 @@ class Output:
         mix: float,
         *,
         expand: bool = False,
+        steer: bool = False,
     ) -> None:
         signal: Signal = source.signal
         self.frames = resampled_length(signal.frames, signal.sample_rate, rate)
-        self._left = self.frames
+        self._left = self._coming = self.frames
         self._sink, self._rows, self._mix = sink, rows, np.float32(mix)
         self._resampler = StreamResampler(codec_rate, rate, rows.count)
         self._dry = DryBlocks(source, rows, rate) if mix < 1 else None
+        self._steering = Steering(rate, rows.channels, codec_rate) if steer else None
+        self._steered = DryBlocks(source, rows, rate) if steer else None
         self._expander = Expander(rate, rows.channels) if expand else None
 
     def write(self, rows: Samples) -> None:
         """Append rows `[R, n]` at the codec's rate."""
-        samples = self._rows.spread(self._resampler.push(rows))
-        self._emit(samples if self._expander is None else self._expander.push(samples))
+        self._shape(self._guided(self._resampler.push(rows)))
 
     def close(self) -> None:
         """Flush; every sample of the result is in the sink afterwards."""
-        samples = self._rows.spread(self._resampler.finish())
+        self._shape(self._guided(self._resampler.finish()))
+        if self._steering is not None:
+            self._shape(self._steering.finish())
         if self._expander is not None:
-            samples = np.concatenate([self._expander.push(samples), self._expander.finish()], axis=1)
-        self._emit(samples)
+            self._emit(self._expander.finish())
         assert self._left == 0, f"{self._left} samples are missing at the end"
+
+    def _guided(self, rows: Samples) -> Samples:
+        """Enhanced rows `[R, n]` -> the result's channels `[C', m]`: themselves, or the input they steer."""
+        samples = self._rows.spread(rows)[:, : self._coming]
+        self._coming -= samples.shape[1]
+        if self._steering is None or self._steered is None:
+            return samples
+        return self._steering.push(samples, self._steered.take(samples.shape[1]))
+
+    def _shape(self, samples: Samples) -> None:
+        self._emit(samples if self._expander is None else self._expander.push(samples))
 
     def _emit(self, samples: Samples) -> None:
         samples = samples[:, : self._left]

@@ -27,8 +27,10 @@ class EnhanceAudio:
         spec = chain.codec.spec
         self._hop = spec.hop_length
         self._generate = sound.share > 0
+        filtering = (chain.method if sound.method == "auto" else sound.method) == "filter"
         self._watch: Watch | None = None
-        if self._generate and sound.guard != "off":
+        # what is only turned down cannot say anything else
+        if self._generate and sound.guard != "off" and not filtering:
             self._watch = Watch(sound.guard, spec.sample_rate, spec.frame_rate)
         self._heard = SpanBuffer[np.float32]()
         self._encoding = Encoding(source, chain.codec, sound.channels, self._hear)
@@ -41,7 +43,14 @@ class EnhanceAudio:
             )
         strong = sound.profile == "strong"
         self._output = Output(
-            source, sink, rows, codec_rate=spec.sample_rate, rate=rate, mix=sound.share, expand=strong
+            source,
+            sink,
+            rows,
+            codec_rate=spec.sample_rate,
+            rate=rate,
+            mix=sound.share,
+            expand=strong,
+            steer=self._generate and filtering,
         )
         self._fade = CrossFade(spec.hop_length)
         self._answers: dict[int, dict[int, Answer]] = {}

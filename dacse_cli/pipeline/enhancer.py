@@ -57,6 +57,7 @@ class SoundArguments(TypedDict, total=False):
     """LUFS, or the input's."""
     true_peak: float
     """dBTP that `loudness` does not exceed."""
+    method: Literal["auto", "generate", "filter"]
 
 
 class Enhancer:

@@ -46,7 +46,7 @@ def load_chain(files: ChainFiles) -> Chain:
         _check_context(grid, layout, lm.max_positions)
         if files.deterministic:
             _fix_shape(lm, grid, layout, files.batch_size)
-    return Chain(codec, lm, layout, grid, files.codec_name)
+    return Chain(codec, lm, layout, grid, files.codec_name, files.method)
 
 
 def _codec(files: ChainFiles, device: str) -> Codec:

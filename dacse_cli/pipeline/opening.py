@@ -57,6 +57,8 @@ def _check_sound(tokens: TokenFile, sound: SoundOptions) -> None:
     """Codes can be mixed neither with each other nor with a recording that is not there."""
     if sound.channels == "mono" and len(tokens.codes) > 1:
         raise InputError("--channels mono needs a recording, this is a token file", reason="options")
+    if sound.method == "filter":
+        raise InputError("--method filter needs a recording, this is a token file", reason="options")
     if sound.changes_level:
         raise InputError(
             "--mix, --profile and --loudness need a recording, this is a token file", reason="options"

@@ -74,6 +74,8 @@ class ChainFiles:
     """`ChunkOptions` with nothing left open."""
     deterministic: bool = False
     kv: str = "auto"
+    method: str = "generate"
+    """What `--method auto` means for this model."""
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def chain_files(request: Request, networks: Networks) -> ChainFiles:
         chunk=chunk.to_json(),
         deterministic=request.models.deterministic,
         kv=request.models.kv,
+        method=card.method or "generate",
     )
 
 
@@ -108,6 +109,7 @@ def settings_of(request: Request, networks: Networks, files: ChainFiles) -> str:
     )
     # named only where given, so that files enhanced before these options existed are still known
     special = {"deterministic": files.deterministic, "kv": files.kv != "auto" and files.kv}
+    special["method"] = request.sound.method == "auto" and files.method != "generate" and files.method
     return settings_hash(*parts, *({name: value} for name, value in special.items() if value))
 
 
@@ -124,6 +126,7 @@ def shown_settings(request: Request, networks: Networks, files: ChainFiles) -> d
         **{name: getattr(files, name) for name in ("device", "dtype", "batch_size")},
         **{f"chunk_{name}" if name == "seconds" else name: value for name, value in files.chunk.items()},
         **request.sound.to_json(),
+        "method": files.method if request.sound.method == "auto" else request.sound.method,
     }
 
 

@@ -34,6 +34,8 @@ class Chain:
     grid: ChunkGrid
     codec_name: str
     """What token files say made them: a Hub id, a built-in name or a hash."""
+    method: str = "generate"
+    """What a sound's `auto` means."""
 
     @property
     def frame_rate(self) -> Fraction:
