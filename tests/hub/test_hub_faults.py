@@ -206,14 +206,15 @@ def test_a_foreign_part_is_not_trusted(hub: FakeHub, cache: Path, weights: bytes
     assert orphans(cache) == []
 
 
-def test_killed_and_run_again(hub: FakeHub, cache: Path, weights: bytes) -> None:
+@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_and_run_again(hub: FakeHub, cache: Path, weights: bytes, kills: int) -> None:
     """Each kill -9 left an orphan of up to 4 GB, and the next run started at 0."""
-    hub.files["model.safetensors"] = weights * 20
+    hub.files["model.safetensors"] = weights * (10 * kills)
     code = f"from dacse_cli.hub import resolve; import time\nresolve({REPO!r}, kind='model', progress="
     code += (
         "lambda name, done, total: (print(done, flush=True), time.sleep(0.02)) if name[0] == 'm' else None)"
     )
-    for _ in range(2):
+    for _ in range(kills):
         with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as run:
             assert run.stdout is not None
             for _ in range(4):

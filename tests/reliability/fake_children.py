@@ -27,7 +27,6 @@ from dacse_cli.pipeline.outcome import OutputFile
 from dacse_cli.pipeline.plan import ChainFiles
 
 FILES = ChainFiles("codec", "codec", "model", "cpu", "float32", 2, {"seconds": 1.0, "overlap": 0.0})
-SUBTYPES = {"WAV": "PCM_16", "FLAC": "PCM_16"}
 
 
 class FakeChild(Child):
@@ -122,7 +121,8 @@ def copy(message):
         written, seconds = stage_bytes(target, source.read_bytes()), 0.0
     else:
         info = AudioScan.from_json(message["scan"]).info
-        fmt = OutputFormat(info.container, SUBTYPES[info.container], target.suffix, info.sample_rate, None)
+        subtype = info.subtype if info.container == "WAV" else "PCM_16"
+        fmt = OutputFormat(info.container, subtype, target.suffix, info.sample_rate, None)
         with AudioReader(source) as reader, OutputWriter(target, fmt, info.channels) as writer:
             while (samples := reader.read(65536)).shape[1]:
                 writer.write(samples)

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 
 import fake_children
@@ -34,10 +35,12 @@ def enhance(order):
     if order.get("cache"):
         os.environ["DACSE_CACHE"] = order["cache"]
     way = run_cloud if is_url(order["input"]) else run
+    began = time.monotonic(), time.process_time()
     try:
         summary = way(request, lambda event: None)
     except DacseError as error:
-        say(json.dumps({"fatal": error.message}))
+        took = time.monotonic() - began[0], time.process_time() - began[1]
+        say(json.dumps({"fatal": error.message, "took": took}))
         return error.exit_code
     fatal = summary.fatal.message if summary.fatal else None
     say(json.dumps({**summary.to_json(), "fatal": fatal}))
