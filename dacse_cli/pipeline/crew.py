@@ -50,7 +50,7 @@ class Station:
     resumed: float = 0.0
     """Seconds of audio that its workers found kept by a stopped run."""
     silent: float = 0.0
-    """Seconds since its worker has said something, while there was something to do."""
+    """Seconds since its worker has said something, while it had to load or to work."""
 
     def start(self, inbox: Inbox, module: str, spawn: Spawn) -> None:
         """Start the worker if there is none; it loads in the background."""
@@ -103,7 +103,7 @@ class Station:
 
     def passed(self, seconds: float) -> None:
         """Time has gone by; a worker that says nothing for too long is stopped: a death like any other."""
-        self.silent += seconds if self.held else 0.0
+        self.silent += seconds if self.held or not self.ready else 0.0
         if self.child is not None and self.silent > PATIENCE_SECONDS:
             self.silent = 0.0
             self.child.stop(f"said nothing for {PATIENCE_SECONDS / 3600:.0f} hours")

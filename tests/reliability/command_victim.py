@@ -25,6 +25,7 @@ WARM = (probe, read, write, copying_worker)  # what the forks would import one b
 def run_command(order):
     os.setsid()
     os.environ.update(order["environment"])
+    crew.PATIENCE_SECONDS = float(os.environ.get("STUB_PATIENCE", "600"))
     report = os.open(order["report"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for number in (1, 2):
         os.dup2(report, number)
@@ -45,8 +46,8 @@ def run_command(order):
 def main():
     fake_children.install_networks()
     forked.install()
-    run.Supervisor = functools.partial(supervisor.Supervisor, worker="copying_worker")
-    crew.PATIENCE_SECONDS = float(os.environ.get("STUB_PATIENCE", "600"))
+    makes = functools.partial(crew.Crew, module="copying_worker")
+    run.Supervisor = functools.partial(supervisor.Supervisor, crew=makes)
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # whatever the tests run under
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     while line := sys.stdin.readline():

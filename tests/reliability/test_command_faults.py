@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="fi
 
 @pytest.fixture
 def command(tmp_path):
-    victim = Command(tmp_path / "report", STUB_PATIENCE="1")
+    victim = Command(tmp_path / "report")
     yield victim
     victim.close()
 
@@ -159,9 +159,10 @@ def kill_workers(command, tmp_path, points, seed=0):
     while hit < points:
         clear(output)
         pids.unlink(missing_ok=True)
-        command.start(source, output, STUB_SECONDS="0.05", STUB_PIDS=str(pids))
-        time.sleep(rng.uniform(0, length))
         number = rng.choice([signal.SIGSEGV, signal.SIGKILL, signal.SIGBUS, signal.SIGABRT, signal.SIGSTOP])
+        patience = "5" if number == signal.SIGSTOP else "600"
+        command.start(source, output, STUB_SECONDS="0.05", STUB_PIDS=str(pids), STUB_PATIENCE=patience)
+        time.sleep(rng.uniform(0, length))
         with contextlib.suppress(ProcessLookupError, FileNotFoundError, ValueError):
             os.kill(int(pids.read_text()), number)
             hit += 1
