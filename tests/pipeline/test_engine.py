@@ -156,6 +156,33 @@ def test_out_of_memory_halves_the_batch_and_loses_nothing(limit):
     assert max(lm.batches) <= limit
 
 
+class CrowdedLM(EchoLM):
+    """Runs out of memory at one call, or from then on for more than one row at once."""
+
+    def __init__(self, at, sticky):
+        super().__init__()
+        self.at, self.sticky, self.calls = at, sticky, 0
+
+    def generate(self, prompts, *args, **kwargs):
+        self.calls += 1
+        if self.calls == self.at or (self.sticky and self.calls > self.at and len(prompts) > 1):
+            raise MemoryError
+        return super().generate(prompts, *args, **kwargs)
+
+
+@pytest.mark.parametrize("sticky", [False, True], ids=["once", "for good"])
+def test_memory_may_run_out_at_any_call(sticky):
+    """Another process takes the memory in the middle of a run: what was in flight was lost (R8)."""
+    sources = [noise(1, 333, seed) for seed in range(3)]
+    plain = EchoLM()
+    wanted = enhance(sources, fake_chain(lm=plain), batch_size=3)
+    points = [call for call, rows in enumerate(plain.batches, 1) if rows > 1]
+    for at in points:
+        results = enhance(sources, fake_chain(lm=CrowdedLM(at, sticky)), batch_size=3)
+        assert all(np.array_equal(*pair) for pair in zip(wanted, results, strict=True))
+    assert len(points) > 5
+
+
 class Doubting(EnhanceAudio):
     """Wants every answer twice, the second one drawn."""
 

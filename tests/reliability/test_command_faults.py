@@ -41,6 +41,7 @@ def test_a_command_on_a_disk_that_fails(bad_disk, inputs, tmp_path):
     calls, runs, problems = loop(bad_disk, inputs, tmp_path / "out", arms, step=9)
     assert calls > 60
     assert runs > 8
+    print(f"\nR2, the command, every ninth call: {calls} calls, {runs} broken runs, {len(problems)} problems")
     assert not problems, "\n".join(problems)
 
 

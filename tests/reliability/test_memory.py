@@ -1,6 +1,6 @@
-"""Memory: a day of sound takes what a minute takes, and a container's limit is kept to.
+"""Memory: a day of sound takes what a minute takes, many files hardly more than few, a limit is kept to.
 
-The figures (R6, R7), printed by:
+The figures (R6, R7, R19), printed by:
 
     pytest tests/reliability/test_memory.py -m slow -s
 """
@@ -36,10 +36,10 @@ def day(path, seconds, rate=8000):
     return path
 
 
-def peak_mb(command, source, output):
-    """The largest memory of supervisor, intake and worker, added up."""
+def peaks_mb(command, source, output):
+    """The largest memory of each process of a run, the supervisor's first."""
     pid = command.start(source, output)
-    peaks = {}
+    peaks = {pid: 0.0}
     while command.process.poll() is None and (alive := in_session(pid)):
         for process in alive:
             with contextlib.suppress(OSError, StopIteration):
@@ -48,20 +48,38 @@ def peak_mb(command, source, output):
                 peaks[process] = int(line.split()[1]) / 1024
         time.sleep(0.05)
     assert command.wait().code == 0, command.said
-    return sum(peaks.values())
+    return list(peaks.values())
 
 
 def test_a_day_takes_the_memory_of_a_minute(tmp_path):
     command = Command(tmp_path / "report")
     try:
         command.run(day(tmp_path / "warm.wav", 5), tmp_path / "warm")
-        minute = peak_mb(command, day(tmp_path / "minute.wav", 60), tmp_path / "out")
-        hours24 = peak_mb(command, day(tmp_path / "day.wav", 24 * 3600), tmp_path / "out")
+        minute = sum(peaks_mb(command, day(tmp_path / "minute.wav", 60), tmp_path / "out"))
+        hours24 = sum(peaks_mb(command, day(tmp_path / "day.wav", 24 * 3600), tmp_path / "out"))
     finally:
         command.close()
     (tmp_path / "out" / "day.wav").unlink()
     print(f"\nR6: {minute:.0f} MB for a minute, {hours24:.0f} MB for 24 hours: {hours24 - minute:+.1f} MB")
     assert hours24 - minute <= 64
+
+
+def test_each_file_takes_little_of_the_supervisor(tmp_path):
+    """A list kept for each file, and a hundred thousand of them end a run on a small machine."""
+    wave = 0.1 * np.random.default_rng(0).standard_normal(800)
+    for count in (200, 2200):
+        (tmp_path / str(count)).mkdir()
+        for i in range(count):
+            soundfile.write(tmp_path / str(count) / f"{i}.wav", wave, 8000)
+    command = Command(tmp_path / "report")
+    try:
+        few, many = (
+            peaks_mb(command, tmp_path / str(count), tmp_path / f"out{count}")[0] for count in (200, 2200)
+        )
+    finally:
+        command.close()
+    print(f"\nR19: {(many - few) * 1024 * 1024 / 2000:.0f} bytes a file in the supervisor")
+    assert (many - few) * 1024 * 1024 / 2000 <= 2048
 
 
 @pytest.fixture
