@@ -81,7 +81,7 @@ def copy_tags(source: Path, target: Path) -> None:
         if old is not None and type(old) is type(new):
             _take_all(old, new)
         else:
-            common = _riff_common(source) if old is None else _common(old)
+            common = _riff_common(source) if old is None or old.tags is None else _common(old)
             if not common.text and not common.pictures:
                 return
             _give(new, common)
