@@ -119,7 +119,7 @@ def look_at_mutants(folder, count, seed=0):
             answer = None
             while answer is None:
                 child, message = inbox.get(timeout=60)
-                answer = intake.take(message) if intake.owns(child) else None
+                answer = intake.take(child, message) if intake.owns(child) else None
             slowest = max(slowest, time.monotonic() - began)
             verdict = answer[1]
             deaths += verdict.get("reason") == "decoder"
