@@ -21,7 +21,7 @@ Samples = NDArray[np.float32]
 HOP_SECONDS = 0.008
 OVERLAP = 4
 """Frames over a sample."""
-BANDS = 40
+BANDS = 24
 TRUST = 1.5
 """Gain where guide and recording are equally loud, before it is cut at 1: guides may be 3.5 dB too soft."""
 FLOOR = 0.1
