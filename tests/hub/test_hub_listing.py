@@ -31,8 +31,8 @@ def test_built_in_cached_incomplete_and_known(tmp_path):
     put(tmp_path, "me/damaged", "no json")
     found = {entry.name: entry for entry in list_models(tmp_path)}
     assert found["nano"].state == "built-in"
-    assert found["nano"].licence == "MIT"
-    assert found["nano"].bytes > 30e6
+    assert found["nano"].licence == "CC-BY-SA-4.0"
+    assert found["nano"].bytes > 20e6
     assert (found[DEFAULT_MODEL].state, found[DEFAULT_MODEL].revision) == ("cached", COMMIT)
     assert found[DEFAULT_MODEL].bytes == len('{"model_type": "llama"}') + 4
     assert found["me/other@pr/1"].state == "cached"
