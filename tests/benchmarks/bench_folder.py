@@ -59,17 +59,21 @@ def make_clips(count: int, rate: int, seconds: float, spread: float = 1 / 3) -> 
     return clips
 
 
+PLAIN = SoundOptions(guard="off", method="generate")
+"""Both ways alike: what the model says is taken as it comes."""
+
+
 class Recorder(EnhanceAudio):
     """The usual task; remembers the codes it is given."""
 
     def deliver(self, chunk, codes):
         self.codes = {**getattr(self, "codes", {}), chunk.index: codes}
-        super().deliver(chunk, codes)
+        return super().deliver(chunk, codes)
 
 
 def by_dacse(enhancer: Enhancer, clips: list[ArraySource]) -> list[dict[int, np.ndarray]]:
     """Codes of every chunk, by clip; chunks of all clips share batches."""
-    tasks = [Recorder(clip, ArraySink(), enhancer.chain, SoundOptions()) for clip in clips]
+    tasks = [Recorder(clip, ArraySink(), enhancer.chain, PLAIN) for clip in clips]
     todo = list(tasks)[::-1]
 
     def next_task(block: bool):
@@ -88,7 +92,7 @@ def one_by_one(
 ) -> list[dict[int, np.ndarray]]:
     """The same, each chunk alone through `generate` with a Python mask, as the published script does it."""
     layout = enhancer.chain.layout
-    tasks = [Recorder(clip, ArraySink(), enhancer.chain, SoundOptions()) for clip in clips]
+    tasks = [Recorder(clip, ArraySink(), enhancer.chain, PLAIN) for clip in clips]
     for task in tasks:
         for chunk in task.chunks():
             if chunk is not None:

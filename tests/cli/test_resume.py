@@ -58,7 +58,8 @@ def stop_midway(source, output, folder, model, number, size=6000):
     while not any(path.stat().st_size > size for path in chunks_in(folder)):
         assert run.poll() is None and time.monotonic() < until
         time.sleep(0.01)
-    run.send_signal(number)
+    for _ in range(2):  # after the first a file that ends soon is finished, after the second none is
+        run.send_signal(number)
     run.communicate()
 
 

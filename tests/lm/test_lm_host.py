@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import WriteModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_llama import WriteModel
 
 from dacse_cli.errors import DeviceError
 from dacse_cli.lm import generate, host
@@ -117,8 +117,8 @@ def shared(
     """For several numbers of key heads, a model with the kernel and a plain decoder of it."""
     import json
 
-    from conftest import CONFIG, random_tensors
     from safetensors.torch import save_file
+    from tiny_llama import CONFIG, random_tensors
 
     made = {}
     for heads in (1, 2, 4):
