@@ -60,6 +60,7 @@ def stop_midway(source, output, folder, model, number, size=6000):
         time.sleep(0.01)
     for _ in range(2):  # after the first a file that ends soon is finished, after the second none is
         run.send_signal(number)
+        time.sleep(0.2)
     run.communicate()
 
 
