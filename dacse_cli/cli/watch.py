@@ -31,8 +31,14 @@ def watch(
     rate: opt.RateOpt = "keep",
     audio_format: opt.FormatOpt = opt.AudioFormat.keep,
     mix: opt.MixOpt = 1.0,
-    guard: opt.GuardOpt = opt.GuardMode.normal,
+    method: opt.MethodOpt = opt.Method.auto,
     filters: opt.FilterOpt = None,
+    guard: opt.GuardOpt = opt.GuardMode.normal,
+    profile: opt.ProfileOpt = opt.Profile.normal,
+    loudness: opt.LoudnessOpt = None,
+    true_peak: opt.TruePeakOpt = -1.0,
+    keep_mtime: opt.KeepMtimeOpt = False,
+    strict: opt.StrictOpt = False,
     json: opt.JsonOpt = False,
     offline: opt.OfflineOpt = False,
     quiet: opt.QuietOpt = False,
@@ -66,8 +72,12 @@ def watch(
         output=output,
         models=opt.model_options(model, codec, device, dtype, batch_size, offline),
         chunk=ChunkOptions(),
-        sound=opt.sound_options(channels, rate, audio_format, mix, guard),
+        sound=opt.sound_options(
+            channels, rate, audio_format, mix, guard, profile, loudness, true_peak, method
+        ),
+        strict=strict,
         filters=tuple(filters or ()),
+        keep_mtime=keep_mtime,
     ).check()
     screen = Screen(json=json, quiet=quiet, verbose=verbose)
     screen.remark(f"watching {folder}; Ctrl-C ends it")
