@@ -53,7 +53,8 @@ ONLY_DECODER = CodecTraining(
 CARD: dict[str, object] = {
     "training": "kerstin (CC0), Picovoice speech-to-intent (Apache-2.0), Asterisk core sounds "
     "(CC-BY-SA 3.0; ru: CC-BY 3.0), moodist noise (CC0 and Pixabay licence); see README.md",
-    "licence": "MIT (weights); the recordings it was trained on keep theirs",
+    "licence": "CC-BY-SA-4.0",
+    "method": "filter",
 }
 SAVE_SECONDS = 120.0
 
