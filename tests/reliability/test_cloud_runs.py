@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from breaking import outputs, tree
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import LockedError, NoInputError, OutputError, UsageError
+from dacse_cli.pipeline.cloud.journal import CloudJournal
 from dacse_cli.pipeline.cloud.run import run_cloud
 from dacse_cli.pipeline.cloud.status import look_cloud
 from dacse_cli.pipeline.events import Ended
@@ -166,6 +168,33 @@ def test_a_store_that_takes_nothing_stops_the_run(corpus, s3, monkeypatch):
     assert hashes(f"{s3}/out") == wanted
 
 
+def test_a_journal_that_cannot_be_read_any_more_stops_the_run(corpus, s3, monkeypatch):
+    """The thread that announces outputs must not die of it: the run would wait for ever."""
+    source, _ = corpus
+    upload(source, f"{s3}/in")
+    intend = CloudJournal.intend
+
+    def lose(self, *args):
+        intend(self, *args)
+        self._segment.unlink(missing_ok=True)
+
+    monkeypatch.setattr(CloudJournal, "intend", lose)
+    summary = run_cloud(request(f"{s3}/in", f"{s3}/out"), quiet)
+    assert (summary.exit_code, sum(summary.counts.values())) == (6, 7)
+    assert hashes(f"{s3}/out") == {}
+
+
+def test_no_thread_outlives_its_wave(corpus, bucket):
+    """A run has a thousand waves, and each thread holds what its wave held."""
+    source, _ = corpus
+    upload(source, f"{bucket}/in")
+    assert run_cloud(request(f"{bucket}/in", f"{bucket}/out"), quiet, wave_size=1).counts["done"] == 7
+    deadline = time.monotonic() + 10
+    while left := [t for t in threading.enumerate() if t.name.endswith(("(_do)", "(_announce)"))]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.01)
+
+
 def test_inputs_that_vanish_or_change_fail_alone(corpus, s3, monkeypatch):
     source, _ = corpus
     upload(source, f"{s3}/in")
@@ -205,14 +234,14 @@ def test_kills_cost_no_object_and_none_is_done_twice(s3, victim, tmp_path):
     upload(source, f"{s3}/in")
     assert victim.run(source, tmp_path / "local").code == 0
     wanted, hit = outputs(tmp_path / "local"), 0
-    began = time.monotonic()
-    assert victim.run(f"{s3}/in", f"{s3}/first").code == 0
-    length = time.monotonic() - began
-    for round_ in range(4):
+    for round_ in range(5):
         output = f"{s3}/{round_}"
-        pid = victim.start(f"{s3}/in", output, cache=str(tmp_path / f"a{round_}"))
-        time.sleep(rng.uniform(0.5, 1.0) * length)
-        with contextlib.suppress(ProcessLookupError):
+        pid, enough = victim.start(f"{s3}/in", output, cache=str(tmp_path / f"a{round_}")), rng.randint(0, 14)
+        deadline = time.monotonic() + 60
+        while len(list(Store(output).entries())) < enough:  # a part of them is the journal
+            assert time.monotonic() < deadline
+            time.sleep(rng.uniform(0, 0.01))
+        with contextlib.suppress(ProcessLookupError):  # it was faster
             os.kill(pid, signal.SIGKILL)
         hit += victim.wait().code == -signal.SIGKILL
         there = hashes(output)

@@ -106,7 +106,7 @@ class CloudJournal(Journal):
         try:
             while pending:
                 path = min(pending)
-                self._store.put_bytes(path.read_bytes(), f"{FOLDER}/{path.name}")
+                self._store.put_bytes(_read(path), f"{FOLDER}/{path.name}")
                 pending.discard(path)
         finally:
             with self._lock:
@@ -133,3 +133,11 @@ class CloudJournal(Journal):
 
     def _sha256(self, target: Path) -> str | None:
         return self._store.sha256(self.key(target))
+
+
+def _read(segment: Path) -> bytes:
+    """A segment's records so far. Raises `OutputError`."""
+    try:
+        return segment.read_bytes()
+    except OSError as error:
+        raise OutputError(f"cannot read {segment}: {error.strerror}") from error

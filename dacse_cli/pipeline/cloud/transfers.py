@@ -38,8 +38,8 @@ class Transfers:
         self._intake = Intake(inbox)
         self._looks: dict[int, Look] = {}
         self._uploads: set[int] = set()
-        self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._ready: queue.SimpleQueue[tuple[int, list[Put]]] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[int, list[Put]] | None] = queue.SimpleQueue()
         for _ in range(THREADS):
             threading.Thread(target=self._do, daemon=True).start()
         if journal is not None:
@@ -88,22 +88,26 @@ class Transfers:
         return len(self._looks) + self._intake.busy + max(0, len(self._uploads) - MAX_UPLOADS)
 
     def close(self) -> None:
+        """Send the threads home: each holds its wave, and a run has a thousand waves."""
         self._intake.close()
+        self._ready.put(None)
+        for _ in range(THREADS):
+            self._work.put(None)
 
-    # -- in threads of their own, which end with the process ---------------------------------------------
+    # -- in threads of their own, which end after `close` and with the process ---------------------------
 
     def _do(self) -> None:
-        while True:
-            self._work.get()()
+        while (act := self._work.get()) is not None:
+            act()
 
     def _announce(self, journal: CloudJournal) -> None:
         """Put the journal with all intents there are, then their outputs, side by side; again and again."""
-        while True:
-            group = [self._ready.get(), *_waiting(self._ready)]
+        while (first := self._ready.get()) is not None:
+            group = [first, *_waiting(self._ready)]
             try:
                 journal.sync()
             except DacseError as error:
-                self._inbox.put((self, {"type": "put", "id": group[0][0], "error": error}))
+                self._inbox.put((self, {"type": "put", "id": first[0], "error": error}))
                 continue
             for index, files in group:
                 self._work.put(lambda index=index, files=files: self._put(journal, index, files))  # type: ignore[misc]
@@ -127,10 +131,14 @@ class Transfers:
         self._inbox.put((self, {"type": kind, "id": index, "error": error}))
 
 
-def _waiting(ready: queue.SimpleQueue[tuple[int, list[Put]]]) -> Iterator[tuple[int, list[Put]]]:
-    """What lies in a queue now."""
+def _waiting(ready: queue.SimpleQueue[tuple[int, list[Put]] | None]) -> Iterator[tuple[int, list[Put]]]:
+    """What lies in a queue now; the mark of its end stays there."""
     while True:
         try:
-            yield ready.get_nowait()
+            item = ready.get_nowait()
         except queue.Empty:
             return
+        if item is None:
+            ready.put(None)
+            return
+        yield item
