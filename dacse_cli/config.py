@@ -15,7 +15,7 @@ from dacse_cli.errors import UsageError
 DEFAULT_MODEL = "disco-eth/DAC-SE1"
 DEFAULT_CODEC = "descript/dac_44khz"
 DEFAULT_CHUNK_SECONDS = 4.0
-KV_FORMATS = ("auto", "int8")
+KV_FORMATS = ("auto", "int8", "fp8")
 
 T = TypeVar("T", bound="Options")
 
@@ -60,7 +60,7 @@ class ModelOptions(Options):
     deterministic: bool = False
     """The same bytes for a file whatever else is enhanced with it."""
     kv: str = "auto"
-    """What the language model's cache holds: `auto` (the numbers it computes with) or `int8`."""
+    """What the language model's cache holds: `auto` (the numbers it computes with), `int8` or `fp8`."""
 
     def problems(self) -> list[str]:
         found = []

@@ -9,8 +9,22 @@ from torch import Tensor
 
 from dacse_cli.lm.shape import LlamaShape
 
-LEVELS = 127
-"""An int8 number in the cache is value / scale, from -LEVELS to LEVELS."""
+ROUNDED = {"int8": torch.int8, "fp8": torch.float8_e4m3fn}
+"""Names of caches whose numbers are value / scale in a byte each."""
+LEVELS = {torch.int8: 127, torch.float8_e4m3fn: 448}
+"""Such numbers reach from -LEVELS to LEVELS."""
+
+
+def note(stored: torch.dtype) -> str:
+    """What a rung's name says of a cache of these numbers: nothing of the network's own."""
+    return next((f", {name} cache" for name, kind in ROUNDED.items() if kind is stored), "")
+
+
+def rounded(numbers: Tensor, kind: torch.dtype) -> tuple[Tensor, Tensor]:
+    """`[..., D]` -> the same as `kind`, to be multiplied by float32 scales `[...]`."""
+    scales = numbers.abs().amax(dim=-1).float().div_(LEVELS[kind]).clamp_(min=1e-30)
+    levels = numbers.float() / scales.unsqueeze(-1)
+    return (levels.round_() if kind is torch.int8 else levels).to(kind), scales
 
 
 @dataclass(frozen=True)
@@ -20,7 +34,7 @@ class Cache:
     values: Tensor
     """`[layers, 2, B, H, L, D]`."""
     scales: Tensor | None = None
-    """float32 `[layers, 2, B, H, L]` where `values` are int8: one for every key and every value."""
+    """float32 `[layers, 2, B, H, L]` where `values` are rounded: one for every key and every value."""
 
     def part(self, rows: slice, start: int, stop: int) -> Cache:
         """These rows' slots `start .. stop`."""
@@ -30,28 +44,45 @@ class Cache:
     def clear(self, rows: slice, stop: int) -> None:
         """Zeros in front of slot `stop`: what is masked must still be numbers, for 0 * NaN is NaN."""
         self.values[:, :, rows, :, :stop].zero_()
+        if self.scales is not None:
+            self.scales[:, :, rows, :, :stop].zero_()
 
     def fill(self, layer: int, kv: Tensor) -> tuple[Tensor, Tensor]:
         """A prompt's keys and values `[B, L, 2, H, D]` into all slots; gives both as `[B, H, L, D]`.
 
-        What is given back was never rounded to int8: a prompt attends to itself exactly.
+        What is given back was never rounded: a prompt attends to itself exactly.
         """
         kv = kv.permute(2, 0, 3, 1, 4)
         if self.scales is None:
             self.values[layer].copy_(kv)
             keys, values = self.values[layer].unbind(0)
             return keys, values
-        scales = kv.abs().amax(dim=-1).float().div_(LEVELS).clamp_(min=1e-30)
-        self.scales[layer].copy_(scales)
-        self.values[layer].copy_((kv.float() / scales.unsqueeze(-1)).round_())
+        self._store(layer, slice(None), kv)
         keys, values = kv.contiguous().unbind(0)
+        return keys, values
+
+    def append(self, layer: int, kv: Tensor) -> None:
+        """One new key and value a head, `[B, 2, H, D]`, rounded into the last slot."""
+        self._store(layer, slice(-1, None), kv.transpose(0, 1).unsqueeze(-2))
+
+    def _store(self, layer: int, slots: slice, kv: Tensor) -> None:
+        assert self.scales is not None
+        numbers, scales = rounded(kv, self.values.dtype)
+        self.values[layer, ..., slots, :] = numbers
+        self.scales[layer, ..., slots] = scales
+
+    def read(self, layer: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """All keys and values `[B, H, L, D]` of a rounded cache, as numbers of `dtype` again."""
+        assert self.scales is not None
+        numbers = self.values[layer].to(dtype) * self.scales[layer].to(dtype).unsqueeze(-1)
+        keys, values = numbers.unbind(0)
         return keys, values
 
 
 class KeyValueArena:
     """Memory for keys and values, grown when a batch needs more and never given back in between.
 
-    `dtype` is that of the cache: the network's, or int8.
+    `dtype` is that of the cache: the network's, or one of `ROUNDED`.
     """
 
     def __init__(self, shape: LlamaShape, device: torch.device, dtype: torch.dtype) -> None:
@@ -63,7 +94,7 @@ class KeyValueArena:
     def position_bytes(self) -> int:
         """Bytes one position of one row takes."""
         elements = self.shape.position_elements
-        scales = 4 * elements // self.shape.head_dim if self.dtype is torch.int8 else 0
+        scales = 4 * elements // self.shape.head_dim if self.dtype in LEVELS else 0
         return elements * self.dtype.itemsize + scales
 
     def view(self, rows: int, positions: int, *, position_major: bool = False) -> Cache:
@@ -81,7 +112,7 @@ class KeyValueArena:
             self.release()
             try:
                 self.memory = torch.empty(needed, device=self.device, dtype=self.dtype)
-                if self.dtype is torch.int8:
+                if self.dtype in LEVELS:
                     self.scales = torch.empty(needed // dim, device=self.device)
             except torch.OutOfMemoryError:
                 self.release()
@@ -93,7 +124,7 @@ class KeyValueArena:
             values = self.memory[:needed].view(shape.layers, 2, rows, positions, heads, dim)
             return Cache(values.transpose(3, 4))
         values = self.memory[:needed].view(shape.layers, 2, rows, heads, positions, dim)
-        if self.dtype is not torch.int8:
+        if self.dtype not in LEVELS:
             return Cache(values)
         return Cache(values, self.scales[: needed // dim].view(values.shape[:-1]))
 

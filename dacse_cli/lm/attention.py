@@ -12,6 +12,8 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
+from dacse_cli.lm.arena import Cache
+
 
 class StepAttention(Protocol):
     """Stores the new positions of every row and attends over all positions stored so far."""
@@ -47,6 +49,19 @@ class PrefixAttention:
         q, kv = split_heads(heads, self.keys[layer].shape[1])
         self.slots[layer].copy_(kv.transpose(0, 1))
         return step_attention(q, self.keys[layer], self.values[layer], self.mask).flatten(1)
+
+
+class RoundedPrefixAttention:
+    """As `PrefixAttention`, over a rounded cache: what is valid of it is made the network's numbers again."""
+
+    def __init__(self, cache: Cache, mask: Tensor | None) -> None:
+        self.cache, self.mask = cache, mask
+
+    def __call__(self, layer: int, heads: Tensor) -> Tensor:
+        q, kv = split_heads(heads, self.cache.values.shape[3])
+        self.cache.append(layer, kv)
+        mask = None if self.mask is None else self.mask.to(q.dtype)
+        return step_attention(q, *self.cache.read(layer, q.dtype), mask).flatten(1)
 
 
 def prefill_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -29,7 +29,7 @@ def load_language_model(
     """Load the `LlamaForCausalLM` in `folder`: `config.json` and safetensors, single or sharded.
 
     Every name, shape and value is checked before the first token. `vocab_size` is what the codec's layout
-    needs; `kv` is what the cache holds, `auto` (the same numbers as the network) or `int8`. Raises
+    needs; `kv` is what the cache holds, `auto` (the same numbers as the network), `int8` or `fp8`. Raises
     `CheckpointError`, or `DeviceError` for a device or dtype that is not there.
     """
     where = torch.device(resolve_device(device))
@@ -48,6 +48,6 @@ def load_language_model(
     try:
         with torch.inference_mode():
             network = Llama(shape, load_weights(found, shape, where, kind))
-            return LanguageModel(network, int8_cache=kv == "int8")
+            return LanguageModel(network, kv=kv)
     except (SafetensorError, OSError) as error:  # the files changed since their headers were read
         raise CheckpointError(f"the weights in {folder} cannot be read: {error}") from error

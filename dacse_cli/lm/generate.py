@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dacse_cli.errors import CheckpointError, DeviceError, UsageError
-from dacse_cli.lm.arena import KeyValueArena
+from dacse_cli.lm.arena import ROUNDED, KeyValueArena
 from dacse_cli.lm.drafts import DraftDecoder, table_of
 from dacse_cli.lm.graphs import GraphDecoder, RungUnavailableError, find_kernel
 from dacse_cli.lm.greedy import Choice, Decoder, EagerDecoder, Ids, Report
@@ -18,39 +18,38 @@ from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import NOBODY, BatchPlan, FixedShape, plan_batch
 from dacse_cli.lm.sampling import Dice, Draw, DrawnChoice
 
+AUTO = "use --kv auto"
+
 
 class LanguageModel:
     """A loaded Llama that continues prompts. Not for use by two threads at once: the cache is shared."""
 
-    def __init__(self, network: Llama, *, int8_cache: bool = False) -> None:
+    def __init__(self, network: Llama, *, kv: str = "auto") -> None:
+        """`kv` names the cache's numbers: `auto` (the network's), `int8` or `fp8`. Raises `DeviceError`."""
+        _check_cache(kv, network.device)
         self.network = network
-        stored = torch.int8 if int8_cache else network.dtype
-        self.arena = KeyValueArena(network.shape, network.device, stored)
+        self.arena = KeyValueArena(network.shape, network.device, ROUNDED.get(kv, network.dtype))
         self._choices: dict[tuple[int, int], Choice] = {}
         self._fixed: FixedShape | None = None
         self._drafter: DraftDecoder | None = None
         self._eager, self._why = self._best_eager()
         self.decoder: Decoder = self._eager
-        kernel = find_kernel(network)
+        kernel = find_kernel(network) if kv == "auto" else None
         if kernel is not None:
             self.decoder = GraphDecoder(network, self.arena, kernel)
 
     def _best_eager(self) -> tuple[EagerDecoder, str]:
         """The best rung without graphs, and why it is not a better one. Raises `DeviceError`."""
-        network, int8 = self.network, self.arena.dtype is torch.int8
-        if network.device.type != "cpu":
-            if int8:
-                raise DeviceError(
-                    f"an int8 cache is for CPUs, not for {network.device}", hint="use --kv auto"
-                )
+        network, stored = self.network, self.arena.dtype
+        if network.device.type != "cpu" or stored is ROUNDED["fp8"]:
             return EagerDecoder(network, self.arena), ""
         try:
-            kernel = load_kernel(network.shape.head_dim, network.dtype, self.arena.dtype)
+            kernel = load_kernel(network.shape.head_dim, network.dtype, stored)
         except KernelUnavailableError as error:
-            if int8:
-                raise DeviceError(f"an int8 cache cannot be had: {error}", hint="use --kv auto") from None
+            if stored is ROUNDED["int8"]:
+                raise DeviceError(f"an int8 cache cannot be had: {error}", hint=AUTO) from None
             return EagerDecoder(network, self.arena), f" ({error})"
-        return EagerDecoder(network, self.arena, HostRung(kernel, self.arena.dtype)), ""
+        return EagerDecoder(network, self.arena, HostRung(kernel, stored)), ""
 
     def fix(self, shape: FixedShape) -> None:
         """From now on every batch has this shape, so that no row's ids depend on the others.
@@ -216,3 +215,10 @@ class LanguageModel:
         if (lo, hi) not in self._choices:
             self._choices[lo, hi] = Choice(self.network, lo, hi)
         return self._choices[lo, hi]
+
+
+def _check_cache(kv: str, device: torch.device) -> None:
+    if kv == "int8" and device.type != "cpu":
+        raise DeviceError(f"an int8 cache is for CPUs, not for {device}", hint=AUTO)
+    if kv == "fp8" and device.type == "mps":
+        raise DeviceError(f"an fp8 cache is for CUDA devices and CPUs, not for {device}", hint=AUTO)

@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dacse_cli.lm.arena import Cache, KeyValueArena
-from dacse_cli.lm.attention import PrefixAttention, StepAttention
+from dacse_cli.lm.arena import Cache, KeyValueArena, note
+from dacse_cli.lm.attention import PrefixAttention, RoundedPrefixAttention, StepAttention
 from dacse_cli.lm.linear import make_linear
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import BatchPlan
@@ -81,7 +81,8 @@ class Rung(Protocol):
 class PrefixRung:
     """torch's own attention over the valid prefix of the cache: any device and dtype."""
 
-    name = "torch SDPA"
+    def __init__(self, stored: torch.dtype) -> None:
+        self.name = "torch SDPA" + note(stored)
 
     def starts(self, plan: BatchPlan) -> Sequence[int]:
         """All prompts end at one slot, so that one slice of the cache serves all rows."""
@@ -93,13 +94,17 @@ class PrefixRung:
         if plan.mixed:
             pads = torch.tensor(plan.pads, device=cache.device).view(-1, 1, 1, 1)
             unused = torch.arange(plan.positions, device=cache.device) < pads
-            mask = torch.zeros(unused.shape, dtype=cache.dtype, device=cache.device)
+            numbers = cache.dtype if store.scales is None else torch.float32
+            mask = torch.zeros(unused.shape, dtype=numbers, device=cache.device)
             mask.masked_fill_(unused, float("-inf"))
 
-        def at(written: int, rows: int) -> PrefixAttention:
+        def at(written: int, rows: int) -> StepAttention:
             length = plan.end + written + 1
             valid = None if mask is None else mask[:rows, ..., :length]
-            return PrefixAttention(cache[:, :, :rows, :, :length], valid)
+            prefix = store.part(slice(rows), 0, length)
+            if prefix.scales is not None:
+                return RoundedPrefixAttention(prefix, valid)
+            return PrefixAttention(prefix.values, valid)
 
         return at
 
@@ -108,7 +113,7 @@ class EagerDecoder:
     """One step after the other, operation by operation."""
 
     def __init__(self, network: Llama, arena: KeyValueArena, rung: Rung | None = None) -> None:
-        self.network, self.arena, self.rung = network, arena, rung or PrefixRung()
+        self.network, self.arena, self.rung = network, arena, rung or PrefixRung(arena.dtype)
 
     @property
     def name(self) -> str:

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dacse_cli.lm.arena import Cache
+from dacse_cli.lm.arena import Cache, note
 from dacse_cli.lm.attention import prefill_attention
 from dacse_cli.lm.rows import BatchPlan
 
@@ -119,7 +119,7 @@ class HostRung:
 
     def __init__(self, kernel: Kernel, stored: torch.dtype) -> None:
         self.kernel = kernel
-        self.name = "own CPU kernel" + (", int8 cache" if stored is torch.int8 else "")
+        self.name = "own CPU kernel" + note(stored)
 
     def starts(self, plan: BatchPlan) -> list[int]:
         """Every prompt begins at slot 0."""

@@ -73,7 +73,7 @@ def make_ways(
     if lm.decoder.name != "torch SDPA":
         ways["own"] = (lm, lm.decoder)
     if device == "cpu" and "own" in ways:
-        small = LanguageModel(lm.network, int8_cache=True)
+        small = LanguageModel(lm.network, kv="int8")
         ways["own, int8"] = (small, small.decoder)
     return ways
 
