@@ -6,6 +6,8 @@ float32 writes the answers. Every other mode is then shown the same past, token 
 next one; `agreement` is the share of equal choices, by codebook from the first (the loudest) to the last.
 `free` is the share of equal codes where the mode writes on its own, once a token has differed all that
 follows may. The first lines show what is noise: float32 by torch's attention, and float32 in batches of one.
+The last columns score the sound of what a mode wrote on its own, all chunks one behind the other, against the
+clean speech.
 """
 
 from __future__ import annotations
@@ -16,18 +18,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soxr
 import torch
-from bench_folder import make_clips
+from bench_folder import RATE, make_pairs, source_of
 from timing import table
 
 from dacse_cli import Enhancer
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.evaluation.metric import Clip, ScoringOptions
+from dacse_cli.evaluation.metrics import mos, pesq, stoi
+from dacse_cli.evaluation.recording import fit
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.greedy import Choice, EagerDecoder
 from dacse_cli.lm.rows import plan_batch
 from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.plan import ChainFiles, Request
 from dacse_cli.pipeline.run import chain_files, find_networks
 from dacse_cli.pipeline.sources import ArraySink
 
@@ -35,10 +41,14 @@ MODES = {  # name: dtype, cache, torch's own attention, rows a batch
     "float32, torch's attention": ("float32", "auto", True, None),
     "float32, one row": ("float32", "auto", False, 1),
     "float32, int8 cache": ("float32", "int8", False, None),
+    "float32, fp8 cache": ("float32", "fp8", False, None),
     "bfloat16": ("bfloat16", "auto", False, None),
     "bfloat16, one row": ("bfloat16", "auto", False, 1),
     "bfloat16, int8 cache": ("bfloat16", "int8", False, None),
+    "bfloat16, fp8 cache": ("bfloat16", "fp8", False, None),
 }
+METRICS = (mos.DNSMOS, pesq.METRIC, stoi.METRIC)
+COLUMNS = ("dnsmos_ovrl", "pesq", "stoi")
 
 
 class Forced(Choice):
@@ -54,13 +64,17 @@ class Forced(Choice):
         out.copy_(self._teacher[len(self._noted) - 1] - self.lo)
 
 
+def pairs_of_speech(enhancer: Enhancer, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Clean and noisy speech, a little longer than a chunk."""
+    chain = enhancer.chain
+    return make_pairs(count, RATE, float(chain.grid.chunk / chain.frame_rate) + 0.1, 0)
+
+
 def chunks_of_speech(enhancer: Enhancer, count: int) -> list[np.ndarray]:
     """Prompts: the first full chunk of `count` noisy clips."""
-    chain = enhancer.chain
-    seconds = float(chain.grid.chunk / chain.frame_rate) + 0.1
-    prompts = []
-    for clip in make_clips(count, 16000, seconds, 0):
-        task = EnhanceAudio(clip, ArraySink(), chain, SoundOptions())
+    chain, prompts = enhancer.chain, []
+    for _, noisy in pairs_of_speech(enhancer, count):
+        task = EnhanceAudio(source_of(noisy, RATE), ArraySink(), chain, SoundOptions())
         codes = next(chunk.codes for chunk in task.chunks() if chunk is not None)
         prompts.append(chain.layout.prompt(codes[:, : chain.grid.chunk]))
     return prompts
@@ -69,14 +83,15 @@ def chunks_of_speech(enhancer: Enhancer, count: int) -> list[np.ndarray]:
 def forced(lm: LanguageModel, prompts: list[np.ndarray], teacher: np.ndarray, ranges: Any) -> np.ndarray:
     """What `lm` would write at every step of the teacher's text `[steps, rows]`; the same shape."""
     noted: list[torch.Tensor] = []
-    says = torch.from_numpy(teacher)
+    says = torch.from_numpy(teacher).to(lm.device)
+    decoder = lm.decoder if isinstance(lm.decoder, EagerDecoder) else lm._eager  # no notes in a graph
     choices = [Forced(lm._choice(lo, hi), says, noted) for lo, hi in ranges]
     plan = plan_batch([len(prompt) for prompt in prompts], [len(teacher)] * len(prompts))
     assert plan is not None and list(plan.order) == list(range(len(prompts)))
     with torch.inference_mode():
-        lm.decoder.run(plan, prompts, choices, lambda step: None)
+        decoder.run(plan, prompts, choices, lambda step: None)
     starts = np.array([ranges[step % len(ranges)][0] for step in range(len(teacher))])
-    return torch.stack(noted).numpy() + starts[:, None]
+    return torch.stack(noted).cpu().numpy() + starts[:, None]
 
 
 def written(
@@ -88,15 +103,63 @@ def written(
     return np.stack([ids for part in parts for ids in lm.generate(part, [steps] * len(part), ranges)], axis=1)
 
 
+class Ear:
+    """Scores of written ids as sound, against the clean speech they should say."""
+
+    def __init__(self, enhancer: Enhancer, count: int) -> None:
+        self.chain = enhancer.chain
+        seconds = self.chain.grid.chunk / self.chain.frame_rate
+        self.clean = [clean[: int(seconds * RATE)] for clean, _ in pairs_of_speech(enhancer, count)]
+        self.scorers = [(metric.columns, metric.load(ScoringOptions())) for metric in METRICS]
+
+    def scores(self, ids: np.ndarray) -> dict[str, float]:
+        """ids `[steps, chunks]` -> score by column."""
+        codes = [self.chain.layout.unflatten(chunk) for chunk in ids.T]
+        rate = self.chain.codec.spec.sample_rate
+        heard = [soxr.resample(self.chain.codec.decode(code[None])[0], rate, RATE) for code in codes]
+        said = np.concatenate([fit(one, len(clean)) for one, clean in zip(heard, self.clean, strict=True)])
+        clip = Clip(said, np.concatenate(self.clean), RATE)
+        return {
+            column.name: score.value
+            for columns, scorer in self.scorers
+            for column, score in zip(columns, scorer(clip), strict=True)
+            if column.name in COLUMNS
+        }
+
+
+def modes(
+    files: ChainFiles, prompts: list[np.ndarray], teacher: np.ndarray, layout: Any, ear: Ear
+) -> list[dict[str, Any]]:
+    """A result a mode, float32 as it wrote the answers first."""
+    steps, books = len(teacher), range(layout.n_codebooks)
+    results = [
+        {"mode": "float32", "agreement": 1.0, "free": 1.0, **{f"c{k + 1}": 1.0 for k in books}}
+        | ear.scores(teacher)
+    ]
+    for name, (dtype, kv, plain, rows) in MODES.items():
+        if kv == "int8" and files.device != "cpu":
+            continue
+        lm = load_language_model(Path(files.model_folder), device=files.device, dtype=dtype, kv=kv)
+        if plain:
+            lm.decoder = EagerDecoder(lm.network, lm.arena)
+        equal = forced(lm, prompts, teacher, layout.ranges) == teacher
+        free = written(lm, prompts, steps, layout.ranges, rows)
+        result = {"mode": name, "agreement": float(equal.mean()), "free": float((free == teacher).mean())}
+        result |= {f"c{k + 1}": float(equal[k :: layout.n_codebooks].mean()) for k in books}
+        results.append(result | ear.scores(free))
+    return results
+
+
 def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    models = ModelOptions(options.model, device="cpu", dtype="float32")
+    models = ModelOptions(options.model, device=options.device, dtype="float32")
     request = Request("enhance", (), None, models, ChunkOptions(), SoundOptions())
     files = chain_files(request, find_networks(models, with_model=True))
     with Enhancer.from_files(files) as enhancer:
@@ -104,16 +167,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
         prompts = chunks_of_speech(enhancer, options.clips)
         steps = len(prompts[0]) - 2
         teacher = written(enhancer.chain.lm, prompts, steps, layout.ranges, None)
-    results = []
-    for name, (dtype, kv, plain, rows) in MODES.items():
-        lm = load_language_model(Path(files.model_folder), dtype=dtype, kv=kv)
-        if plain:
-            lm.decoder = EagerDecoder(lm.network, lm.arena)
-        equal = forced(lm, prompts, teacher, layout.ranges) == teacher
-        by_codebook = [equal[k :: layout.n_codebooks].mean() for k in range(layout.n_codebooks)]
-        free = written(lm, prompts, steps, layout.ranges, rows) == teacher
-        result = {"mode": name, "agreement": float(equal.mean()), "free": float(free.mean())}
-        results.append(result | {f"c{k + 1}": float(share) for k, share in enumerate(by_codebook)})
+        results = modes(files, prompts, teacher, layout, Ear(enhancer, options.clips))
     print(
         f"{options.model}: {len(prompts)} chunks of speech, {steps} tokens each\n\n{table(results)}",
         flush=True,

@@ -3,8 +3,8 @@
     python tests/benchmarks/bench_steps.py --shape 1b --layers 4 --dtype bfloat16 --batch 1 4 8
 
 The cache is filled with noise, so long contexts cost no prefill. On a CPU: torch's attention, the package's
-kernel, and the kernel with an int8 cache. On CUDA: torch's attention step by step, and graphs over
-`varlen_attn`. All take turns, with a plain read of a large tensor between them; medians are reported.
+kernel, and the kernel with an int8 cache. On CUDA: torch's attention step by step, with an fp8 cache too, and
+graphs over `varlen_attn`. All take turns, a plain read of a large tensor among them; medians are reported.
 `x torch` is R17 of the package's goals on a CPU; `growth` is the time at this length over that at the first,
 `bytes` the same of what must be read (R5); `bandwidth` is bytes over time as a share of the plain read (R2).
 """
@@ -33,7 +33,8 @@ def eager_step(lm: LanguageModel, decoder: EagerDecoder, rows: int, length: int,
     """One token a row with `length` positions in its cache."""
     plan = BatchPlan(tuple(range(rows)), (length,) * rows, (2,) * rows)
     store = decoder.arena.view(rows, plan.positions)
-    store.values.copy_(torch.randn(store.values.shape[3:], device=store.values.device))
+    noise = torch.randn(store.values.shape[3:], device=store.values.device)
+    store.values.copy_(noise.to(store.values.dtype))
     if store.scales is not None:
         store.scales.fill_(0.01)
     at = decoder.rung.begin(plan, store)
@@ -72,9 +73,10 @@ def make_ways(
     ways: dict[str, tuple[LanguageModel, Decoder]] = {"torch": (lm, EagerDecoder(lm.network, lm.arena))}
     if lm.decoder.name != "torch SDPA":
         ways["own"] = (lm, lm.decoder)
-    if device == "cpu" and "own" in ways:
-        small = LanguageModel(lm.network, kv="int8")
-        ways["own, int8"] = (small, small.decoder)
+    if device != "cpu" or "own" in ways:
+        kv, name = ("int8", "own, int8") if device == "cpu" else ("fp8", "torch, fp8")
+        small = LanguageModel(lm.network, kv=kv)
+        ways[name] = (small, small.decoder)
     return ways
 
 

@@ -17,11 +17,14 @@ def _threads():
     torch.set_num_threads(before)
 
 
-def test_a_trial_fills_every_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_trial_fills_every_row(
+    tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Fails when a command it calls has changed, or a row that cannot be measured is left out in silence."""
-    rows = bench_all.main(["--device", "cpu", "--trial", "--json", str(tmp_path / "all.json")])
-    assert {row["id"] for row in rows} == {f"R{i}" for i in (1, 2, 3, 4, 5, 6, 7, 9, 17)} | {"codes", "ids"}
+    options = ["--device", "cpu", "--trial"]
+    rows = bench_all.main([*options, "--model", str(tiny_model), "--json", str(tmp_path / "all.json")])
+    assert {row["id"] for row in rows} == {f"R{i}" for i in (*range(1, 10), 17)} | {"codes", "ids"}
     unmeasured = {row["id"] for row in rows if "not measured" in str(row["measured"])}
-    assert unmeasured == {"codes", "R3", "R7", "R9"}
+    assert unmeasured == {"codes", "R3"}
     assert json.loads((tmp_path / "all.json").read_text())["rows"] == rows
     assert "| R5 |" in capsys.readouterr().out

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import statistics
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 from dacse_cli.lm.bandwidth import _PROBE_BYTES
 from dacse_cli.lm.generate import LanguageModel
@@ -106,6 +108,35 @@ def interleaved(works: Sequence[Callable[[], object]], repeats: int, device: str
             if repeat:
                 times[i].append(taken)
     return [statistics.median(values) for values in times]
+
+
+def occupied(work: Callable[[], object], device: str) -> tuple[float, int]:
+    """The time on the wall over the time the device computes, and how often torch waited for the device.
+
+    On a CPU, time inside torch's operations is the device's, and nothing is waited for.
+    """
+    cuda = device.startswith("cuda")
+    work()
+    began = time.perf_counter()
+    work()  # ends with ids on the host
+    wall = time.perf_counter() - began
+    with profile(activities=[ProfilerActivity.CUDA if cuda else ProfilerActivity.CPU]) as seen:
+        work()
+    kind = "self_device_time_total" if cuda else "self_cpu_time_total"
+    busy = sum(getattr(event, kind) for event in seen.key_averages()) / 1e6
+    return wall / busy, waits(work) if cuda else 0
+
+
+def waits(work: Callable[[], object]) -> int:
+    """How often an operation of torch's makes the host wait for the CUDA device."""
+    torch.cuda.set_sync_debug_mode("warn")
+    try:
+        with warnings.catch_warnings(record=True) as found:
+            warnings.simplefilter("always")
+            work()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    return sum("synchroniz" in str(warning.message) for warning in found)
 
 
 def plain_read(device: str) -> tuple[Callable[[], object], int]:

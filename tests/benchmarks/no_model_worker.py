@@ -1,0 +1,55 @@
+"""The real worker with networks that cost nothing: what goes in comes out, to 1/16384."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from dacse_cli.codec.model import Codec
+from dacse_cli.codec.spec import CodecSpec
+from dacse_cli.pipeline import worker
+from dacse_cli.pipeline.channel import serve
+from dacse_cli.pipeline.chunks import ChunkGrid
+from dacse_cli.pipeline.task import Chain
+from dacse_cli.tokens.layout import TokenLayout
+
+HALF = 16384
+HOP = 320
+"""Samples a frame; each is a code of its own, 27 times as many as `nano` has."""
+
+
+class NoCodec(Codec):
+    """`[C, S]` -> `[C, HOP, S / HOP]` and back."""
+
+    def __init__(self) -> None:
+        self.spec, self.device = CodecSpec("none", 16000, HOP, HOP, 2 * HALF, 0, 0), "cpu"
+
+    def encode_window(self, samples: np.ndarray) -> np.ndarray:
+        codes = np.clip(np.rint(samples * HALF), -HALF, HALF - 1) + HALF
+        return codes.astype(np.int16).reshape(len(samples), -1, HOP).transpose(0, 2, 1)
+
+    def decode_window(self, codes: np.ndarray) -> np.ndarray:
+        frames = codes.transpose(0, 2, 1).reshape(len(codes), -1)
+        return (frames.astype(np.float32) - HALF) / HALF
+
+
+def echo(prompts: list[np.ndarray], *args: Any, **options: Any) -> list[np.ndarray]:
+    """The noisy tokens, as if the model had written them."""
+    return [prompt[1:-1] for prompt in prompts]
+
+
+def chain() -> Chain:
+    lm: Any = SimpleNamespace(
+        generate=echo, device="cpu", dtype="none", describe=lambda: "nothing", release=lambda: None
+    )
+    grid = ChunkGrid(40, 2, 10)
+    return Chain(NoCodec(), lm, TokenLayout(HOP, 2 * HALF), grid, "none")
+
+
+if __name__ == "__main__":
+    worker.load_chain = lambda files: chain()
+    worker.fitting_batch = lambda files, chain: 16
+    worker.share_cores = lambda chain, workers: False
+    serve(worker.handle)
