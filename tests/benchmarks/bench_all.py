@@ -147,7 +147,7 @@ def rows_of_quality(results: list[dict[str, Any]], device: str) -> list[dict[str
     for mode in ("bfloat16", f"bfloat16, {'int8' if device == 'cpu' else 'fp8'} cache"):
         result = by_mode[mode]
         rows.append(row("R9", f"agreement with float32, {mode}", result["agreement"], "near bfloat16's"))
-        for name in bench_precision.COLUMNS:
+        for name in bench_precision.METRICS:
             rows.append(row("R9", f"{name} over float32's, {mode}", result[name] - exact[name], "near 0"))
     return rows
 

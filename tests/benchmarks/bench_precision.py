@@ -47,8 +47,8 @@ MODES = {  # name: dtype, cache, torch's own attention, rows a batch
     "bfloat16, int8 cache": ("bfloat16", "int8", False, None),
     "bfloat16, fp8 cache": ("bfloat16", "fp8", False, None),
 }
-METRICS = (mos.DNSMOS, pesq.METRIC, stoi.METRIC)
-COLUMNS = ("dnsmos_ovrl", "pesq", "stoi")
+METRICS = {"dnsmos_ovrl": mos.DNSMOS, "pesq": pesq.METRIC, "stoi": stoi.METRIC}
+"""Columns of the table, and whose they are."""
 
 
 class Forced(Choice):
@@ -110,7 +110,7 @@ class Ear:
         self.chain = enhancer.chain
         seconds = self.chain.grid.chunk / self.chain.frame_rate
         self.clean = [clean[: int(seconds * RATE)] for clean, _ in pairs_of_speech(enhancer, count)]
-        self.scorers = [(metric.columns, metric.load(ScoringOptions())) for metric in METRICS]
+        self.scorers = {name: metric.load(ScoringOptions()) for name, metric in METRICS.items()}
 
     def scores(self, ids: np.ndarray) -> dict[str, float]:
         """ids `[steps, chunks]` -> score by column."""
@@ -119,12 +119,11 @@ class Ear:
         heard = [soxr.resample(self.chain.codec.decode(code[None])[0], rate, RATE) for code in codes]
         said = np.concatenate([fit(one, len(clean)) for one, clean in zip(heard, self.clean, strict=True)])
         clip = Clip(said, np.concatenate(self.clean), RATE)
-        return {
-            column.name: score.value
-            for columns, scorer in self.scorers
-            for column, score in zip(columns, scorer(clip), strict=True)
-            if column.name in COLUMNS
-        }
+        scores = {}
+        for name, scorer in self.scorers.items():
+            columns = [column.name for column in METRICS[name].columns]
+            scores[name] = scorer(clip)[columns.index(name)].value
+        return scores
 
 
 def modes(

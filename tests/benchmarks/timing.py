@@ -21,16 +21,16 @@ from dacse_cli.lm.shape import LlamaShape, parse_shape
 from dacse_cli.lm.weights import Block, Weights
 
 SPECIALS, CODEBOOK_SIZE = 5, 1024
-SHAPES = {  # hidden, intermediate, layers, heads, codebooks
-    "nano": (256, 1024, 5, 4, 12),
-    "250m": (1024, 3000, 18, 16, 9),
-    "1b": (1536, 6144, 24, 24, 9),
+SHAPES = {  # hidden, intermediate, layers, heads, key heads, codebooks
+    "nano": (256, 1024, 4, 4, 2, 14),
+    "250m": (1024, 3000, 18, 16, 16, 9),
+    "1b": (1536, 6144, 24, 24, 24, 9),
 }
 
 
 def config_of(shape: str, layers: int | None = None) -> dict[str, Any]:
     """`config.json` of a named shape, with fewer layers if asked."""
-    hidden, intermediate, all_layers, heads, codebooks = SHAPES[shape]
+    hidden, intermediate, all_layers, heads, key_heads, codebooks = SHAPES[shape]
     return {
         "architectures": ["LlamaForCausalLM"],
         "model_type": "llama",
@@ -39,7 +39,7 @@ def config_of(shape: str, layers: int | None = None) -> dict[str, Any]:
         "intermediate_size": intermediate,
         "num_hidden_layers": layers or all_layers,
         "num_attention_heads": heads,
-        "num_key_value_heads": heads,
+        "num_key_value_heads": key_heads,
         "max_position_embeddings": 8192,
         "rope_parameters": {"rope_theta": 100000.0, "rope_type": "default"},
         "rms_norm_eps": 1e-6,
