@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dacse_cli.cli import options as opt
-from dacse_cli.config import DEFAULT_MODEL, ChunkOptions
+from dacse_cli.cli.options import run
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.networks import Networks
+from dacse_cli.cli.options.sound import AudioFormat, FormatOpt, RateOpt, sample_rate
+from dacse_cli.config import SoundOptions
 
 
+@grouped
 def detokenize(
-    inputs: opt.InputsArg,
-    output: opt.OutOpt = None,
-    model: opt.ModelOpt = DEFAULT_MODEL,
-    codec: opt.CodecOpt = None,
-    device: opt.DeviceOpt = "auto",
-    rate: opt.RateOpt = "keep",
-    audio_format: opt.FormatOpt = opt.AudioFormat.keep,
-    filters: opt.FilterOpt = None,
-    limit: opt.LimitOpt = None,
-    overwrite: opt.OverwriteOpt = False,
-    dry_run: opt.DryRunOpt = False,
-    json: opt.JsonOpt = False,
-    offline: opt.OfflineOpt = False,
-    quiet: opt.QuietOpt = False,
-    verbose: opt.VerboseOpt = False,
+    inputs: run.InputsArg,
+    *,
+    output: run.OutOpt = None,
+    networks: Networks,
+    rate: RateOpt = "keep",
+    audio_format: FormatOpt = AudioFormat.keep,
+    batch: run.Batch,
+    voice: run.Voice,
 ) -> None:
     """Turn token files back into audio of the original's length, sample rate and channels.
 
@@ -32,17 +29,8 @@ def detokenize(
     dacse detokenize codes/ -o audio/ --format flac
     """
     from dacse_cli.cli.launch import launch
-    from dacse_cli.pipeline.plan import Request
 
-    request = Request(
-        form="detokenize",
-        inputs=tuple(inputs),
-        output=output,
-        models=opt.model_options(model, codec, device, opt.DType.auto, "auto", offline),
-        chunk=ChunkOptions(),
-        sound=opt.sound_options(rate=rate, audio_format=audio_format),
-        overwrite=overwrite,
-        filters=tuple(filters or ()),
-        limit=limit,
-    )
-    launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)
+    sound = SoundOptions(rate=sample_rate(rate), format=audio_format.value)
+    models = networks.options(voice.offline)
+    request = batch.request("detokenize", inputs, output, models, sound=sound)
+    launch(request, voice, dry_run=batch.dry_run)

@@ -9,15 +9,16 @@ from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
+from dacse_cli.cli.options import run
+from dacse_cli.cli.options.networks import BatchOpt, DeviceOpt, DType, DTypeOpt, Generation
 
 
 def doctor(
     model: Annotated[str, typer.Option("--model", "-m", help="The model to try.")] = "nano",
-    device: opt.DeviceOpt = "auto",
-    dtype: opt.DTypeOpt = opt.DType.auto,
-    batch_size: opt.BatchOpt = "auto",
-    json: opt.JsonOpt = False,
+    device: DeviceOpt = "auto",
+    dtype: DTypeOpt = DType.auto,
+    batch_size: BatchOpt = "auto",
+    json: run.JsonOpt = False,
 ) -> None:
     """Say what this installation can do: versions, cache, device, memory, bandwidth, and a self-test.
 
@@ -37,6 +38,6 @@ def doctor(
         results.finding(finding.name, finding.state, finding.text, asdict(finding))
 
     show(Finding("settings", "ok", describe(Path.cwd(), os.environ)))
-    error = examine(opt.model_options(model, None, device, dtype, batch_size, offline=True), show)
+    error = examine(Generation(model, None, device, dtype, batch_size).options(offline=True), show)
     if error is not None:
         raise typer.Exit(error.exit_code)

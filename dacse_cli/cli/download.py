@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
+from dacse_cli.cli.options import run
+from dacse_cli.cli.options.networks import CodecOpt
 from dacse_cli.config import DEFAULT_MODEL
 
 
@@ -14,13 +15,13 @@ def download(
     model: Annotated[
         str, typer.Argument(metavar="[MODEL]", help="A Hub id, id@revision, a local folder, or nano.")
     ] = DEFAULT_MODEL,
-    codec: opt.CodecOpt = None,
+    codec: CodecOpt = None,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read every byte again and compare checksums.")
     ] = False,
-    json: opt.JsonOpt = False,
-    offline: opt.OfflineOpt = False,
-    quiet: opt.QuietOpt = False,
+    json: run.JsonOpt = False,
+    offline: run.OfflineOpt = False,
+    quiet: run.QuietOpt = False,
 ) -> None:
     """Fetch a model and its codec into the local cache and print where they are.
 

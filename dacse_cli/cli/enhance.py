@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
-from dacse_cli.config import DEFAULT_MODEL, ChunkOptions
+from dacse_cli.cli.options import run
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.networks import Chunks, Generation
+from dacse_cli.cli.options.sound import Sound
 
 
+@grouped
 def enhance(
-    inputs: opt.InputsArg,
+    inputs: run.InputsArg,
     output: Annotated[
         str,
         typer.Argument(
@@ -20,36 +24,25 @@ def enhance(
             help="A folder, a URL; with one input file also a file name, or - for a pipe.",
         ),
     ],
-    model: opt.ModelOpt = DEFAULT_MODEL,
-    codec: opt.CodecOpt = None,
-    device: opt.DeviceOpt = "auto",
-    dtype: opt.DTypeOpt = opt.DType.auto,
-    batch_size: opt.BatchOpt = "auto",
-    kv: opt.KVOpt = opt.KVFormat.auto,
-    deterministic: opt.DeterministicOpt = False,
-    chunk: opt.ChunkOpt = None,
-    overlap: opt.OverlapOpt = 0.05,
-    channels: opt.ChannelsOpt = opt.ChannelPolicy.keep,
-    rate: opt.RateOpt = "keep",
-    audio_format: opt.FormatOpt = opt.AudioFormat.keep,
-    mix: opt.MixOpt = 1.0,
-    method: opt.MethodOpt = opt.Method.auto,
-    filters: opt.FilterOpt = None,
-    limit: opt.LimitOpt = None,
-    guard: opt.GuardOpt = opt.GuardMode.normal,
-    profile: opt.ProfileOpt = opt.Profile.normal,
-    loudness: opt.LoudnessOpt = None,
-    true_peak: opt.TruePeakOpt = -1.0,
-    keep_mtime: opt.KeepMtimeOpt = False,
-    overwrite: opt.OverwriteOpt = False,
-    strict: opt.StrictOpt = False,
-    shard: opt.ShardOpt = None,
-    report: opt.ReportOpt = None,
-    dry_run: opt.DryRunOpt = False,
-    json: opt.JsonOpt = False,
-    offline: opt.OfflineOpt = False,
-    quiet: opt.QuietOpt = False,
-    verbose: opt.VerboseOpt = False,
+    *,
+    networks: Generation,
+    chunks: Chunks,
+    sound: Sound,
+    batch: run.Batch,
+    keep_mtime: run.KeepMtimeOpt = False,
+    strict: run.StrictOpt = False,
+    shard: run.ShardOpt = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="DIR",
+            show_default=False,
+            rich_help_panel="Run",
+            help="Write a page to see and hear the result, index.html, and for scripts report.jsonl.",
+        ),
+    ] = None,
+    voice: run.Voice,
 ) -> None:
     """Enhance noisy speech: audio (or token files) in, enhanced audio (or token files) out.
 
@@ -75,23 +68,17 @@ def enhance(
     dacse enhance talks/ out/ --loudness -16 --keep-mtime
     """
     from dacse_cli.cli.launch import launch
-    from dacse_cli.pipeline.plan import Request
     from dacse_cli.pipeline.shards import parse_shard
 
-    request = Request(
-        form="enhance",
-        inputs=tuple(inputs),
-        output=output,
-        models=opt.model_options(model, codec, device, dtype, batch_size, offline, deterministic, kv),
-        chunk=ChunkOptions(chunk, overlap),
-        sound=opt.sound_options(
-            channels, rate, audio_format, mix, guard, profile, loudness, true_peak, method
-        ),
-        overwrite=overwrite,
+    request = batch.request(
+        "enhance",
+        inputs,
+        output,
+        networks.options(voice.offline),
+        chunk=chunks.options(),
+        sound=sound.options(),
         strict=strict,
-        filters=tuple(filters or ()),
-        limit=limit,
         keep_mtime=keep_mtime,
         shard=parse_shard(shard) if shard else None,
     )
-    launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose, report=report)
+    launch(request, voice, dry_run=batch.dry_run, report=report)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
-from dacse_cli.errors import InputError
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.run import QuietOpt
+
+if TYPE_CHECKING:
+    from dacse_cli.evaluation.metric import ScoringOptions
+    from dacse_cli.evaluation.report import Report
 
 
 class PublishedTable(str, Enum):
@@ -18,6 +23,56 @@ class PublishedTable(str, Enum):
     hifitts2 = "hifitts2"
 
 
+@dataclass(frozen=True)
+class Scores:
+    """Which, and what they are computed with."""
+
+    metrics: Annotated[
+        str | None,
+        typer.Option("--metrics", show_default="all that can be had", help="Names, separated by commas."),
+    ] = None
+    asr: Annotated[
+        str | None, typer.Option("--asr", help="Whisper for word errors: a CTranslate2 folder, or a size.")
+    ] = None
+    language: Annotated[
+        str | None, typer.Option("--language", help="Language spoken, as Whisper names it.")
+    ] = None
+    wavlm: Annotated[
+        str | None, typer.Option("--wavlm", help="Folder of a WavLM model, for SpeechBERTScore.")
+    ] = None
+    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap behind the intervals.")] = 0
+
+    def options(self) -> ScoringOptions:
+        """For the library."""
+        from dacse_cli.evaluation.metric import ScoringOptions
+
+        return ScoringOptions(asr=self.asr, language=self.language, wavlm=self.wavlm, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """How they are shown."""
+
+    published: Annotated[
+        PublishedTable | None, typer.Option("--published", help="Print a paper's own rows below.")
+    ] = None
+    same_set: Annotated[
+        bool, typer.Option("--same-set", help="The recordings are those of the published table.")
+    ] = False
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the scores of every file there.")] = None
+    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object on stdout.")] = False
+
+    def text(self, report: Report) -> str:
+        """What goes to standard output."""
+        from dacse_cli.evaluation.tables import to_json, to_markdown
+
+        if self.json:
+            return to_json(report)
+        table = self.published and self.published.value
+        return to_markdown(report, published=table, same_set=self.same_set)
+
+
+@grouped
 def evaluate(
     recordings: Annotated[
         list[Path],
@@ -27,6 +82,7 @@ def evaluate(
             help="The clean recordings, then a folder or file a system; with --no-reference only systems.",
         ),
     ],
+    *,
     noisy: Annotated[
         Path | None, typer.Option("--noisy", help="The unprocessed recordings, to compare with.")
     ] = None,
@@ -34,30 +90,10 @@ def evaluate(
         bool,
         typer.Option("--no-reference", help="No clean ones: only metrics that need none."),
     ] = False,
-    metrics: Annotated[
-        str | None,
-        typer.Option("--metrics", show_default="all that can be had", help="Names, separated by commas."),
-    ] = None,
-    asr: Annotated[
-        str | None, typer.Option("--asr", help="Whisper for word errors: a CTranslate2 folder, or a size.")
-    ] = None,
-    language: Annotated[
-        str | None, typer.Option("--language", help="Language spoken, as Whisper names it.")
-    ] = None,
-    wavlm: Annotated[
-        str | None, typer.Option("--wavlm", help="Folder of a WavLM model, for SpeechBERTScore.")
-    ] = None,
+    scores: Scores,
+    tables: Tables,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap behind the intervals.")] = 0,
-    published: Annotated[
-        PublishedTable | None, typer.Option("--published", help="Print a paper's own rows below.")
-    ] = None,
-    same_set: Annotated[
-        bool, typer.Option("--same-set", help="The recordings are those of the published table.")
-    ] = False,
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the scores of every file there.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object on stdout.")] = False,
-    quiet: opt.QuietOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """Score enhanced speech: DNSMOS, PESQ, STOI, SI-SDR, word error, speaker similarity and more.
 
@@ -75,29 +111,21 @@ def evaluate(
     """
     from dacse_cli.audio.atomic import write_bytes_atomically
     from dacse_cli.cli.render import Screen
-    from dacse_cli.evaluation import run, tables
-    from dacse_cli.evaluation.metric import ScoringOptions
+    from dacse_cli.evaluation import run
+    from dacse_cli.evaluation.tables import to_csv
 
     clean, systems = (None, recordings) if no_reference else (recordings[0], recordings[1:])
-    screen = Screen(json=json, quiet=quiet)
+    screen = Screen(json=tables.json, quiet=quiet)
     report = run.evaluate(
         clean,
         systems,
         noisy,
-        metrics=metrics.split(",") if metrics else None,
-        options=ScoringOptions(asr=asr, language=language, wavlm=wavlm, seed=seed),
+        metrics=scores.metrics.split(",") if scores.metrics else None,
+        options=scores.options(),
         jobs=jobs,
-        on_file=lambda scores: screen.scored(scores.system, scores.key),
+        on_file=lambda file: screen.scored(file.system, file.key),
     )
-    if csv is not None:
-        write_bytes_atomically(csv, tables.to_csv(report).encode())
-    screen.results.print(
-        tables.to_json(report)
-        if json
-        else tables.to_markdown(report, published=published and published.value, same_set=same_set)
-    )
-    if report.failures:
-        names = ", ".join(f"{scores.system}/{scores.key}" for scores in report.failures[:3])
-        raise InputError(
-            f"{len(report.failures)} recordings could not be scored: {names}", reason="not-scored"
-        )
+    if tables.csv is not None:
+        write_bytes_atomically(tables.csv, to_csv(report).encode())
+    screen.results.print(tables.text(report))
+    report.check()

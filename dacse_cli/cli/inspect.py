@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
+from dacse_cli.cli.options import run
 
 
 def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio or token files.")],
-    json: opt.JsonOpt = False,
+    json: run.JsonOpt = False,
 ) -> None:
     """What a file really holds: format, length, level, silent or equal channels, damage; or codes and codec.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from dacse_cli.audio.atomic import output_error
+from dacse_cli.cli.options.run import Voice
 from dacse_cli.cli.pipes import Plugged, plugged
 from dacse_cli.cli.render import Screen
 from dacse_cli.errors import OutputError, UsageError
@@ -18,9 +19,7 @@ from dacse_cli.pipeline.run import forecast, run
 from dacse_cli.store.urls import as_local, is_url
 
 
-def launch(
-    request: Request, *, dry_run: bool, json: bool, quiet: bool, verbose: bool, report: Path | None = None
-) -> None:
+def launch(request: Request, voice: Voice, *, dry_run: bool, report: Path | None = None) -> None:
     """Do or forecast `request`, and draw a report of it where one is wanted; exits with the run's code."""
     output = as_local(request.output) if request.output else None
     request = replace(request, inputs=tuple(map(as_local, request.inputs)), output=output)
@@ -30,11 +29,11 @@ def launch(
     with plugged(request) as ready:
         if ready.request is not request and report:
             raise UsageError("--report needs files that stay: it does not go with -")
-        if ready.outlet and json and not dry_run:
+        if ready.outlet and voice.json and not dry_run:
             raise UsageError("--json and - both want standard output")
         if report and not dry_run:
             _make_folder(report)
-        screen = Screen(json=json, quiet=quiet, verbose=verbose, piped=bool(ready.outlet and not dry_run))
+        screen = voice.screen(piped=bool(ready.outlet and not dry_run))
         if dry_run:
             with screen:
                 rows = forecast(ready.request, screen.tell, screen.download)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
 from dacse_cli.cli.files import recordings
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.run import QuietOpt
+
+if TYPE_CHECKING:
+    from dacse_cli.training.mix_plan import MixOptions
 
 _WHAT, _HOW = "What is mixed", "How it is written"
 
@@ -37,6 +41,98 @@ class RoomModel(str, Enum):
     decay = "decay"
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """What is drawn, from what, and how it is written."""
+
+    noise: Annotated[
+        list[str] | None,
+        typer.Option("--noise", rich_help_panel=_WHAT, help="Recorded noise; may be given several times."),
+    ] = None
+    rir: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rir",
+            rich_help_panel=_WHAT,
+            show_default="simulated rooms",
+            help="Room impulse responses; may be given several times.",
+        ),
+    ] = None
+    recipe: Annotated[
+        str,
+        typer.Option(
+            "--recipe",
+            rich_help_panel=_WHAT,
+            help="general (the published mixture), custom (the published eight tasks), extended (also codecs "
+            "and clipping), one task, or shares of tasks: natural=3,reverb=1.",
+        ),
+    ] = "general"
+    room: Annotated[
+        RoomModel,
+        typer.Option(
+            "--room",
+            rich_help_panel=_WHAT,
+            help="Simulated rooms: image (with [cyan]dacse\\[mix][/]) or decay, a simple model; auto: the "
+            "first if it is installed.",
+        ),
+    ] = RoomModel.auto
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--count", "-n", rich_help_panel=_WHAT, show_default="one a clean file", help="Pairs, all splits."
+        ),
+    ] = None
+    seconds: Annotated[
+        float, typer.Option("--seconds", rich_help_panel=_WHAT, help="Long recordings are cut every so many.")
+    ] = 4.0
+    max_seconds: Annotated[
+        float, typer.Option("--max-seconds", rich_help_panel=_WHAT, help="Up to here they are kept whole.")
+    ] = 5.0
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            metavar="NAME=SHARE,...",
+            rich_help_panel=_WHAT,
+            help="Folders that share no speaker, noise or room, for example train=90,valid=5,test=5.",
+        ),
+    ] = None
+    split_by: Annotated[
+        Grouping,
+        typer.Option(
+            "--split-by",
+            rich_help_panel=_WHAT,
+            help="speaker: the first folder below CLEAN; file: each file is its own.",
+        ),
+    ] = Grouping.speaker
+    seed: Annotated[int, typer.Option("--seed", rich_help_panel=_WHAT, help="Decides all that is drawn.")] = 0
+    rate: Annotated[
+        int, typer.Option("--rate", metavar="HZ", rich_help_panel=_HOW, help="Sample rate of all pairs.")
+    ] = 44_100
+    pair_format: Annotated[
+        PairFormat, typer.Option("--format", "-f", rich_help_panel=_HOW, help="Of the pairs, 16 bits.")
+    ] = PairFormat.flac
+
+    def options(self) -> MixOptions:
+        """For the library. Raises `UsageError`."""
+        from dacse_cli.training.mix_plan import MixOptions
+        from dacse_cli.training.segments import Segmenting
+        from dacse_cli.training.splits import WHOLE, parse_splits
+
+        return MixOptions(
+            recipe=self.recipe,
+            rate=self.rate,
+            lengths=Segmenting(seconds=self.seconds, longest=self.max_seconds),
+            splits=parse_splits(self.split) if self.split else WHOLE,
+            split_by=self.split_by.value,
+            seed=self.seed,
+            room=self.room.value,
+            format=self.pair_format.value,
+            count=self.count,
+        )
+
+
+@grouped
 def mix(
     clean: Annotated[
         list[str],
@@ -47,75 +143,7 @@ def mix(
         ),
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A folder.")],
-    noise: Annotated[
-        list[str] | None,
-        typer.Option("--noise", rich_help_panel=_WHAT, help="Recorded noise; may be given several times."),
-    ] = None,
-    rir: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--rir",
-            rich_help_panel=_WHAT,
-            show_default="simulated rooms",
-            help="Room impulse responses; may be given several times.",
-        ),
-    ] = None,
-    recipe: Annotated[
-        str,
-        typer.Option(
-            "--recipe",
-            rich_help_panel=_WHAT,
-            help="general (the published mixture), custom (the published eight tasks), extended (also codecs "
-            "and clipping), one task, or shares of tasks: natural=3,reverb=1.",
-        ),
-    ] = "general",
-    room: Annotated[
-        RoomModel,
-        typer.Option(
-            "--room",
-            rich_help_panel=_WHAT,
-            help="Simulated rooms: image (with [cyan]dacse\\[mix][/]) or decay, a simple model; auto: the "
-            "first if it is installed.",
-        ),
-    ] = RoomModel.auto,
-    count: Annotated[
-        int | None,
-        typer.Option(
-            "--count", "-n", rich_help_panel=_WHAT, show_default="one a clean file", help="Pairs, all splits."
-        ),
-    ] = None,
-    seconds: Annotated[
-        float, typer.Option("--seconds", rich_help_panel=_WHAT, help="Long recordings are cut every so many.")
-    ] = 4.0,
-    max_seconds: Annotated[
-        float, typer.Option("--max-seconds", rich_help_panel=_WHAT, help="Up to here they are kept whole.")
-    ] = 5.0,
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            metavar="NAME=SHARE,...",
-            rich_help_panel=_WHAT,
-            help="Folders that share no speaker, noise or room, for example train=90,valid=5,test=5.",
-        ),
-    ] = None,
-    split_by: Annotated[
-        Grouping,
-        typer.Option(
-            "--split-by",
-            rich_help_panel=_WHAT,
-            help="speaker: the first folder below CLEAN; file: each file is its own.",
-        ),
-    ] = Grouping.speaker,
-    seed: Annotated[
-        int, typer.Option("--seed", rich_help_panel=_WHAT, help="Decides all that is drawn.")
-    ] = 0,
-    rate: Annotated[
-        int, typer.Option("--rate", metavar="HZ", rich_help_panel=_HOW, help="Sample rate of all pairs.")
-    ] = 44_100,
-    pair_format: Annotated[
-        PairFormat, typer.Option("--format", "-f", rich_help_panel=_HOW, help="Of the pairs, 16 bits.")
-    ] = PairFormat.flac,
+    mixture: Mixture,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, rich_help_panel=_HOW, help="Processes.")] = 1,
     json: Annotated[
         bool,
@@ -125,7 +153,7 @@ def mix(
             help="One JSON object a pair on stdout, as in the manifest, then a summary object.",
         ),
     ] = False,
-    quiet: opt.QuietOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """Make noisy/clean pairs for training: clean speech in, two folders and a manifest out.
 
@@ -144,31 +172,14 @@ def mix(
     dacse mix calls/ pairs/ --recipe codec=2,loss=1,clip=1 --rate 24000
     """
     from dacse_cli.cli.render import Screen
-    from dacse_cli.training.mix_plan import MixOptions, plan_mix
+    from dacse_cli.training.mix_plan import plan_mix
     from dacse_cli.training.mix_run import MixProgress, run_mix
-    from dacse_cli.training.segments import Segmenting
-    from dacse_cli.training.splits import WHOLE, parse_splits
 
-    planned = plan_mix(
-        recordings(clean, output),
-        recordings(noise or [], output),
-        recordings(rir or [], output),
-        output,
-        MixOptions(
-            recipe=recipe,
-            rate=rate,
-            lengths=Segmenting(seconds=seconds, longest=max_seconds),
-            splits=parse_splits(split) if split else WHOLE,
-            split_by=split_by.value,
-            seed=seed,
-            room=room.value,
-            format=pair_format.value,
-            count=count,
-        ),
-    )
+    speech, noise, rooms = (recordings(names or [], output) for names in (clean, mixture.noise, mixture.rir))
+    planned = plan_mix(speech, noise, rooms, output, mixture.options())
     screen = Screen(json=json, quiet=quiet)
     for refused in planned.refused:
-        screen.remark(f"passed over  {refused.path}: {refused.message}")
+        screen.remark(str(refused))
     if planned.too_short:
         screen.remark(f"passed over  {planned.too_short} clean recordings that are too short")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dacse_cli.cli import options as opt
+from dacse_cli.cli.options import run
 
 
-def models(json: opt.JsonOpt = False) -> None:
+def models(json: run.JsonOpt = False) -> None:
     """Which models there are: built in, in the cache, and known by name; with size and licence.
 
     Names in the first column are what [cyan]--model[/] and [cyan]--codec[/] take; folders of your own work

@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
+from dacse_cli.cli.options import run
 
 
 def status(
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="An output folder, or its URL.")],
-    json: opt.JsonOpt = False,
+    json: run.JsonOpt = False,
 ) -> None:
     """What an output folder holds: finished and failed files of all runs and shards, and who is writing.
 

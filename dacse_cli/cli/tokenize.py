@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
-from dacse_cli.config import DEFAULT_MODEL, ChunkOptions
+from dacse_cli.cli.options import run
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.networks import Networks
+from dacse_cli.cli.options.sound import ChannelPolicy, ChannelsOpt
+from dacse_cli.config import SoundOptions
 
 
+class CodesFormat(str, Enum):
+    """Choices of `--format` where token files are written."""
+
+    safetensors = "safetensors"
+    npz = "npz"
+    txt = "txt"
+    dac = "dac"
+
+
+@grouped
 def tokenize(
-    inputs: opt.InputsArg,
-    output: opt.OutOpt = None,
+    inputs: run.InputsArg,
+    *,
+    output: run.OutOpt = None,
     codes_format: Annotated[
-        opt.CodesFormat,
+        CodesFormat,
         typer.Option(
             "--format",
             "-f",
             help="dac is Descript's container.",
         ),
-    ] = opt.CodesFormat.safetensors,
-    model: opt.ModelOpt = DEFAULT_MODEL,
-    codec: opt.CodecOpt = None,
-    device: opt.DeviceOpt = "auto",
-    channels: opt.ChannelsOpt = opt.ChannelPolicy.keep,
-    filters: opt.FilterOpt = None,
-    limit: opt.LimitOpt = None,
-    overwrite: opt.OverwriteOpt = False,
-    strict: opt.StrictOpt = False,
-    shard: opt.ShardOpt = None,
-    dry_run: opt.DryRunOpt = False,
-    json: opt.JsonOpt = False,
-    offline: opt.OfflineOpt = False,
-    quiet: opt.QuietOpt = False,
-    verbose: opt.VerboseOpt = False,
+    ] = CodesFormat.safetensors,
+    networks: Networks,
+    channels: ChannelsOpt = ChannelPolicy.keep,
+    batch: run.Batch,
+    strict: run.StrictOpt = False,
+    shard: run.ShardOpt = None,
+    voice: run.Voice,
 ) -> None:
     """Turn audio into token files: the codec's codes, and what it takes to turn them back.
 
@@ -45,21 +52,16 @@ def tokenize(
     dacse tokenize corpus/ -o codes/ --codec descript/dac_44khz
     """
     from dacse_cli.cli.launch import launch
-    from dacse_cli.pipeline.plan import Request
     from dacse_cli.pipeline.shards import parse_shard
 
-    request = Request(
-        form="tokenize",
-        inputs=tuple(inputs),
-        output=output,
-        models=opt.model_options(model, codec, device, opt.DType.auto, "auto", offline),
-        chunk=ChunkOptions(),
-        sound=opt.sound_options(channels),
+    request = batch.request(
+        "tokenize",
+        inputs,
+        output,
+        networks.options(voice.offline),
+        sound=SoundOptions(channels.value),
         codes_format=codes_format.value,
-        overwrite=overwrite,
         strict=strict,
-        filters=tuple(filters or ()),
-        limit=limit,
         shard=parse_shard(shard) if shard else None,
     )
-    launch(request, dry_run=dry_run, json=json, quiet=quiet, verbose=verbose)
+    launch(request, voice, dry_run=batch.dry_run)

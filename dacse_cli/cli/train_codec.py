@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
-from dacse_cli.cli import train_options as train
 from dacse_cli.cli.files import recordings
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.training import Course, OutArg, TrainVoice
 
-_MODEL = "Model"
 
-
+@grouped
 def codec(
     clean: Annotated[
         list[str],
@@ -22,42 +22,15 @@ def codec(
             help="Clean recordings: files, folders (searched recursively) or patterns in quotes.",
         ),
     ],
-    output: train.OutArg,
-    recipe: train.RecipeOpt = None,
-    settings: train.SetOpt = None,
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--size", rich_help_panel=_MODEL, show_default=False, help="16khz, 24khz or 44khz, fresh."
-        ),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            "--config", rich_help_panel=_MODEL, show_default=False, help="A DacModel's config.json, fresh."
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            rich_help_panel=_MODEL,
-            show_default=False,
-            help="Go on with a codec: a Hub id, id@revision or a folder.",
-        ),
-    ] = None,
+    output: OutArg,
+    course: Course,
+    voice: TrainVoice,
     warm_start: Annotated[
         bool,
         typer.Option(
-            "--warm-start", rich_help_panel=_MODEL, help="Begin as a linear transform coder (even strides)."
+            "--warm-start", rich_help_panel="Model", help="Begin as a linear transform coder (even strides)."
         ),
     ] = False,
-    until: train.UntilOpt = None,
-    device: train.DeviceOpt = "auto",
-    json: train.JsonOpt = False,
-    offline: opt.OfflineOpt = False,
-    quiet: opt.QuietOpt = False,
-    verbose: opt.VerboseOpt = False,
 ) -> None:
     """Train a codec by the DAC recipe, or go on with one.
 
@@ -74,17 +47,15 @@ def codec(
 
     dacse train codec speech/ run/ --from descript/dac_44khz --set stage.steps=10000
     """
-    from dacse_cli.training.dac.recipe import read_codec_recipe
+    from dacse_cli.training.dac.recipe import CodecRecipe
     from dacse_cli.training.dac.run import CodecRequest, train_codec
-    from dacse_cli.training.runs.loop import Listener
 
-    screen = train.open_screen(json=json, quiet=quiet, verbose=verbose)
-    overrides = [*(settings or []), *(["model.warm_start=true"] if warm_start else [])]
-    read = read_codec_recipe(recipe, overrides, size=size, config=config, start=start)
-    request = CodecRequest(recordings(clean, output), output, read, until, device, offline)
-    with screen:
-        listener = Listener(
-            moment=lambda moment: train.show(screen, moment), remark=screen.remark, download=screen.download
-        )
-        outcome = train_codec(request, listener)
-    train.conclude(screen, outcome)
+    request = CodecRequest(
+        recipe=course.read(CodecRecipe, *(["model.warm_start=true"] if warm_start else [])),
+        clean=recordings(clean, output),
+        out=output,
+        until=course.until,
+        device=course.device,
+        offline=voice.offline,
+    )
+    voice.show(partial(train_codec, request))

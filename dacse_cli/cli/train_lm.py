@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dacse_cli.cli import options as opt
-from dacse_cli.cli import train_options as train
 from dacse_cli.cli.files import recordings
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.networks import CodecOpt
+from dacse_cli.cli.options.training import Course, OutArg, TrainVoice
 
-_MODEL, _DATA = "Model", "Data"
+_DATA = "Data"
 
 
+@grouped
 def lm(
     data: Annotated[
         Path,
@@ -24,29 +27,10 @@ def lm(
             "clean speech alone.",
         ),
     ],
-    output: train.OutArg,
-    recipe: train.RecipeOpt = None,
-    settings: train.SetOpt = None,
-    size: Annotated[
-        str | None,
-        typer.Option("--size", rich_help_panel=_MODEL, show_default=False, help="250M, 1B, 2B or 4B, fresh."),
-    ] = None,
-    config: Annotated[
-        str | None,
-        typer.Option(
-            "--config", rich_help_panel=_MODEL, show_default=False, help="A config.json, fresh weights."
-        ),
-    ] = None,
-    start: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            rich_help_panel=_MODEL,
-            show_default=False,
-            help="Go on with a model: a Hub id, id@revision or a folder.",
-        ),
-    ] = None,
-    codec: opt.CodecOpt = None,
+    output: OutArg,
+    course: Course,
+    voice: TrainVoice,
+    codec: CodecOpt = None,
     noise: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,13 +50,10 @@ def lm(
         Path | None,
         typer.Option("--cache", rich_help_panel=_DATA, show_default="OUT/tokens", help="Keep codes there."),
     ] = None,
-    until: train.UntilOpt = None,
-    device: train.DeviceOpt = "auto",
-    jobs: train.JobsOpt = 1,
-    json: train.JsonOpt = False,
-    offline: opt.OfflineOpt = False,
-    quiet: opt.QuietOpt = False,
-    verbose: opt.VerboseOpt = False,
+    jobs: Annotated[
+        int,
+        typer.Option("--jobs", "-j", min=1, rich_help_panel="Run", help="Processes that read recordings."),
+    ] = 1,
 ) -> None:
     """Train the language model that writes clean codes after noisy ones, or go on with one.
 
@@ -92,31 +73,21 @@ def lm(
     dacse train lm pairs/ run/ --recipe examples/recipes/dac-se1.toml --until joint
     """
     from dacse_cli.training.llama.folders import clean_side
-    from dacse_cli.training.llama.recipe import read_lm_recipe
+    from dacse_cli.training.llama.recipe import LmRecipe
     from dacse_cli.training.llama.run import LmRequest, train_lm
-    from dacse_cli.training.runs.loop import Listener
 
-    screen = train.open_screen(json=json, quiet=quiet, verbose=verbose)
     request = LmRequest(
+        recipe=course.read(LmRecipe),
         data=data,
         out=output,
-        recipe=read_lm_recipe(recipe, settings or [], size=size, config=config, start=start),
         codec=codec,
         clean=recordings([str(clean_side(data))], output) if noise else (),
         noise=recordings(noise or [], output),
         rooms=recordings(rir or [], output),
         jobs=jobs,
         cache=cache,
-        until=until,
-        device=device,
-        offline=offline,
+        until=course.until,
+        device=course.device,
+        offline=voice.offline,
     )
-    with screen:
-        listener = Listener(
-            moment=lambda moment: train.show(screen, moment),
-            stage=screen.doing,
-            remark=screen.remark,
-            download=screen.download,
-        )
-        outcome = train_lm(request, listener)
-    train.conclude(screen, outcome)
+    voice.show(partial(train_lm, request))

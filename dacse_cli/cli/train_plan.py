@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dacse_cli.cli import train_options as train
+from dacse_cli.cli.options import run
 
 if TYPE_CHECKING:
     from dacse_cli.training.dac.plan import CodecPlan
@@ -34,7 +34,7 @@ def plan(
     rows: Annotated[int, typer.Option("--rows", min=1, help="Pairs a GPU and backward pass.")] = 1,
     accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Backward passes a step.")] = 16,
     checkpointing: Annotated[bool, typer.Option(help="Keep few activations and compute them again.")] = True,
-    json: train.JsonOpt = False,
+    json: run.JsonOpt = False,
 ) -> None:
     """Say on paper what training a published model or codec takes: memory, speed, hours.
 

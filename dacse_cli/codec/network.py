@@ -32,7 +32,7 @@ class DacNetwork:
     def __init__(self, shape: DacShape, weights: dict[str, Tensor]) -> None:
         """Build the network of `shape` around `weights`; raises `CodecError` where they do not fit."""
         with torch.device("meta"):
-            model = DacModel(_config(shape))
+            model = DacModel(dac_config(shape))
         check_weights(weights, {name: tensor.shape for name, tensor in model.state_dict().items()})
         model.load_state_dict(weights, strict=True, assign=True)
         use_inference_layers(model)
@@ -51,7 +51,8 @@ class DacNetwork:
         return self._model.decode(audio_codes=codes).audio_values  # type: ignore[no-any-return]
 
 
-def _config(shape: DacShape) -> DacConfig:
+def dac_config(shape: DacShape) -> DacConfig:
+    """`transformers`' config of a checked shape."""
     config = DacConfig(
         encoder_hidden_size=shape.encoder_hidden_size,
         decoder_hidden_size=shape.decoder_hidden_size,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dacse_cli.errors import InputError
 from dacse_cli.evaluation.bootstrap import Estimate, Floats, difference, estimate
 from dacse_cli.evaluation.metric import Column, Metric, ScoringOptions
 from dacse_cli.evaluation.scoring import FileScores
@@ -42,6 +43,14 @@ class Report:
     def failures(self) -> tuple[FileScores, ...]:
         """Files that could not be scored at all."""
         return tuple(file for file in self.files if file.failure is not None)
+
+    def check(self) -> None:
+        """Raise `InputError` where there are such files."""
+        if self.failures:
+            names = ", ".join(f"{file.system}/{file.key}" for file in self.failures[:3])
+            raise InputError(
+                f"{len(self.failures)} recordings could not be scored: {names}", reason="not-scored"
+            )
 
     def means(self, system: str) -> dict[str, Estimate]:
         """Column -> mean of one system over the files that have this score."""

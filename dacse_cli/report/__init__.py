@@ -3,7 +3,7 @@
     entry      what the report is told of a file and of the run
     budget     how much of each file fits into the page
     stretch    which part of a long file is shown
-    loudness   how loud it is, and the gains that make both sides equally loud
+    gains      what makes both sides equally loud
     spectrum   samples -> picture;  waveform, png, preview: the other things a page can hold
     scene      one file, measured and drawn
     page       scenes -> HTML and JSON lines;  links: addresses of the recordings

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dacse_cli.audio.loudness import FLOOR, loudness
 from dacse_cli.errors import InputError
 from dacse_cli.report import png, preview, spectrum, stretch, waveform
 from dacse_cli.report.budget import Budget
 from dacse_cli.report.entry import Entry
-from dacse_cli.report.loudness import integrated, matching_gains
+from dacse_cli.report.gains import matching_gains
 from dacse_cli.report.stretch import Survey
 
 Samples = NDArray[np.float32]
@@ -54,18 +55,24 @@ def _drawn(entry: Entry, budget: Budget, score: Score | None) -> Scene:
         marks = tuple(span.start for span in entry.spans if span.verdict != "kept")
         start, seconds = stretch.choose_start(surveys[1].energy, limit, marks), limit
     sides = [stretch.read_mono(path, start, seconds) for path in paths]
-    loudness = [integrated(samples, rate) for samples, rate in sides]
+    levels = [_level(samples, rate) for samples, rate in sides]
     peaks = [float(np.abs(samples).max(initial=0.0)) for samples, _ in sides]
     facts: dict[str, Any] = {
         "seconds": round(whole, 3),
         "preview": {"start": round(start, 3), "seconds": round(seconds, 3), "whole": seconds >= whole},
-        "loudness": [None if level is None else round(level, 2) for level in loudness],
-        "gains": [round(g, 2) for g in matching_gains((loudness[0], loudness[1]), (peaks[0], peaks[1]))],
+        "loudness": [None if level is None else round(level, 2) for level in levels],
+        "gains": [round(g, 2) for g in matching_gains((levels[0], levels[1]), (peaks[0], peaks[1]))],
         "rates": [rate for _, rate in sides],
     }
     if score is not None and all(scores := [_scores(score, *side) for side in sides]):
         facts["scores"] = scores
     return Scene(entry, facts, _media(sides, surveys, budget))
+
+
+def _level(samples: Samples, rate: int) -> float | None:
+    """LUFS; None for what is too quiet to have one."""
+    level = loudness(samples, rate)
+    return None if level <= FLOOR else level
 
 
 def _scores(score: Score, samples: Samples, rate: int) -> dict[str, float]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import DacConfig, DacModel, GenerationConfig, LlamaForCausalLM, PretrainedConfig
 
 from dacse_cli.tokens.layout import BOS, EOS, PAD
@@ -91,17 +91,6 @@ def write_extractor(folder: Path, config: DacConfig) -> None:
         "sampling_rate": config.sampling_rate,
     }
     _write_json(folder / "preprocessor_config.json", extractor)
-
-
-def fold_weight_norm(model: nn.Module) -> None:
-    """Turn every weight norm of `model` into plain weights, in place.
-
-    `DacModel.remove_weight_norm` looks for the old hooks and fails on torch's parametrizations; so these are
-    removed themselves. Nothing is done where there is none.
-    """
-    for module in model.modules():
-        if nn.utils.parametrize.is_parametrized(module, "weight"):
-            nn.utils.parametrize.remove_parametrizations(module, "weight")
 
 
 def _store_as_half(path: Path) -> None:

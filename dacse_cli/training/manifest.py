@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.audio.atomic import output_error, write_bytes_atomically
-from dacse_cli.errors import InputError, LockedError, UsageError
+from dacse_cli.errors import InputError, UsageError
+from dacse_cli.training.claims import begun_with, hold, refuse_others
 
 MANIFEST = "manifest.jsonl"
 SETTINGS = "mix.json"
@@ -32,7 +33,7 @@ class Manifest:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-            self._lock()
+            hold(self._descriptor, self._path.parent)
             data = self._path.read_bytes()
             whole = data.rfind(b"\n") + 1
             if whole < len(data):  # the last line of a run that was killed in the middle of it
@@ -63,18 +64,6 @@ class Manifest:
             raise output_error(error, self._path) from error
         self.records.append(record)
 
-    def _lock(self) -> None:
-        if os.name != "posix":  # there two runs on one folder are not detected
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(
-                f"another run is writing to {self._path.parent}", hint="Wait for it, or give another folder."
-            ) from None
-
 
 def read_manifest(folder: Path) -> list[Record]:
     """All rows of the data set in `folder`. Raises `InputError`."""
@@ -91,21 +80,14 @@ def claim(folder: Path, settings: dict[str, Any]) -> None:
     path = folder / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     settings = json.loads(text)  # tuples are lists there
-    try:
-        there = json.loads(path.read_text())
-    except FileNotFoundError:
+    there = begun_with(path)
+    if there is None:
         if (folder / MANIFEST).exists():
-            raise UsageError(f"{folder} holds a manifest that dacse mix has not written") from None
+            raise UsageError(f"{folder} holds a manifest that dacse mix has not written")
         write_bytes_atomically(path, text.encode())
-        return
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from error
-    differing = sorted(key for key in settings.keys() | there.keys() if settings.get(key) != there.get(key))
-    if differing:
-        raise UsageError(
-            f"{folder} was begun with other settings: {', '.join(differing)} (see {path.name})",
-            hint="Give the same ones to go on, or another folder.",
-        )
+    else:
+        keys = sorted(settings.keys() | there.keys())
+        refuse_others(path, [key for key in keys if settings.get(key) != there.get(key)])
 
 
 def _parsed(data: bytes, path: Path) -> list[Record]:

@@ -55,6 +55,9 @@ class Refused:
     path: Path
     message: str
 
+    def __str__(self) -> str:
+        return f"passed over  {self.path}: {self.message}"
+
 
 def look(files: Iterable[tuple[str, Path]]) -> tuple[tuple[Recording, ...], tuple[Refused, ...]]:
     """The headers of `(name, path)`: recordings sorted by name, and what is none.

@@ -24,7 +24,7 @@ def measured(samples, rate, piece=10_000):
 
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
-@pytest.mark.parametrize("rate", [8000, 44_100, 96_000])
+@pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000, 96_000])
 def test_as_pyloudnorm_measures_it(rate, channels):
     pyloudnorm = pytest.importorskip("pyloudnorm")
     samples = speechlike(8, rate, channels)

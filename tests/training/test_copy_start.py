@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from transformers import DacConfig, DacModel, LlamaConfig, LlamaForCausalLM
+from training_runs import fresh_codec
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.tokens.layout import TokenLayout
@@ -28,25 +29,11 @@ def fresh(kv_heads, layers=4, heads=4, width=256, tied=True):
     return LlamaForCausalLM(config)
 
 
-def codec():
-    torch.manual_seed(1)
-    config = DacConfig(
-        encoder_hidden_size=8,
-        decoder_hidden_size=64,
-        downsampling_ratios=[2, 4],
-        n_codebooks=K,
-        codebook_size=N,
-        codebook_dim=8,
-        sampling_rate=8000,
-    )
-    return DacModel(config)
-
-
 @pytest.mark.parametrize("kv_heads", [1, 2, 4])
 def test_it_answers_with_the_noisy_codes(tmp_path, kv_heads):
     """A sign, a phase or a scale off, and it answers with other codes: 1 in 64 would be right by chance."""
     model, frames = fresh(kv_heads), 12
-    start_as_copy(model, codec(), frames, torch.Generator().manual_seed(0))
+    start_as_copy(model, fresh_codec(K, N), frames, torch.Generator().manual_seed(0))
     write_language_model(tmp_path, model, {"codec": "codec", "chunk_seconds": 0.1, "fixed_chunk": True})
     layout = TokenLayout(K, N)
     noisy = np.random.default_rng(0).integers(0, N, (3, K, frames)).astype(np.int16)
@@ -59,4 +46,4 @@ def test_it_answers_with_the_noisy_codes(tmp_path, kv_heads):
 def test_shapes_that_cannot_copy_are_refused():
     for model in (fresh(2, layers=1), fresh(4, tied=False), fresh(8, heads=8)):
         with pytest.raises(ValueError, match="copying start"):
-            start_as_copy(model, codec(), 12, torch.Generator())
+            start_as_copy(model, fresh_codec(K, N), 12, torch.Generator())

@@ -1,35 +1,21 @@
 """Targets after a past that is not right."""
 
 import torch
-from transformers import DacConfig, DacModel
+from training_runs import fresh_codec
 
 from dacse_cli.training.residual_targets import ResidualTargets
 
 K, N, T = 4, 32, 6
 
 
-def codec():
-    torch.manual_seed(0)
-    config = DacConfig(
-        encoder_hidden_size=8,
-        decoder_hidden_size=32,
-        downsampling_ratios=[2, 4],
-        n_codebooks=K,
-        codebook_size=N,
-        codebook_dim=8,
-        sampling_rate=8000,
-    )
-    return DacModel(config)
-
-
 def test_a_clean_past_keeps_its_targets():
     clean = torch.randint(0, N, (2, K, T))
-    assert (ResidualTargets(codec())(clean, clean) == clean).all()
+    assert (ResidualTargets(fresh_codec(K, N))(clean, clean) == clean).all()
 
 
 def test_a_wrong_code_is_made_up_for_in_its_own_frame():
     """With the clean targets kept, later codes correct what is right and leave what is wrong."""
-    model = codec()
+    model = fresh_codec(K, N)
     targets = ResidualTargets(model)
     clean = torch.randint(0, N, (1, K, T))
     read = clean.clone()

@@ -23,10 +23,11 @@ from dacse_cli.training.dac.network import (
     warm_codec,
     write_codec_folder,
 )
-from dacse_cli.training.dac.recipe import CodecStage, Discriminating, read_codec_recipe
+from dacse_cli.training.dac.recipe import CodecRecipe, CodecStage, Discriminating
 from dacse_cli.training.dac.shapes import shape_of
 from dacse_cli.training.dac.trainer import pace
 from dacse_cli.training.dac.usage import Usage, move, places, taken
+from dacse_cli.training.runs.recipe import read_run_recipe
 
 SHAPE = shape_from_config({"model_type": "dac"} | CODEC, source="test")
 
@@ -49,7 +50,7 @@ def test_an_unknown_size_is_refused():
 )
 def test_wrong_recipes_are_refused(bad):
     with pytest.raises(UsageError):
-        read_codec_recipe(None, [bad])
+        read_run_recipe(CodecRecipe, None, [bad])
 
 
 def test_the_learning_rate_decays_as_released():
@@ -189,7 +190,10 @@ def test_written_codecs_compute_what_the_trained_ones_do(tmp_path):
 
 def test_the_shipped_recipe_is_the_released_one():
     path = Path(__file__).parents[2] / "examples" / "recipes" / "codec-44khz.toml"
-    shipped, default = read_codec_recipe(path), read_codec_recipe(None, ["model.size=44khz"])
+    shipped, default = (
+        read_run_recipe(CodecRecipe, path),
+        read_run_recipe(CodecRecipe, None, ["model.size=44khz"]),
+    )
     assert shipped.weights == default.weights
     assert replace(shipped.stage[0], rows=72) == default.stage[0]
 

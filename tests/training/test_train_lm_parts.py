@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dacse_cli.errors import CheckpointError, InputError, NoInputError, OutputError, UsageError
 from dacse_cli.lm.shape import parse_shape
 from dacse_cli.tokens.layout import EOS, TokenLayout
+from dacse_cli.training.claims import differences
 from dacse_cli.training.llama import batch as batches
 from dacse_cli.training.llama.corruption import corrupt
 from dacse_cli.training.llama.folders import find_pairs, of_tasks
@@ -20,13 +21,13 @@ from dacse_cli.training.llama.free import answer_freely, compare
 from dacse_cli.training.llama.objective import Objective
 from dacse_cli.training.llama.order import Order
 from dacse_cli.training.llama.plan import Work, activation_bytes, plan, published_plan
-from dacse_cli.training.llama.recipe import Corruption, read_lm_recipe
+from dacse_cli.training.llama.recipe import Corruption, LmRecipe
 from dacse_cli.training.llama.run import chunk_seconds
 from dacse_cli.training.llama.shards import CodePair, Shards, shard_path, write_shard
 from dacse_cli.training.llama.sizes import SIZES, count_parameters, published_config
 from dacse_cli.training.llama.source import Cut
 from dacse_cli.training.loop import load_state, peek_state, save_state
-from dacse_cli.training.runs.settings import differences
+from dacse_cli.training.runs.recipe import Origin, read_run_recipe
 
 PARAMETERS = {"250M": 250.87, "1B": 920.21, "2B": 1965.2, "4B": 4017.0}
 """Millions, as counted in the published networks."""
@@ -71,8 +72,8 @@ def test_a_recipe_is_read_with_overrides_and_tasks_written_out(tmp_path):
         '[model]\nconfig = "c.json"\n'
         '[[stage]]\nname = "joint"\n[[stage]]\nname = "task"\neach = ["loss", "clip"]\n'
     )
-    recipe = read_lm_recipe(path, ["stage.steps=7", "stage.past.own=0.25", "stage.frames=64"])
-    assert [(stage.name, stage.steps) for stage in recipe.plans()] == [
+    recipe = read_run_recipe(LmRecipe, path, ["stage.steps=7", "stage.past.own=0.25", "stage.frames=64"])
+    assert [(stage.name, stage.steps) for stage in recipe.stages()] == [
         ("joint", 7),
         ("task loss", 7),
         ("task clip", 7),
@@ -80,7 +81,7 @@ def test_a_recipe_is_read_with_overrides_and_tasks_written_out(tmp_path):
     assert recipe.stages()[2].tasks == ("clip",)
     assert recipe.stages()[0].past.own == 0.25
     assert recipe.model.config == str(tmp_path / "c.json")
-    assert read_lm_recipe(path, size="1B").model.config is None
+    assert read_run_recipe(LmRecipe, path, origin=Origin(size="1B")).model.config is None
 
 
 @pytest.mark.parametrize(
@@ -103,14 +104,14 @@ def test_a_wrong_recipe_is_refused_with_its_place(tmp_path, text, named):
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(UsageError) as caught:
-        read_lm_recipe(path)
+        read_run_recipe(LmRecipe, path)
     assert named in caught.value.message
 
 
 def test_an_override_needs_a_table_that_is_there():
     for text in ("steps=3", "no.such=1", "stage.steps"):
         with pytest.raises(UsageError, match="give table"):
-            read_lm_recipe(None, [text])
+            read_run_recipe(LmRecipe, None, [text])
 
 
 @given(st.lists(st.integers(1, 500), min_size=1, max_size=300), st.integers(1, 9), st.integers(0, 5))
@@ -320,7 +321,7 @@ RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 
 @pytest.mark.parametrize("name", ["dac-se1", "fine-tune"])
 def test_shipped_recipes_are_read(name):
-    recipe = read_lm_recipe(RECIPES / f"{name}.toml")
+    recipe = read_run_recipe(LmRecipe, RECIPES / f"{name}.toml")
     assert recipe.model.size or recipe.model.start
     assert all(stage.steps for stage in recipe.stages())
 
@@ -357,7 +358,7 @@ def test_repeats_and_right_codes_are_counted():
 def test_a_stage_may_have_a_length_of_its_own(tmp_path):
     path = tmp_path / "lengths.toml"
     path.write_text('[data]\nframes = 48\n[[stage]]\nname = "one"\n[[stage]]\nname = "any"\nvary = 0.3\n')
-    one, several = read_lm_recipe(path).stages()
+    one, several = read_run_recipe(LmRecipe, path).stages()
     assert one.fixed and one.frames == several.frames == 48
     assert not several.fixed and several.vary == 0.3
 

@@ -129,18 +129,6 @@ def test_a_written_codec_loads_plainly_and_sounds_the_same(tmp_path):
     assert (theirs - mine).square().mean() < 0.01 * mine.square().mean()
 
 
-def test_folding_weight_norm_changes_no_sample():
-    model = DacModel(DacConfig(**TINY)).eval()
-    model.apply_weight_norm()
-    wav = 0.1 * torch.randn(1, 1, 800)
-    with torch.no_grad():
-        before = model(wav).audio_values
-        export.fold_weight_norm(model)
-        after = model(wav).audio_values
-    assert torch.allclose(before, after, atol=1e-6)
-    assert set(model.state_dict()) == set(DacModel(DacConfig(**TINY)).state_dict())
-
-
 def test_steps_are_smaller_where_many_inputs_meet():
     assert fan_in(torch.zeros(384, 384, 7)) == 2688
     assert fan_in(torch.zeros(1, 48, 1)) == 100

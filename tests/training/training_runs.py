@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
+import torch
+from transformers import DacConfig, DacModel
 
 RATE = 16000
 CODEC = {
@@ -59,6 +61,13 @@ NETWORK = {
     "rms_norm_eps": 1e-6,
     "tie_word_embeddings": True,
 }
+
+
+def fresh_codec(codebooks, size):
+    """A `DacModel` of drawn weights with so many codebooks of so many codes."""
+    torch.manual_seed(1)
+    config = CODEC | {"n_codebooks": codebooks, "codebook_size": size, "codebook_dim": 8}
+    return DacModel(DacConfig(**config))
 
 
 def voice(samples, number):

@@ -6,12 +6,9 @@ adversarial, codebook and commitment losses, AdamW at 1e-4 decaying by 0.999996 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 
-from dacse_cli.errors import UsageError
-from dacse_cli.training.runs.settings import read_recipe
+from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
 from dacse_cli.training.runs.stages import Cadence, StagePlan
 
 BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
@@ -19,15 +16,9 @@ BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
-class CodecPart:
-    """Where the network comes from: one of the first three."""
+class CodecPart(Origin):
+    """Where the codec comes from (a size is 16khz, 24khz or 44khz), and how it begins."""
 
-    size: str | None = None
-    """16khz, 24khz or 44khz, as released."""
-    config: str | None = None
-    """A `config.json` of a `DacModel`."""
-    start: str | None = None
-    """A Hub id, `id@revision` or a folder: training goes on from its weights."""
     warm_start: bool = False
     """A fresh network begins as a linear transform coder with k-means codebooks (even strides only)."""
     weight_norm: bool = True
@@ -35,8 +26,7 @@ class CodecPart:
 
     def problems(self) -> list[str]:
         """What cannot be."""
-        named = [name for name in ("size", "config", "start") if getattr(self, name) is not None]
-        found = [f"{' and '.join(named)} exclude each other"] if len(named) > 1 else []
+        found = super().problems()
         return [*found, "warm_start is for fresh networks"] if self.warm_start and self.start else found
 
 
@@ -89,7 +79,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class CodecStage:
+class CodecStage(StagePlan):
     """A part of the run with its own length and pace."""
 
     name: str = "dac"
@@ -121,58 +111,27 @@ class CodecStage:
 
 
 @dataclass(frozen=True)
-class CodecRun:
-    """Everything else."""
+class CodecRun(RunPart):
+    """bfloat16 is for encoder, decoder and discriminators; the quantizer never is."""
 
-    seed: int = 0
-    bf16: bool = False
-    """Encoder, decoder and discriminators in bfloat16; the quantizer never is."""
     cadence: Cadence = field(default_factory=lambda: Cadence(10, 1000, 1000))
-
-    def problems(self) -> list[str]:
-        """What cannot be."""
-        return [] if self.seed >= 0 else ["seed must be at least 0"]
 
 
 @dataclass(frozen=True)
-class CodecRecipe:
+class CodecRecipe(RunRecipe):
     """A whole run."""
 
     model: CodecPart = field(default_factory=CodecPart)
+    run: CodecRun = field(default_factory=CodecRun)
     data: CropPart = field(default_factory=CropPart)
     discriminators: Discriminating = field(default_factory=Discriminating)
     weights: Weights = field(default_factory=Weights)
-    run: CodecRun = field(default_factory=CodecRun)
     stage: tuple[CodecStage, ...] = (CodecStage(),)
 
-    def plans(self) -> tuple[StagePlan, ...]:
-        """Names and lengths."""
-        return tuple(StagePlan(stage.name, stage.steps) for stage in self.stage)
+    def stages(self) -> tuple[CodecStage, ...]:
+        """As they are written."""
+        return self.stage
 
     def problems(self) -> list[str]:
         """What cannot be."""
         return [] if self.stage else ["there is no stage"]
-
-
-def read_codec_recipe(
-    path: Path | None,
-    overrides: Sequence[str] = (),
-    *,
-    size: str | None = None,
-    config: str | None = None,
-    start: str | None = None,
-) -> CodecRecipe:
-    """The recipe in `path` with what the command line says in its place. Raises `UsageError`.
-
-    As for language models: one of the three replaces what the recipe names, and a config lies beside it.
-    """
-    recipe = read_recipe(CodecRecipe, path, overrides)
-    model = recipe.model
-    if path is not None and model.config is not None:
-        model = replace(model, config=str(path.parent / model.config))
-    if size or config or start:
-        model = replace(model, size=size, config=config, start=start)
-    problems = model.problems()
-    if problems:
-        raise UsageError("; ".join(problems))
-    return replace(recipe, model=model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DacModel
 
-from dacse_cli.codec.memory import tune_allocator
 from dacse_cli.codec.shape import DacShape, read_shape
-from dacse_cli.errors import UsageError
 from dacse_cli.hub import Resolved, resolve
 from dacse_cli.training.dac.crops import Crops, Speech, divide
 from dacse_cli.training.dac.network import (
@@ -28,58 +27,49 @@ from dacse_cli.training.dac.shapes import shape_from, shape_of
 from dacse_cli.training.dac.trainer import CodecTrainer
 from dacse_cli.training.mix_plan import Files
 from dacse_cli.training.runs.chance import seed_of
-from dacse_cli.training.runs.folder import RunFolder
-from dacse_cli.training.runs.loop import Listener, Loop, Outcome
-from dacse_cli.training.runs.machine import Machine, find_machine
-from dacse_cli.training.runs.stages import last_stage
+from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.machine import Machine
+from dacse_cli.training.runs.recipe import nothing_named
+from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
 from dacse_cli.training.sources import Recording, digest
 
 VALID_ROWS = 8
 """Crops that are measured at once."""
 
 
-@dataclass(frozen=True)
-class CodecRequest:
+@dataclass(frozen=True, kw_only=True)
+class CodecRequest(RunRequest):
     """What `train codec` is asked for."""
 
-    clean: Files
-    out: Path
     recipe: CodecRecipe
-    until: str | None = None
-    device: str = "auto"
-    offline: bool = False
+    clean: Files
 
 
 def train_codec(request: CodecRequest, listener: Listener | None = None) -> Outcome:
     """Train, from where `request.out` has got to. Raises any `DacseError`."""
-    listener = listener or Listener()
-    recipe = request.recipe
-    last = last_stage(recipe.plans(), request.until)
-    machine = find_machine(request.device)
-    tune_allocator()
-    torch.set_flush_denormal(True)
-    with RunFolder(request.out, writes=machine.first) as folder:
-        with machine.in_turn():
-            start = _start(request, listener)
-        shape = _shape(recipe, start)
-        data = recipe.data
-        speech = divide(request.clean, shape.sampling_rate, data.seconds, data.valid)
-        for refused in speech.refused:
-            listener.remark(f"passed over  {refused.path}: {refused.message}")
-        folder.claim(
-            _settings(recipe, shape, speech, start, machine), [asdict(stage) for stage in recipe.stage]
-        )
+    return carry_out(request, partial(_prepare, request), listener)
+
+
+def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Ready:
+    """Look at the recordings; the codec itself is made when the run may begin."""
+    recipe, data = request.recipe, request.recipe.data
+    with machine.in_turn():
+        start = _start(request, listener)
+    shape = _shape(recipe, start)
+    speech = divide(request.clean, shape.sampling_rate, data.seconds, data.valid)
+    for refused in speech.refused:
+        listener.remark(str(refused))
+
+    def crops(stage: int) -> Crops:
+        return _crops(recipe, shape, speech.train, seed_of(recipe.run.seed, stage, 4), data.seconds)
+
+    def trainer() -> CodecTrainer:
         model = _network(recipe, shape, start, speech)
         if recipe.model.weight_norm:
             norm_weights(model)
+        return CodecTrainer(model, recipe, machine, crops, _held_out(recipe, shape, speech, machine))
 
-        def crops(stage: int) -> Crops:
-            seed = seed_of(recipe.run.seed, stage, 4)
-            return _crops(recipe, shape, speech.train, seed, data.seconds)
-
-        held_out = _held_out(recipe, shape, speech, machine)
-        trainer = CodecTrainer(model, recipe, machine, crops, held_out)
-        return Loop(trainer, recipe.plans(), folder, machine, recipe.run.cadence, listener.moment).run(last)
+    return Ready(_settings(recipe, shape, speech, start), trainer)
 
 
 def _start(request: CodecRequest, listener: Listener) -> Resolved | None:
@@ -97,15 +87,10 @@ def _shape(recipe: CodecRecipe, start: Resolved | None) -> DacShape:
         return shape_from(Path(recipe.model.config))
     if recipe.model.size is not None:
         return shape_of(recipe.model.size)
-    raise UsageError(
-        "nothing says which codec to train",
-        hint="Give --size or --config for a fresh one, --from for one to go on with.",
-    )
+    raise nothing_named("codec")
 
 
-def _settings(
-    recipe: CodecRecipe, shape: DacShape, speech: Speech, start: Resolved | None, machine: Machine
-) -> dict[str, Any]:
+def _settings(recipe: CodecRecipe, shape: DacShape, speech: Speech, start: Resolved | None) -> dict[str, Any]:
     """What must be the same when a run is taken up."""
     return {
         "kind": "codec",
@@ -117,8 +102,6 @@ def _settings(
         "recordings": {"train": digest(speech.train), "valid": digest(speech.valid)},
         "discriminators": asdict(recipe.discriminators),
         "weights": asdict(recipe.weights),
-        "run": {"seed": recipe.run.seed, "bf16": recipe.run.bf16},
-        "processes": machine.count,
     }
 
 

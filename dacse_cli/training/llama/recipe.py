@@ -6,26 +6,17 @@ process, 200 of warm-up, cosine, weight decay 0.01, gradients clipped at 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
-from dacse_cli.errors import UsageError
-from dacse_cli.training.runs.settings import read_recipe
-from dacse_cli.training.runs.stages import Cadence, StagePlan
+from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
+from dacse_cli.training.runs.stages import StagePlan
 from dacse_cli.training.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class ModelPart:
-    """Where the network comes from: one of the first three."""
+class ModelPart(Origin):
+    """Where the network comes from (a size is 250M, 1B, 2B or 4B), and how it begins and is stored."""
 
-    size: str | None = None
-    """250M, 1B, 2B or 4B, as published."""
-    config: str | None = None
-    """A `config.json`."""
-    start: str | None = None
-    """A Hub id, `id@revision` or a folder: training goes on from its weights."""
     embeddings: str = "random"
     """Of a fresh network: `random`; `codebooks`, from what the codes sound like; or `copy`, those and
     attention that answers with the noisy codes (`training.copy_start`; needs `frames` and no `vary`)."""
@@ -36,8 +27,7 @@ class ModelPart:
 
     def problems(self) -> list[str]:
         """What cannot be."""
-        named = [name for name in ("size", "config", "start") if getattr(self, name) is not None]
-        found = [f"{' and '.join(named)} exclude each other"] if len(named) > 1 else []
+        found = super().problems()
         if self.embeddings not in ("random", "codebooks", "copy"):
             found.append(f"embeddings {self.embeddings!r} is not random, codebooks or copy")
         if self.store not in ("bfloat16", "float32"):
@@ -107,7 +97,7 @@ class Corruption:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Stage(StagePlan):
     """A part of the run with its own data, length and learning rate."""
 
     name: str = "joint"
@@ -170,25 +160,20 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class RunPart:
-    """Everything else."""
+class LmRun(RunPart):
+    """bfloat16 is for the products; weights and sums are float32."""
 
     seed: int = 42
     bf16: bool = True
-    cadence: Cadence = field(default_factory=Cadence)
-
-    def problems(self) -> list[str]:
-        """What cannot be."""
-        return [] if self.seed >= 0 else ["seed must be at least 0"]
 
 
 @dataclass(frozen=True)
-class LmRecipe:
+class LmRecipe(RunRecipe):
     """A whole run."""
 
     model: ModelPart = field(default_factory=ModelPart)
+    run: LmRun = field(default_factory=LmRun)
     data: DataPart = field(default_factory=DataPart)
-    run: RunPart = field(default_factory=RunPart)
     stage: tuple[Stage, ...] = (Stage(),)
 
     def stages(self) -> tuple[Stage, ...]:
@@ -202,10 +187,6 @@ class LmRecipe:
             ] or [stage]
         return tuple(listed)
 
-    def plans(self) -> tuple[StagePlan, ...]:
-        """Names and lengths."""
-        return tuple(StagePlan(stage.name, stage.steps) for stage in self.stages())
-
     def problems(self) -> list[str]:
         """What cannot be."""
         found = [] if self.stage else ["there is no stage"]
@@ -217,28 +198,3 @@ class LmRecipe:
 def _length_problems(frames: int | None, vary: float | None) -> list[str]:
     good = (frames is None or frames >= 4) and 0 <= (vary or 0.0) <= 1
     return [] if good else [f"frames {frames} must be at least 4, vary {vary} within 0 to 1"]
-
-
-def read_lm_recipe(
-    path: Path | None,
-    overrides: Sequence[str] = (),
-    *,
-    size: str | None = None,
-    config: str | None = None,
-    start: str | None = None,
-) -> LmRecipe:
-    """The recipe in `path` with what the command line says in its place. Raises `UsageError`.
-
-    One of `size`, `config` and `start` replaces whichever of them the recipe names. A config named in a
-    recipe lies beside it.
-    """
-    recipe = read_recipe(LmRecipe, path, overrides)
-    model = recipe.model
-    if path is not None and model.config is not None:
-        model = replace(model, config=str(path.parent / model.config))
-    if size or config or start:
-        model = replace(model, size=size, config=config, start=start)
-    problems = model.problems()
-    if problems:
-        raise UsageError("; ".join(problems))
-    return replace(recipe, model=model)

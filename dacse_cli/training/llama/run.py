@@ -6,17 +6,16 @@ import math
 import shutil
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import LlamaForCausalLM
 
-from dacse_cli.codec.memory import tune_allocator
 from dacse_cli.codec.model import load_codec
 from dacse_cli.codec.spec import CodecSpec
 from dacse_cli.config import DEFAULT_CODEC
-from dacse_cli.errors import UsageError
 from dacse_cli.hub import Resolved, resolve, resolve_codec
 from dacse_cli.hub.names import parse_hub_name
 from dacse_cli.tokens.layout import TokenLayout
@@ -28,24 +27,23 @@ from dacse_cli.training.llama.sizes import config_from, published_config
 from dacse_cli.training.llama.trainer import LmTrainer
 from dacse_cli.training.mix_plan import Files
 from dacse_cli.training.residual_targets import ResidualTargets
-from dacse_cli.training.runs.folder import RunFolder
-from dacse_cli.training.runs.loop import Listener, Loop, Outcome
-from dacse_cli.training.runs.machine import Machine, find_machine
-from dacse_cli.training.runs.stages import last_stage
+from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.machine import Machine
+from dacse_cli.training.runs.recipe import nothing_named
+from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
 
 CHUNK_SHARE = 0.8
 """Of the positions a model has, for a chunk: the rest is for a tail that joins the last one."""
 TOKENS = "tokens"
 
 
-@dataclass(frozen=True)
-class LmRequest:
+@dataclass(frozen=True, kw_only=True)
+class LmRequest(RunRequest):
     """What `train lm` is asked for."""
 
+    recipe: LmRecipe
     data: Path
     """A folder of pairs; with `noise` it has only been searched for `clean`."""
-    out: Path
-    recipe: LmRecipe
     codec: str | None = None
     """None: what the model to start from names, else the released one."""
     clean: Files = ()
@@ -55,38 +53,32 @@ class LmRequest:
     jobs: int = 1
     cache: Path | None = None
     """Where codes are kept; None: in `out`."""
-    until: str | None = None
-    """The last stage to do now."""
-    device: str = "auto"
-    offline: bool = False
 
 
 def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
     """Train, from where `request.out` has got to. Raises any `DacseError`."""
-    listener = listener or Listener()
+    return carry_out(request, partial(_prepare, request), listener)
+
+
+def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Ready:
+    """Codec, network and data."""
     recipe = request.recipe
-    last = last_stage(recipe.plans(), request.until)
-    machine = find_machine(request.device)
-    tune_allocator()
-    torch.set_flush_denormal(True)
-    with RunFolder(request.out, writes=machine.first) as folder:
-        with machine.in_turn():
-            start, codec = _resolved(request, listener)
-        codec_network = load_codec(codec.folder, device=str(machine.device), name=codec.name)
-        spec = codec_network.spec
-        layout = TokenLayout(spec.n_codebooks, spec.codebook_size)
-        model = _network(recipe, layout, start, codec)
-        longest = (model.config.max_position_embeddings - 3) // (2 * spec.n_codebooks)
-        around = Surroundings(codec_network, codec.sha256, recipe, machine, longest)
-        data = _data(request, around, listener)
-        folder.claim(
-            _settings(recipe, data, codec, start, machine), [asdict(stage) for stage in recipe.stages()]
-        )
-        write = _Writer(recipe, data, codec, spec, longest)
+    with machine.in_turn():
+        start, codec = _resolved(request, listener)
+    codec_network = load_codec(codec.folder, device=str(machine.device), name=codec.name)
+    spec = codec_network.spec
+    layout = TokenLayout(spec.n_codebooks, spec.codebook_size)
+    model = _network(recipe, layout, start, codec)
+    longest = (model.config.max_position_embeddings - 3) // (2 * spec.n_codebooks)
+    data = _data(request, Surroundings(codec_network, codec.sha256, recipe, machine, longest), listener)
+    write = _Writer(recipe, data, codec, spec, longest)
+
+    def trainer() -> LmTrainer:
         residual = any(stage.targets == "residual" for stage in recipe.stages())
         targets = ResidualTargets(read_codec(codec.folder).to(machine.device)) if residual else None
-        trainer = LmTrainer(model, layout, recipe, machine, data.stage, write, targets)
-        return Loop(trainer, recipe.plans(), folder, machine, recipe.run.cadence, listener.moment).run(last)
+        return LmTrainer(model, layout, recipe, machine, data.stage, write, targets)
+
+    return Ready(_settings(recipe, data, codec, start), trainer)
 
 
 def _resolved(request: LmRequest, listener: Listener) -> tuple[Resolved | None, Resolved]:
@@ -108,10 +100,7 @@ def _network(
     elif recipe.model.size is not None:
         config = published_config(recipe.model.size, layout)
     else:
-        raise UsageError(
-            "nothing says which network to train",
-            hint="Give --size or --config for a fresh one, --from for one to go on with.",
-        )
+        raise nothing_named("network")
     with_codec = None if recipe.model.embeddings == "random" else codec.folder
     copied = recipe.stages()[0].frames if recipe.model.embeddings == "copy" else None
     return fresh_network(config, recipe.run.seed, with_codec, copied)
@@ -128,13 +117,11 @@ def _data(request: LmRequest, around: Surroundings, listener: Listener) -> Data:
 
         data = CachedData(request.data, around, cache, told, request.jobs)
     for refused in data.refused:
-        listener.remark(f"passed over  {refused.path}: {refused.message}")
+        listener.remark(str(refused))
     return data
 
 
-def _settings(
-    recipe: LmRecipe, data: Data, codec: Resolved, start: Resolved | None, machine: Machine
-) -> dict[str, Any]:
+def _settings(recipe: LmRecipe, data: Data, codec: Resolved, start: Resolved | None) -> dict[str, Any]:
     """What must be the same when a run is taken up."""
     return {
         "kind": "lm",
@@ -143,8 +130,6 @@ def _settings(
         "codec": codec.sha256,
         "data": asdict(recipe.data),
         "pairs": dict(data.identity),
-        "run": {"seed": recipe.run.seed, "bf16": recipe.run.bf16},
-        "processes": machine.count,
     }
 
 

@@ -1,7 +1,9 @@
 """What every training run shares, whatever it trains.
 
     settings   a recipe (TOML) and overrides -> frozen dataclasses, unknown keys refused
+    recipe     what every recipe says: where the network comes from, seed, cadence
     stages     names and lengths of its parts
+    start      from a request to the loop: the frame of every training
     folder     the folder of a run: who holds it, what it is, its last state, its log
     machine    one device, or the processes `accelerate` has started
     loop       steps, stages, checkpoints, logs: one loop for all networks

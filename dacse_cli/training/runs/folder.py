@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.audio.atomic import output_error, write_bytes_atomically
-from dacse_cli.errors import LockedError, UsageError
+from dacse_cli.training.claims import begun_with, differences, hold, refuse_others
 from dacse_cli.training.loop import load_state, peek_state, save_state
-from dacse_cli.training.runs.settings import differences
 
 RUN, STATE, LOCK = "run.json", "state.safetensors", ".lock"
 
@@ -36,7 +35,7 @@ class RunFolder:
                 self._descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
             except OSError as error:
                 raise output_error(error, self.path) from error
-            self._lock()
+            hold(self._descriptor, self.path)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -52,21 +51,11 @@ class RunFolder:
         path = self.path / RUN
         settings = settings | {f"stage {number}": stage for number, stage in enumerate(stages, 1)}
         text = json.dumps(settings, indent=1) + "\n"
-        try:
-            there = json.loads(path.read_text())
-        except FileNotFoundError:
-            there = None
-        except (OSError, ValueError) as error:
-            raise UsageError(f"{path} cannot be read: {error}") from error
+        there = begun_with(path)
         if there is not None and (self.path / STATE).exists():
             begun = self.peek("place")["stage"] + 1
             found = differences(json.loads(text), there)
-            wrong = [name for name in found if not _is_later(name, begun)]
-            if wrong:
-                raise UsageError(
-                    f"{self.path} was begun with other settings: {', '.join(wrong[:5])} (see {RUN})",
-                    hint="Give the same ones to go on, or another folder.",
-                )
+            refuse_others(path, [name for name in found if not _is_later(name, begun)])
         if self._writes:
             write_bytes_atomically(path, text.encode())
 
@@ -94,18 +83,6 @@ class RunFolder:
         except OSError as error:
             raise output_error(error, target) from error
         return target
-
-    def _lock(self) -> None:
-        if os.name != "posix":  # there two runs in one folder are not detected
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LockedError(
-                f"another run is training in {self.path}", hint="Wait for it, or give another folder."
-            ) from None
 
 
 def _is_later(name: str, begun: int) -> bool:

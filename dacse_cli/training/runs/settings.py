@@ -7,7 +7,7 @@ Tables are nested dataclasses, arrays of tables tuples of them. Imports no torch
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -115,18 +115,3 @@ def _problems(recipe: Any, place: str) -> list[str]:
                 found += _problems(part, f"{place}{field.name}.")
     own = getattr(recipe, "problems", None)
     return found + [f"{place}{problem}" for problem in (own() if own else ())]
-
-
-def differences(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
-    """Keys of `old` whose values differ in `new`, nested ones with dots.
-
-    A key that only `new` has did not exist when `old` was written: it cannot have been otherwise.
-    """
-    found: list[str] = []
-    for key in sorted(old.keys()):
-        one, other = new.get(key), old.get(key)
-        if isinstance(one, dict) and isinstance(other, dict):
-            found += [f"{key}.{inner}" for inner in differences(one, other)]
-        elif one != other:
-            found.append(key)
-    return found

@@ -1,0 +1,138 @@
+"""Which files are taken and written, and what is shown of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+
+if TYPE_CHECKING:
+    from dacse_cli.cli.render import Screen
+    from dacse_cli.pipeline.plan import Request
+
+_RUN = "Run"
+
+InputsArg = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT...",
+        show_default=False,
+        help="Files, folders (searched recursively), patterns in quotes, URLs; - for standard input.",
+    ),
+]
+OutOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--output", "-o", show_default="beside the input", help="A folder or, for one input, a file name."
+    ),
+]
+FilterOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        metavar="PATTERN",
+        show_default=False,
+        rich_help_panel=_RUN,
+        help="Take only inputs whose path or name matches, such as '*_mic1.wav'; may be given several times.",
+    ),
+]
+ShardOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="I/N",
+        show_default=False,
+        rich_help_panel=_RUN,
+        help="Do part I of N of the inputs; slurm takes both from an array job. See `dacse status`.",
+    ),
+]
+KeepMtimeOpt = Annotated[
+    bool,
+    typer.Option("--keep-mtime", rich_help_panel=_RUN, help="Give outputs the modification time of inputs."),
+]
+StrictOpt = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        rich_help_panel=_RUN,
+        help="Fail recordings that are cut or damaged, instead of doing what can be read of them.",
+    ),
+]
+JsonOpt = Annotated[
+    bool,
+    typer.Option(
+        "--json", rich_help_panel=_RUN, help="One JSON object a file on stdout, then a summary object."
+    ),
+]
+OfflineOpt = Annotated[
+    bool,
+    typer.Option(
+        "--offline", rich_help_panel=_RUN, help="Touch no network (HF_HUB_OFFLINE=1 does the same)."
+    ),
+]
+QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=_RUN, help="Errors only.")]
+VerboseOpt = Annotated[
+    bool, typer.Option("--verbose", "-v", rich_help_panel=_RUN, help="Per-file detail and tracebacks.")
+]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Which of the inputs are taken, and whether anything is done."""
+
+    filters: FilterOpt = None
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            metavar="N",
+            show_default=False,
+            rich_help_panel=_RUN,
+            help="Take only the first N inputs: to try things out.",
+        ),
+    ] = None
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", rich_help_panel=_RUN, help="Redo outputs that are already there."),
+    ] = False
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Print the plan and stop; writes nothing.")
+    ] = False
+
+    def request(
+        self, form: str, inputs: Sequence[str], output: str | None, models: ModelOptions, **options: Any
+    ) -> Request:
+        """What the library is asked for; `options` are further fields of `Request`."""
+        from dacse_cli.pipeline.plan import Request
+
+        options = {"chunk": ChunkOptions(), "sound": SoundOptions(), **options}
+        return Request(
+            form=form,
+            inputs=tuple(inputs),
+            output=output,
+            models=models,
+            filters=tuple(self.filters or ()),
+            limit=self.limit,
+            overwrite=self.overwrite,
+            **options,
+        )
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a command speaks, and whether it asks the network."""
+
+    json: JsonOpt = False
+    offline: OfflineOpt = False
+    quiet: QuietOpt = False
+    verbose: VerboseOpt = False
+
+    def screen(self, *, piped: bool = False) -> Screen:
+        """Where it speaks; `piped` as `Screen` has it."""
+        from dacse_cli.cli.render import Screen
+
+        return Screen(json=self.json, quiet=self.quiet, verbose=self.verbose, piped=piped)

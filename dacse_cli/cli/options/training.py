@@ -1,0 +1,137 @@
+"""What the trainings share: where a network comes from, a recipe, and what is shown of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dacse_cli.cli.options.run import Voice
+
+if TYPE_CHECKING:
+    from dacse_cli.cli.render import Screen
+    from dacse_cli.training.runs.loop import Listener, Moment, Outcome
+    from dacse_cli.training.runs.recipe import Recipe
+
+_MODEL, _RUN = "Model", "Run"
+
+OutArg = Annotated[
+    Path, typer.Argument(metavar="OUT", show_default=False, help="A folder for models, log and checkpoint.")
+]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What there is to begin with, how it is trained, how far and where."""
+
+    recipe: Annotated[
+        Path | None,
+        typer.Option("--recipe", "-r", show_default="the published one", help="A TOML file: all settings."),
+    ] = None
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="TABLE.KEY=VALUE",
+            show_default=False,
+            help="Change one setting of the recipe; may be given several times.",
+        ),
+    ] = None
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            rich_help_panel=_MODEL,
+            show_default=False,
+            help="A published one, fresh; see [cyan]train plan[/].",
+        ),
+    ] = None
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config", rich_help_panel=_MODEL, show_default=False, help="A config.json, fresh weights."
+        ),
+    ] = None
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from",
+            rich_help_panel=_MODEL,
+            show_default=False,
+            help="Go on with one: a Hub id, id@revision or a folder.",
+        ),
+    ] = None
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="STAGE", show_default="the last", rich_help_panel=_RUN, help="Stop after it."
+        ),
+    ] = None
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device", rich_help_panel=_RUN, help="auto, cuda, cuda:1, mps or cpu; see accelerate."
+        ),
+    ] = "auto"
+
+    def read(self, kind: type[Recipe], *settings: str) -> Recipe:
+        """The recipe, with `settings` besides those typed. Raises `UsageError`."""
+        from dacse_cli.training.runs.recipe import Origin, read_run_recipe
+
+        origin = Origin(self.size, self.config, self.start)
+        return read_run_recipe(kind, self.recipe, [*(self.settings or ()), *settings], origin)
+
+
+@dataclass(frozen=True)
+class TrainVoice(Voice):
+    """A training's; of several processes only the first shows anything but errors."""
+
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", rich_help_panel=_RUN, help="One JSON object a line of the log, then a summary."
+        ),
+    ] = False
+
+    def screen(self, *, piped: bool = False) -> Screen:
+        """Where it speaks."""
+        from dacse_cli.cli.render import Screen
+
+        first = int(os.environ.get("RANK", "0")) == 0
+        return Screen(json=self.json and first, quiet=self.quiet or not first, verbose=self.verbose)
+
+    def show(self, train: Callable[[Listener], Outcome]) -> None:
+        """Let it train; its log while it does, and where the model is."""
+        from dacse_cli.training.runs.loop import Listener
+
+        screen = self.screen()
+        with screen:
+            outcome = train(
+                Listener(
+                    moment=lambda moment: _log(screen, moment),
+                    stage=screen.doing,
+                    remark=screen.remark,
+                    download=screen.download,
+                )
+            )
+        _conclude(screen, outcome)
+
+
+def _log(screen: Screen, moment: Moment) -> None:
+    from dacse_cli.cli.render.text import measured
+
+    screen.trained(moment.stage, moment.step, moment.steps, measured(moment.numbers))
+    screen.results.record({"type": "step", **asdict(moment)})
+
+
+def _conclude(screen: Screen, outcome: Outcome) -> None:
+    from dacse_cli.cli.names import shown
+    from dacse_cli.cli.render.text import clock, measured
+
+    data: dict[str, Any] = {"type": "summary", **asdict(outcome), "model": str(outcome.model)}
+    text = f"{outcome.steps} steps in {clock(outcome.elapsed)}  {measured(outcome.last)}".rstrip()
+    screen.results.conclude(f"{text}\nmodel: {shown(str(outcome.model))}", data)

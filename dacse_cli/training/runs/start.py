@@ -1,0 +1,68 @@
+"""From a request to the loop: the frame of every training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from dacse_cli.codec.memory import tune_allocator
+from dacse_cli.training.runs.folder import RunFolder
+from dacse_cli.training.runs.loop import Listener, Loop, Outcome, Trainer
+from dacse_cli.training.runs.machine import Machine, find_machine
+from dacse_cli.training.runs.recipe import RunRecipe
+from dacse_cli.training.runs.stages import last_stage
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRequest:
+    """What every training is asked for."""
+
+    out: Path
+    recipe: RunRecipe
+    until: str | None = None
+    """The last stage to do now."""
+    device: str = "auto"
+    offline: bool = False
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A training that may begin."""
+
+    settings: dict[str, Any]
+    """What must be the same when the run is taken up, besides what is the same for all."""
+    trainer: Callable[[], Trainer]
+
+
+def carry_out(
+    request: RunRequest, prepare: Callable[[Machine, Listener], Ready], listener: Listener | None
+) -> Outcome:
+    """Train, from where `request.out` has got to. Raises any `DacseError`."""
+    listener, recipe = listener or Listener(), request.recipe
+    stages = recipe.stages()
+    last = last_stage(stages, request.until)
+    machine = find_machine(request.device)
+    tune_allocator()
+    with _flushed_denormals(), RunFolder(request.out, writes=machine.first) as folder:
+        ready = prepare(machine, listener)
+        shared = {
+            "run": {"seed": recipe.run.seed, "bf16": recipe.run.bf16},
+            "processes": machine.count,
+        }
+        folder.claim(shared | ready.settings, [asdict(stage) for stage in stages])
+        return Loop(ready.trainer(), stages, folder, machine, recipe.run.cadence, listener.moment).run(last)
+
+
+@contextmanager
+def _flushed_denormals() -> Iterator[None]:
+    """Numbers near zero are zero meanwhile: a CPU is many times slower at them."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
