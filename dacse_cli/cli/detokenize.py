@@ -5,7 +5,7 @@ from __future__ import annotations
 from dacse_cli.cli.options import run
 from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.networks import Networks
-from dacse_cli.cli.options.sound import AudioFormat, FormatOpt, RateOpt, sample_rate
+from dacse_cli.cli.options.sound import FormatOpt, RateOpt, sample_rate
 from dacse_cli.config import SoundOptions
 
 
@@ -16,7 +16,7 @@ def detokenize(
     output: run.OutOpt = None,
     networks: Networks,
     rate: RateOpt = "keep",
-    audio_format: FormatOpt = AudioFormat.keep,
+    audio_format: FormatOpt = "keep",
     batch: run.Batch,
     voice: run.Voice,
 ) -> None:
@@ -30,7 +30,7 @@ def detokenize(
     """
     from dacse_cli.cli.launch import launch
 
-    sound = SoundOptions(rate=sample_rate(rate), format=audio_format.value)
+    sound = SoundOptions(rate=sample_rate(rate), format=audio_format)
     models = networks.options(voice.offline)
     request = batch.request("detokenize", inputs, output, models, sound=sound)
     launch(request, voice, dry_run=batch.dry_run)

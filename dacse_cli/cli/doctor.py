@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from dacse_cli.cli.options import run
-from dacse_cli.cli.options.networks import BatchOpt, DeviceOpt, DType, DTypeOpt, Generation
+from dacse_cli.cli.options.networks import BatchOpt, DeviceOpt, DTypeOpt, Generation
 
 
 def doctor(
     model: Annotated[str, typer.Option("--model", "-m", help="The model to try.")] = "nano",
     device: DeviceOpt = "auto",
-    dtype: DTypeOpt = DType.auto,
+    dtype: DTypeOpt = "auto",
     batch_size: BatchOpt = "auto",
     json: run.JsonOpt = False,
 ) -> None:

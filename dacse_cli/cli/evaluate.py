@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -15,12 +14,6 @@ from dacse_cli.cli.options.run import QuietOpt
 if TYPE_CHECKING:
     from dacse_cli.evaluation.metric import ScoringOptions
     from dacse_cli.evaluation.report import Report
-
-
-class PublishedTable(str, Enum):
-    """Choices of `--published`."""
-
-    hifitts2 = "hifitts2"
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class Tables:
     """How they are shown."""
 
     published: Annotated[
-        PublishedTable | None, typer.Option("--published", help="Print a paper's own rows below.")
+        Literal["hifitts2"] | None, typer.Option("--published", help="Print a paper's own rows below.")
     ] = None
     same_set: Annotated[
         bool, typer.Option("--same-set", help="The recordings are those of the published table.")
@@ -68,8 +61,7 @@ class Tables:
 
         if self.json:
             return to_json(report)
-        table = self.published and self.published.value
-        return to_markdown(report, published=table, same_set=self.same_set)
+        return to_markdown(report, published=self.published, same_set=self.same_set)
 
 
 @grouped
@@ -87,8 +79,7 @@ def evaluate(
         Path | None, typer.Option("--noisy", help="The unprocessed recordings, to compare with.")
     ] = None,
     no_reference: Annotated[
-        bool,
-        typer.Option("--no-reference", help="No clean ones: only metrics that need none."),
+        bool, typer.Option("--no-reference", help="No clean ones: only metrics that need none.")
     ] = False,
     scores: Scores,
     tables: Tables,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import Enum
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,31 +14,10 @@ from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.run import QuietOpt
 
 if TYPE_CHECKING:
-    from dacse_cli.training.mix_plan import MixOptions
+    from dacse_cli.training.mix.plan import MixOptions
 
-_WHAT, _HOW = "What is mixed", "How it is written"
-
-
-class PairFormat(str, Enum):
-    """Choices of `--format`."""
-
-    flac = "flac"
-    wav = "wav"
-
-
-class Grouping(str, Enum):
-    """Choices of `--split-by`."""
-
-    speaker = "speaker"
-    file = "file"
-
-
-class RoomModel(str, Enum):
-    """Choices of `--room`."""
-
-    auto = "auto"
-    image = "image"
-    decay = "decay"
+_what = partial(typer.Option, rich_help_panel="What is mixed")
+_how = partial(typer.Option, rich_help_panel="How it is written")
 
 
 @dataclass(frozen=True)
@@ -46,88 +25,71 @@ class Mixture:
     """What is drawn, from what, and how it is written."""
 
     noise: Annotated[
-        list[str] | None,
-        typer.Option("--noise", rich_help_panel=_WHAT, help="Recorded noise; may be given several times."),
+        list[str] | None, _what("--noise", help="Recorded noise; may be given several times.")
     ] = None
     rir: Annotated[
         list[str] | None,
-        typer.Option(
+        _what(
             "--rir",
-            rich_help_panel=_WHAT,
             show_default="simulated rooms",
             help="Room impulse responses; may be given several times.",
         ),
     ] = None
     recipe: Annotated[
         str,
-        typer.Option(
+        _what(
             "--recipe",
-            rich_help_panel=_WHAT,
             help="general (the published mixture), custom (the published eight tasks), extended (also codecs "
             "and clipping), one task, or shares of tasks: natural=3,reverb=1.",
         ),
     ] = "general"
     room: Annotated[
-        RoomModel,
-        typer.Option(
+        Literal["auto", "image", "decay"],
+        _what(
             "--room",
-            rich_help_panel=_WHAT,
             help="Simulated rooms: image (with [cyan]dacse\\[mix][/]) or decay, a simple model; auto: the "
             "first if it is installed.",
         ),
-    ] = RoomModel.auto
+    ] = "auto"
     count: Annotated[
-        int | None,
-        typer.Option(
-            "--count", "-n", rich_help_panel=_WHAT, show_default="one a clean file", help="Pairs, all splits."
-        ),
+        int | None, _what("--count", "-n", show_default="one a clean file", help="Pairs, all splits.")
     ] = None
-    seconds: Annotated[
-        float, typer.Option("--seconds", rich_help_panel=_WHAT, help="Long recordings are cut every so many.")
-    ] = 4.0
-    max_seconds: Annotated[
-        float, typer.Option("--max-seconds", rich_help_panel=_WHAT, help="Up to here they are kept whole.")
-    ] = 5.0
+    seconds: Annotated[float, _what("--seconds", help="Long recordings are cut every so many.")] = 4.0
+    max_seconds: Annotated[float, _what("--max-seconds", help="Up to here they are kept whole.")] = 5.0
     split: Annotated[
         str | None,
-        typer.Option(
+        _what(
             "--split",
             metavar="NAME=SHARE,...",
-            rich_help_panel=_WHAT,
             help="Folders that share no speaker, noise or room, for example train=90,valid=5,test=5.",
         ),
     ] = None
     split_by: Annotated[
-        Grouping,
-        typer.Option(
-            "--split-by",
-            rich_help_panel=_WHAT,
-            help="speaker: the first folder below CLEAN; file: each file is its own.",
-        ),
-    ] = Grouping.speaker
-    seed: Annotated[int, typer.Option("--seed", rich_help_panel=_WHAT, help="Decides all that is drawn.")] = 0
-    rate: Annotated[
-        int, typer.Option("--rate", metavar="HZ", rich_help_panel=_HOW, help="Sample rate of all pairs.")
-    ] = 44_100
+        Literal["speaker", "file"],
+        _what("--split-by", help="speaker: the first folder below CLEAN; file: each file is its own."),
+    ] = "speaker"
+    seed: Annotated[int, _what("--seed", help="Decides all that is drawn.")] = 0
+    rate: Annotated[int, _how("--rate", metavar="HZ", help="Sample rate of all pairs.")] = 44_100
     pair_format: Annotated[
-        PairFormat, typer.Option("--format", "-f", rich_help_panel=_HOW, help="Of the pairs, 16 bits.")
-    ] = PairFormat.flac
+        Literal["flac", "wav"],
+        _how("--format", "-f", help="Of the pairs, 16 bits."),
+    ] = "flac"
 
     def options(self) -> MixOptions:
         """For the library. Raises `UsageError`."""
-        from dacse_cli.training.mix_plan import MixOptions
-        from dacse_cli.training.segments import Segmenting
-        from dacse_cli.training.splits import WHOLE, parse_splits
+        from dacse_cli.training.mix.plan import MixOptions
+        from dacse_cli.training.mix.segments import Segmenting
+        from dacse_cli.training.mix.splits import WHOLE, parse_splits
 
         return MixOptions(
             recipe=self.recipe,
             rate=self.rate,
             lengths=Segmenting(seconds=self.seconds, longest=self.max_seconds),
             splits=parse_splits(self.split) if self.split else WHOLE,
-            split_by=self.split_by.value,
+            split_by=self.split_by,
             seed=self.seed,
-            room=self.room.value,
-            format=self.pair_format.value,
+            room=self.room,
+            format=self.pair_format,
             count=self.count,
         )
 
@@ -144,14 +106,10 @@ def mix(
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A folder.")],
     mixture: Mixture,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, rich_help_panel=_HOW, help="Processes.")] = 1,
+    jobs: Annotated[int, _how("--jobs", "-j", min=1, help="Processes.")] = 1,
     json: Annotated[
         bool,
-        typer.Option(
-            "--json",
-            rich_help_panel=_HOW,
-            help="One JSON object a pair on stdout, as in the manifest, then a summary object.",
-        ),
+        _how("--json", help="One JSON object a pair on stdout, as in the manifest, then a summary object."),
     ] = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -172,8 +130,8 @@ def mix(
     dacse mix calls/ pairs/ --recipe codec=2,loss=1,clip=1 --rate 24000
     """
     from dacse_cli.cli.render import Screen
-    from dacse_cli.training.mix_plan import plan_mix
-    from dacse_cli.training.mix_run import MixProgress, run_mix
+    from dacse_cli.training.mix.plan import plan_mix
+    from dacse_cli.training.mix.run import MixProgress, run_mix
 
     speech, noise, rooms = (recordings(names or [], output) for names in (clean, mixture.noise, mixture.rir))
     planned = plan_mix(speech, noise, rooms, output, mixture.options())

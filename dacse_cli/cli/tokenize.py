@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dacse_cli.cli.options import run
 from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.networks import Networks
-from dacse_cli.cli.options.sound import ChannelPolicy, ChannelsOpt
+from dacse_cli.cli.options.sound import ChannelsOpt
 from dacse_cli.config import SoundOptions
-
-
-class CodesFormat(str, Enum):
-    """Choices of `--format` where token files are written."""
-
-    safetensors = "safetensors"
-    npz = "npz"
-    txt = "txt"
-    dac = "dac"
 
 
 @grouped
@@ -29,15 +19,11 @@ def tokenize(
     *,
     output: run.OutOpt = None,
     codes_format: Annotated[
-        CodesFormat,
-        typer.Option(
-            "--format",
-            "-f",
-            help="dac is Descript's container.",
-        ),
-    ] = CodesFormat.safetensors,
+        Literal["safetensors", "npz", "txt", "dac"],
+        typer.Option("--format", "-f", help="dac is Descript's container."),
+    ] = "safetensors",
     networks: Networks,
-    channels: ChannelsOpt = ChannelPolicy.keep,
+    channels: ChannelsOpt = "keep",
     batch: run.Batch,
     strict: run.StrictOpt = False,
     shard: run.ShardOpt = None,
@@ -59,8 +45,8 @@ def tokenize(
         inputs,
         output,
         networks.options(voice.offline),
-        sound=SoundOptions(channels.value),
-        codes_format=codes_format.value,
+        sound=SoundOptions(channels),
+        codes_format=codes_format,
         strict=strict,
         shard=parse_shard(shard) if shard else None,
     )

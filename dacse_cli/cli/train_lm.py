@@ -13,7 +13,7 @@ from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.networks import CodecOpt
 from dacse_cli.cli.options.training import Course, OutArg, TrainVoice
 
-_DATA = "Data"
+_data = partial(typer.Option, rich_help_panel="Data")
 
 
 @grouped
@@ -33,22 +33,17 @@ def lm(
     codec: CodecOpt = None,
     noise: Annotated[
         list[str] | None,
-        typer.Option(
+        _data(
             "--noise",
-            rich_help_panel=_DATA,
             show_default=False,
             help="Mix noise into the clean side anew at every step, by the recipe; several times.",
         ),
     ] = None,
     rir: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--rir", rich_help_panel=_DATA, show_default="simulated rooms", help="Room responses for --noise."
-        ),
+        list[str] | None, _data("--rir", show_default="simulated rooms", help="Room responses for --noise.")
     ] = None,
     cache: Annotated[
-        Path | None,
-        typer.Option("--cache", rich_help_panel=_DATA, show_default="OUT/tokens", help="Keep codes there."),
+        Path | None, _data("--cache", show_default="OUT/tokens", help="Keep codes there.")
     ] = None,
     jobs: Annotated[
         int,

@@ -1,10 +1,15 @@
-"""Training: noisy speech from clean speech, a codec, a language model, and the folder that `enhance` takes.
+"""Training: noisy speech from clean speech, codecs, language models, and the folders that `enhance` takes.
 
-    draw      clean crops and noises from memory-mapped corpora      corpus
-    corrupt   one clean signal -> a noisy one, by measured recipes   mixing, recipes
-    codec     linear warm start, losses, quantizer, loop             warm_start, losses, quantizer, codec
-    lm        embeddings from codebooks, sequences, loop             embeddings, sequences, lm
-    write     folders in the released formats                        export
+    mix/     clean recordings -> noisy and clean pairs          `dacse mix`
+    llama/   pairs -> a language model                          `dacse train lm`
+    dac/     clean recordings -> a codec, by the DAC recipe     `dacse train codec`
+    runs/    what both trainings share: recipes, folders, checkpoints, processes, the loop
+    codec    the other way to a codec, that of `nano`: no discriminators, a schedule by the clock;
+             with hearing (a recogniser as a loss) and corpus (what it draws from)
+    losses, quantizer, warm_start   what both ways to a codec use
+    loop     schedules and states on disk;  in_order: one function, many processes, results in order
+    claims   what a folder was begun with, and who holds it
+    export   folders in the released formats
 
-Knows nothing of enhancing, of commands and of files other than its corpora and checkpoints.
+Knows nothing of enhancing and of commands.
 """

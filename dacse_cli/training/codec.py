@@ -1,4 +1,9 @@
-"""Training a `DacModel` on pairs of a heard and a meant signal.
+"""The way to a codec that made `nano`: hours of two CPU cores, a heard and a meant signal, no discriminators.
+
+Not the DAC recipe, which is `dac`: that is for days of GPUs, learns codebooks by gradient and against
+discriminators. Here codebooks follow the latents by moving averages, the look-up is Euclidean (`quantizer`),
+every layer has its own step size, and the schedule goes by the clock. They share `warm_start`,
+`quantizer` and `losses`; a step of one has nothing else in common with a step of the other, so they are two.
 
 The heard side may be noisy while the meant side is clean: a codec that hears through some noise hands the
 language model codes that are half denoised. Quantizer dropout makes early codebooks carry what matters most.

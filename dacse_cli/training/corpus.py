@@ -18,7 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError
-from dacse_cli.training.mixing import FULL_SCALE, Samples
+from dacse_cli.training.mix.signals import FULL_SCALE, Samples
 
 INT16 = 32768.0
 SILENCE = 3e-3

@@ -6,8 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, get_args, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from typer.models import ArgumentInfo
 
@@ -84,8 +83,8 @@ def _command(name: str, function: Any) -> Iterator[str]:
 
 def _row(parameter: Parameter) -> str:
     words = [parameter.metavar] if parameter.is_argument else _spellings(parameter.info)
-    kinds = [kind for kind in (parameter.kind, *get_args(parameter.kind)) if isinstance(kind, type)]
-    choices = [choice.value for kind in kinds if issubclass(kind, Enum) for choice in kind]
+    kinds = (parameter.kind, *get_args(parameter.kind))
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
     shown = ", ".join(f"`{word}`" for word in words)
     if choices:
         shown += " " + " ".join(f"`{choice}`" for choice in choices)
@@ -103,7 +102,7 @@ def _default(parameter: Parameter) -> str:
         return parameter.info.show_default
     if parameter.default is inspect.Parameter.empty:
         return "needed"
-    value = parameter.default.value if isinstance(parameter.default, Enum) else parameter.default
+    value = parameter.default
     return "" if value is None or isinstance(value, bool) else f"`{value}`"
 
 

@@ -19,7 +19,7 @@ from scipy.signal import istft, stft
 
 from dacse_cli.pipeline.guard.frames import HOP, RATE, listen
 from dacse_cli.pipeline.guard.measures import VOICED
-from dacse_cli.training.mixing import add_at_snr, coloured_noise, fit_both
+from dacse_cli.training.mix.signals import add_at_snr, coloured_noise, fit_both
 
 FAULTS = ("words", "invented", "repeat", "dropped", "too loud", "too quiet")
 SPOKEN = 0.3

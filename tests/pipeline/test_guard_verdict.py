@@ -16,7 +16,7 @@ from dacse_cli.pipeline.guard.loops import find_loops, repeats
 from dacse_cli.pipeline.guard.measures import measure
 from dacse_cli.pipeline.guard.report import KEPT, PASSED, REPAIRED, GuardReport, Stretch, joined
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, judge, loudness, windows
-from dacse_cli.training.mixing import add_at_snr
+from dacse_cli.training.mix.signals import add_at_snr
 
 SOURCES = sorted((Path(__file__).parents[2] / "examples" / "sources").glob("*.opus"))
 

@@ -8,8 +8,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.tokens.layout import TokenLayout
-from dacse_cli.training.copy_start import start_as_copy
 from dacse_cli.training.export import write_language_model
+from dacse_cli.training.llama.copy_start import start_as_copy
 
 K, N = 4, 64
 

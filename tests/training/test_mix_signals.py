@@ -6,13 +6,13 @@ import soundfile as sf
 from scipy.signal import fftconvolve
 
 from dacse_cli.errors import InputError
-from dacse_cli.training.lossy import opus_compression, round_trip
-from dacse_cli.training.mixing import power
-from dacse_cli.training.noises import RecordedNoise, repeat
-from dacse_cli.training.recipes import Range, decaying_room
-from dacse_cli.training.rooms import recorded_room, simulated_room, without_direct_sound
-from dacse_cli.training.sources import Recording, look, read_part
-from dacse_cli.training.tasks import TASKS, Means
+from dacse_cli.training.mix.lossy import opus_compression, round_trip
+from dacse_cli.training.mix.noises import RecordedNoise, repeat
+from dacse_cli.training.mix.recipes import Range, decaying_room
+from dacse_cli.training.mix.rooms import recorded_room, simulated_room, without_direct_sound
+from dacse_cli.training.mix.signals import power
+from dacse_cli.training.mix.sources import Recording, look, read_part
+from dacse_cli.training.mix.tasks import TASKS, Means
 
 RATE = 16_000
 

@@ -3,7 +3,7 @@
 import torch
 from training_runs import fresh_codec
 
-from dacse_cli.training.residual_targets import ResidualTargets
+from dacse_cli.training.llama.residual_targets import ResidualTargets
 
 K, N, T = 4, 32, 6
 

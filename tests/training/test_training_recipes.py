@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from dacse_cli.training import mixing, recipes
+from dacse_cli.training.mix import recipes, signals
 
 RATE = 16000
 
 
 def noise_of(rng):
-    return lambda samples: mixing.coloured_noise(samples, 0.3, rng)
+    return lambda samples: signals.coloured_noise(samples, 0.3, rng)
 
 
 @pytest.mark.parametrize("make", [recipes.mixture, recipes.nano_pair])
 def test_one_seed_one_signal(make):
-    clean = mixing.coloured_noise(RATE, 0.5, np.random.default_rng(0)) * np.float32(0.05)
+    clean = signals.coloured_noise(RATE, 0.5, np.random.default_rng(0)) * np.float32(0.05)
     runs = []
     for _ in range(2):
         rng = np.random.default_rng(11)
@@ -27,16 +27,16 @@ def test_one_seed_one_signal(make):
 def test_pairs_keep_length_and_stay_inside_full_scale(make):
     rng = np.random.default_rng(5)
     for _ in range(40):
-        clean = mixing.coloured_noise(RATE // 2, 0.5, rng) * np.float32(0.2)
+        clean = signals.coloured_noise(RATE // 2, 0.5, rng) * np.float32(0.2)
         noisy, target, _ = make(clean, RATE, noise_of(rng), rng)
         assert noisy.shape == target.shape == clean.shape
         assert noisy.dtype == np.float32
-        assert max(np.abs(noisy).max(), np.abs(target).max()) <= mixing.FULL_SCALE + 1e-6
+        assert max(np.abs(noisy).max(), np.abs(target).max()) <= signals.FULL_SCALE + 1e-6
 
 
 def test_an_empty_record_means_a_clean_pair():
     rng = np.random.default_rng(2)
-    clean = mixing.coloured_noise(RATE // 4, 0.5, rng) * np.float32(0.05)
+    clean = signals.coloured_noise(RATE // 4, 0.5, rng) * np.float32(0.05)
     recipe = recipes.NanoRecipe(clean=0.5)
     for _ in range(20):
         noisy, target, drawn = recipes.nano_pair(clean, RATE, noise_of(rng), rng, recipe)
@@ -45,9 +45,9 @@ def test_an_empty_record_means_a_clean_pair():
 
 def test_the_recorded_ratio_is_the_measured_one():
     rng = np.random.default_rng(4)
-    clean = mixing.coloured_noise(RATE, 0.5, rng) * np.float32(0.02)
+    clean = signals.coloured_noise(RATE, 0.5, rng) * np.float32(0.02)
     recipe = recipes.NanoRecipe(clean=0.0, reverb=0.0, band=0.0)
     for _ in range(10):
         noisy, target, drawn = recipes.nano_pair(clean, RATE, noise_of(rng), rng, recipe)
-        measured = 10 * np.log10(mixing.power(target) / mixing.power(noisy - target))
+        measured = 10 * np.log10(signals.power(target) / signals.power(noisy - target))
         assert measured == pytest.approx(drawn["snr_db"], abs=0.05)

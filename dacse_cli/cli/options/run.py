@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from dacse_cli.cli.render import Screen
     from dacse_cli.pipeline.plan import Request
 
-_RUN = "Run"
+_run = partial(typer.Option, rich_help_panel="Run")
 
 InputsArg = Annotated[
     list[str],
@@ -32,52 +33,33 @@ OutOpt = Annotated[
 ]
 FilterOpt = Annotated[
     list[str] | None,
-    typer.Option(
+    _run(
         "--filter",
         metavar="PATTERN",
         show_default=False,
-        rich_help_panel=_RUN,
         help="Take only inputs whose path or name matches, such as '*_mic1.wav'; may be given several times.",
     ),
 ]
 ShardOpt = Annotated[
     str | None,
-    typer.Option(
+    _run(
         "--shard",
         metavar="I/N",
         show_default=False,
-        rich_help_panel=_RUN,
         help="Do part I of N of the inputs; slurm takes both from an array job. See `dacse status`.",
     ),
 ]
-KeepMtimeOpt = Annotated[
-    bool,
-    typer.Option("--keep-mtime", rich_help_panel=_RUN, help="Give outputs the modification time of inputs."),
-]
+KeepMtimeOpt = Annotated[bool, _run("--keep-mtime", help="Give outputs the modification time of inputs.")]
 StrictOpt = Annotated[
     bool,
-    typer.Option(
-        "--strict",
-        rich_help_panel=_RUN,
-        help="Fail recordings that are cut or damaged, instead of doing what can be read of them.",
+    _run(
+        "--strict", help="Fail recordings that are cut or damaged, instead of doing what can be read of them."
     ),
 ]
-JsonOpt = Annotated[
-    bool,
-    typer.Option(
-        "--json", rich_help_panel=_RUN, help="One JSON object a file on stdout, then a summary object."
-    ),
-]
-OfflineOpt = Annotated[
-    bool,
-    typer.Option(
-        "--offline", rich_help_panel=_RUN, help="Touch no network (HF_HUB_OFFLINE=1 does the same)."
-    ),
-]
-QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", rich_help_panel=_RUN, help="Errors only.")]
-VerboseOpt = Annotated[
-    bool, typer.Option("--verbose", "-v", rich_help_panel=_RUN, help="Per-file detail and tracebacks.")
-]
+JsonOpt = Annotated[bool, _run("--json", help="One JSON object a file on stdout, then a summary object.")]
+OfflineOpt = Annotated[bool, _run("--offline", help="Touch no network (HF_HUB_OFFLINE=1 does the same).")]
+QuietOpt = Annotated[bool, _run("--quiet", "-q", help="Errors only.")]
+VerboseOpt = Annotated[bool, _run("--verbose", "-v", help="Per-file detail and tracebacks.")]
 
 
 @dataclass(frozen=True)
@@ -87,21 +69,15 @@ class Batch:
     filters: FilterOpt = None
     limit: Annotated[
         int | None,
-        typer.Option(
+        _run(
             "--limit",
             metavar="N",
             show_default=False,
-            rich_help_panel=_RUN,
             help="Take only the first N inputs: to try things out.",
         ),
     ] = None
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", rich_help_panel=_RUN, help="Redo outputs that are already there."),
-    ] = False
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", rich_help_panel=_RUN, help="Print the plan and stop; writes nothing.")
-    ] = False
+    overwrite: Annotated[bool, _run("--overwrite", help="Redo outputs that are already there.")] = False
+    dry_run: Annotated[bool, _run("--dry-run", help="Print the plan and stop; writes nothing.")] = False
 
     def request(
         self, form: str, inputs: Sequence[str], output: str | None, models: ModelOptions, **options: Any

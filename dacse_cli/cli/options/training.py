@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from dacse_cli.training.runs.loop import Listener, Moment, Outcome
     from dacse_cli.training.runs.recipe import Recipe
 
-_MODEL, _RUN = "Model", "Run"
+_model = partial(typer.Option, rich_help_panel="Model")
+_run = partial(typer.Option, rich_help_panel="Run")
 
 OutArg = Annotated[
     Path, typer.Argument(metavar="OUT", show_default=False, help="A folder for models, log and checkpoint.")
@@ -43,40 +45,19 @@ class Course:
     ] = None
     size: Annotated[
         str | None,
-        typer.Option(
-            "--size",
-            rich_help_panel=_MODEL,
-            show_default=False,
-            help="A published one, fresh; see [cyan]train plan[/].",
-        ),
+        _model("--size", show_default=False, help="A published one, fresh; see [cyan]train plan[/]."),
     ] = None
     config: Annotated[
-        str | None,
-        typer.Option(
-            "--config", rich_help_panel=_MODEL, show_default=False, help="A config.json, fresh weights."
-        ),
+        str | None, _model("--config", show_default=False, help="A config.json, fresh weights.")
     ] = None
     start: Annotated[
         str | None,
-        typer.Option(
-            "--from",
-            rich_help_panel=_MODEL,
-            show_default=False,
-            help="Go on with one: a Hub id, id@revision or a folder.",
-        ),
+        _model("--from", show_default=False, help="Go on with one: a Hub id, id@revision or a folder."),
     ] = None
     until: Annotated[
-        str | None,
-        typer.Option(
-            "--until", metavar="STAGE", show_default="the last", rich_help_panel=_RUN, help="Stop after it."
-        ),
+        str | None, _run("--until", metavar="STAGE", show_default="the last", help="Stop after it.")
     ] = None
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", rich_help_panel=_RUN, help="auto, cuda, cuda:1, mps or cpu; see accelerate."
-        ),
-    ] = "auto"
+    device: Annotated[str, _run("--device", help="auto, cuda, cuda:1, mps or cpu; see accelerate.")] = "auto"
 
     def read(self, kind: type[Recipe], *settings: str) -> Recipe:
         """The recipe, with `settings` besides those typed. Raises `UsageError`."""
@@ -90,12 +71,7 @@ class Course:
 class TrainVoice(Voice):
     """A training's; of several processes only the first shows anything but errors."""
 
-    json: Annotated[
-        bool,
-        typer.Option(
-            "--json", rich_help_panel=_RUN, help="One JSON object a line of the log, then a summary."
-        ),
-    ] = False
+    json: Annotated[bool, _run("--json", help="One JSON object a line of the log, then a summary.")] = False
 
     def screen(self, *, piped: bool = False) -> Screen:
         """Where it speaks."""

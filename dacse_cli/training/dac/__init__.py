@@ -1,5 +1,7 @@
 """`dacse train codec`: a `DacModel` by the DAC recipe, from clean recordings.
 
+For GPUs and large corpora. What two CPU cores can train in an afternoon is another way: `training.codec`.
+
 shapes, recipe     what is trained, and how: numbers only
 plan               what that takes, on paper
 crops              recordings -> short crops at one level, by number

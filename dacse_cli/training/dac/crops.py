@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError, NoInputError
-from dacse_cli.training.mix_plan import Files
-from dacse_cli.training.mixing import FULL_SCALE, Samples, power
+from dacse_cli.training.mix.plan import Files
+from dacse_cli.training.mix.signals import FULL_SCALE, Samples, power
+from dacse_cli.training.mix.sources import Recording, Refused, look, read_part
+from dacse_cli.training.mix.splits import Split, assign
 from dacse_cli.training.runs.chance import numpy_rng
-from dacse_cli.training.sources import Recording, Refused, look, read_part
-from dacse_cli.training.splits import Split, assign
 
 QUIETEST = 1e-3
 """RMS of full scale below which a crop is a pause and another one is drawn."""

@@ -25,13 +25,13 @@ from dacse_cli.training.dac.network import (
 from dacse_cli.training.dac.recipe import CodecRecipe
 from dacse_cli.training.dac.shapes import shape_from, shape_of
 from dacse_cli.training.dac.trainer import CodecTrainer
-from dacse_cli.training.mix_plan import Files
+from dacse_cli.training.mix.plan import Files
+from dacse_cli.training.mix.sources import Recording, digest
 from dacse_cli.training.runs.chance import seed_of
 from dacse_cli.training.runs.loop import Listener, Outcome
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
 from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
-from dacse_cli.training.sources import Recording, digest
 
 VALID_ROWS = 8
 """Crops that are measured at once."""

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dacse_cli.tokens.layout import BOS, PAD, START_CLEAN
+from dacse_cli.tokens.layout import BOS, PAD, SPECIALS, START_CLEAN
 from dacse_cli.training.llama.shards import CodePair
-from dacse_cli.training.sequences import flatten
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,13 @@ class Batch:
     def tokens(self) -> int:
         """Ids read and written."""
         return 2 * self.answers + 3 * len(self.frames)
+
+
+def flatten(codes: Tensor, codebook_size: int) -> Tensor:
+    """Codes [B, K, T] -> ids [B, T*K], time-major."""
+    B, K, T = codes.shape
+    first_ids = SPECIALS + codebook_size * torch.arange(K, device=codes.device)
+    return (codes + first_ids[None, :, None]).transpose(1, 2).reshape(B, T * K)
 
 
 def collate(pairs: Sequence[CodePair], device: torch.device) -> Batch:

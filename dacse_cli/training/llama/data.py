@@ -24,13 +24,13 @@ from dacse_cli.training.llama.source import (
     mixed_pairs,
     spread,
 )
-from dacse_cli.training.mix_plan import Files, MixOptions, plan_mix
-from dacse_cli.training.pairs import PairPlan
+from dacse_cli.training.mix.pairs import PairPlan
+from dacse_cli.training.mix.plan import Files, MixOptions, plan_mix
+from dacse_cli.training.mix.segments import Segmenting
+from dacse_cli.training.mix.sources import Refused
+from dacse_cli.training.mix.splits import WHOLE, Split
 from dacse_cli.training.runs.chance import seed_of
 from dacse_cli.training.runs.machine import Machine
-from dacse_cli.training.segments import Segmenting
-from dacse_cli.training.sources import Refused
-from dacse_cli.training.splits import WHOLE, Split
 
 StageBatches = tuple[Source, Sequence[CodeBatch]]
 

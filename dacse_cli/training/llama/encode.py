@@ -21,9 +21,9 @@ from dacse_cli.training.llama.shards import (
     shard_rows,
     write_shard,
 )
-from dacse_cli.training.mixing import Samples
+from dacse_cli.training.mix.signals import Samples
+from dacse_cli.training.mix.sources import Recording, read_part
 from dacse_cli.training.runs.machine import Machine
-from dacse_cli.training.sources import Recording, read_part
 
 TOGETHER = 4
 """Pairs of equal length that are encoded at once."""

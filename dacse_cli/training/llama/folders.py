@@ -15,9 +15,9 @@ from pathlib import Path
 
 from dacse_cli.audio.formats import AUDIO_SUFFIXES
 from dacse_cli.errors import InputError, NoInputError
-from dacse_cli.training.manifest import MANIFEST, Record, read_manifest
-from dacse_cli.training.sources import Recording, Refused, look
-from dacse_cli.training.splits import Split, assign
+from dacse_cli.training.mix.manifest import MANIFEST, Record, read_manifest
+from dacse_cli.training.mix.sources import Recording, Refused, look
+from dacse_cli.training.mix.splits import Split, assign
 
 TRAIN, VALID = "train", "valid"
 WANTED = ("noisy", "clean", "sample_rate", "samples")

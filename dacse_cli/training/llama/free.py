@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import DynamicCache, LlamaForCausalLM
 
 from dacse_cli.tokens.layout import BOS, SPECIALS, START_CLEAN, TokenLayout
-from dacse_cli.training.sequences import flatten
+from dacse_cli.training.llama.batch import flatten
 
 
 @dataclass(frozen=True)

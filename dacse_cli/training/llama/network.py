@@ -15,9 +15,9 @@ from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.lm.shape import parse_shape, read_json
 from dacse_cli.lm.shards import compare, find_tensors
 from dacse_cli.tokens.layout import TokenLayout
-from dacse_cli.training.copy_start import start_as_copy
-from dacse_cli.training.embeddings import start_embeddings
 from dacse_cli.training.export import read_codec
+from dacse_cli.training.llama.copy_start import start_as_copy
+from dacse_cli.training.llama.embeddings import start_embeddings
 
 SLOTS = ("bos_token_id", "eos_token_id", "pad_token_id", "attention_dropout", "initializer_range")
 """Keys of a config that are no part of the shape and are kept."""

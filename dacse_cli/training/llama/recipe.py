@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from dacse_cli.training.mix.tasks import TASKS
 from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
 from dacse_cli.training.runs.stages import StagePlan
-from dacse_cli.training.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class ModelPart(Origin):
 
     embeddings: str = "random"
     """Of a fresh network: `random`; `codebooks`, from what the codes sound like; or `copy`, those and
-    attention that answers with the noisy codes (`training.copy_start`; needs `frames` and no `vary`)."""
+    attention that answers with the noisy codes (`copy_start`; needs `frames` and no `vary`)."""
     store: str = "bfloat16"
     """Number format of the models written: bfloat16 or float32."""
     checkpointing: bool = True

@@ -23,10 +23,10 @@ from dacse_cli.training.export import read_codec, write_language_model
 from dacse_cli.training.llama.data import CachedData, Data, MixedData, Surroundings
 from dacse_cli.training.llama.network import fresh_network, stored_network
 from dacse_cli.training.llama.recipe import LmRecipe, Stage
+from dacse_cli.training.llama.residual_targets import ResidualTargets
 from dacse_cli.training.llama.sizes import config_from, published_config
 from dacse_cli.training.llama.trainer import LmTrainer
-from dacse_cli.training.mix_plan import Files
-from dacse_cli.training.residual_targets import ResidualTargets
+from dacse_cli.training.mix.plan import Files
 from dacse_cli.training.runs.loop import Listener, Outcome
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named

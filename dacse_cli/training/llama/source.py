@@ -16,7 +16,7 @@ from dacse_cli.training.in_order import in_order
 from dacse_cli.training.llama.encode import encode_pairs
 from dacse_cli.training.llama.order import Order
 from dacse_cli.training.llama.shards import CodePair, Shards
-from dacse_cli.training.pairs import PairPlan, make_pair
+from dacse_cli.training.mix.pairs import PairPlan, make_pair
 from dacse_cli.training.runs.chance import numpy_rng
 
 CodeBatch = list[CodePair]

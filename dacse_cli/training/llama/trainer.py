@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from dacse_cli.tokens.layout import TokenLayout
-from dacse_cli.training.copy_start import check_copy_shape
 from dacse_cli.training.llama.batch import Batch, collate
+from dacse_cli.training.llama.copy_start import check_copy_shape
 from dacse_cli.training.llama.corruption import corrupt
 from dacse_cli.training.llama.free import answer_freely, compare
 from dacse_cli.training.llama.objective import Objective, Scores
 from dacse_cli.training.llama.recipe import LmRecipe, Stage
+from dacse_cli.training.llama.residual_targets import ResidualTargets
 from dacse_cli.training.llama.shards import CodePair
 from dacse_cli.training.llama.source import CodeBatch, Source
 from dacse_cli.training.loop import Schedule
-from dacse_cli.training.residual_targets import ResidualTargets
 from dacse_cli.training.runs.chance import seed_of, torch_rng
 from dacse_cli.training.runs.loop import Numbers
 from dacse_cli.training.runs.machine import Machine

@@ -19,7 +19,7 @@ import soundfile as sf
 import soxr
 from numpy.typing import NDArray
 
-from dacse_cli.training.mixing import add_at_snr, fit_both
+from dacse_cli.training.mix.signals import add_at_snr, fit_both
 
 RATE = 16000
 LEVEL_DB = -24.0

@@ -26,9 +26,10 @@ from numpy.typing import NDArray
 from transformers import DacConfig
 
 from dacse_cli.codec.memory import tune_allocator
-from dacse_cli.training import corpus, export, loop, recipes
+from dacse_cli.training import corpus, export, loop
 from dacse_cli.training.codec import CodecTrainer, CodecTraining
 from dacse_cli.training.hearing import Hearing
+from dacse_cli.training.mix import recipes
 
 HERE = Path(__file__).parent
 RATE = 16000

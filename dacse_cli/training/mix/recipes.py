@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dacse_cli.training.mixing import (
+from dacse_cli.training.mix.signals import (
     Samples,
     add_at_snr,
     add_reverb,

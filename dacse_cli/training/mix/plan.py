@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import NoInputError, UsageError
-from dacse_cli.training.pairs import PairPlan
-from dacse_cli.training.rooms import choose_model
-from dacse_cli.training.segments import Segmenting, cut
-from dacse_cli.training.sources import Recording, Refused, digest, look
-from dacse_cli.training.splits import WHOLE, Split, assign, shared_out
-from dacse_cli.training.tasks import NEED_NOISE, parse_recipe
+from dacse_cli.training.mix.pairs import PairPlan
+from dacse_cli.training.mix.rooms import choose_model
+from dacse_cli.training.mix.segments import Segmenting, cut
+from dacse_cli.training.mix.sources import Recording, Refused, digest, look
+from dacse_cli.training.mix.splits import WHOLE, Split, assign, shared_out
+from dacse_cli.training.mix.tasks import NEED_NOISE, parse_recipe
 
 CONTAINERS = {"flac": "FLAC", "wav": "WAV"}
 Files = Sequence[tuple[str, Path]]

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dacse_cli.errors import InputError
-from dacse_cli.training.mixing import Samples, power
-from dacse_cli.training.recipes import Drawn
-from dacse_cli.training.sources import Recording, read_part
+from dacse_cli.training.mix.recipes import Drawn
+from dacse_cli.training.mix.signals import Samples, power
+from dacse_cli.training.mix.sources import Recording, read_part
 
 SEAM = 0.05
 """Seconds of cross-fade where a short recording starts again, at most a quarter of it."""

@@ -21,7 +21,7 @@ from dacse_cli.audio.probe import probe
 from dacse_cli.audio.read import AudioReader
 from dacse_cli.audio.resample import resample
 from dacse_cli.errors import InputError
-from dacse_cli.training.mixing import Samples
+from dacse_cli.training.mix.signals import Samples
 
 MARGIN = 0.02
 """Seconds read before and after a part, for the resampling filter; its length is a few milliseconds."""

@@ -31,7 +31,7 @@ from torch import Tensor
 from transformers import DacModel, LlamaForCausalLM
 
 from dacse_cli.tokens.layout import BOS, SPECIALS
-from dacse_cli.training.embeddings import code_vectors
+from dacse_cli.training.llama.embeddings import code_vectors
 
 CONSTANT = 0.3
 """In the constant channel of every embedding, and in the channel that marks bos."""

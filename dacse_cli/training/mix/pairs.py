@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError
-from dacse_cli.training.mixing import Samples, fit_both, power
-from dacse_cli.training.noises import RecordedNoise
-from dacse_cli.training.recipes import Drawn, DrawRoom
-from dacse_cli.training.rooms import recorded_room, simulated_room
-from dacse_cli.training.segments import Segmenting, cut
-from dacse_cli.training.sources import Recording, read_part
-from dacse_cli.training.tasks import TASKS, Means, task_of
+from dacse_cli.training.mix.noises import RecordedNoise
+from dacse_cli.training.mix.recipes import Drawn, DrawRoom
+from dacse_cli.training.mix.rooms import recorded_room, simulated_room
+from dacse_cli.training.mix.segments import Segmenting, cut
+from dacse_cli.training.mix.signals import Samples, fit_both, power
+from dacse_cli.training.mix.sources import Recording, read_part
+from dacse_cli.training.mix.tasks import TASKS, Means, task_of
 
 QUIETEST = 1e-3
 """RMS of full scale below which a part of a clean recording is a pause, and another one is taken."""

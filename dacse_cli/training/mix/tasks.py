@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dacse_cli.errors import UsageError
-from dacse_cli.training.lossy import opus_compression, round_trip
-from dacse_cli.training.mixing import Samples, add_at_snr, clip, coloured_noise, drop_packets, limit_band
-from dacse_cli.training.recipes import (
+from dacse_cli.training.mix.lossy import opus_compression, round_trip
+from dacse_cli.training.mix.recipes import (
     LOW_RATES,
     Drawn,
     DrawNoise,
@@ -25,6 +24,7 @@ from dacse_cli.training.recipes import (
     nano_pair,
     reverberate,
 )
+from dacse_cli.training.mix.signals import Samples, add_at_snr, clip, coloured_noise, drop_packets, limit_band
 
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 CLIPPED_SHARE = (0.001, 0.1)

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError, UsageError
-from dacse_cli.training.mixing import Samples
-from dacse_cli.training.recipes import Drawn, DrawRoom, Range, decaying_room
-from dacse_cli.training.sources import Recording, read_part
+from dacse_cli.training.mix.recipes import Drawn, DrawRoom, Range, decaying_room
+from dacse_cli.training.mix.signals import Samples
+from dacse_cli.training.mix.sources import Recording, read_part
 
 DIRECT = 0.0025
 """Seconds after the strongest sample that count as direct sound."""

@@ -20,10 +20,10 @@ from dacse_cli.audio.formats import OutputFormat
 from dacse_cli.audio.write import OutputWriter
 from dacse_cli.errors import InputError, UsageError
 from dacse_cli.training.in_order import in_order
-from dacse_cli.training.manifest import Manifest, Record, claim
-from dacse_cli.training.mix_plan import CONTAINERS, Mix, SplitWork
-from dacse_cli.training.mixing import Samples
-from dacse_cli.training.pairs import make_pair
+from dacse_cli.training.mix.manifest import Manifest, Record, claim
+from dacse_cli.training.mix.pairs import make_pair
+from dacse_cli.training.mix.plan import CONTAINERS, Mix, SplitWork
+from dacse_cli.training.mix.signals import Samples
 
 
 @dataclass(frozen=True)
