@@ -33,14 +33,27 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Read `source`, write `target`. `name` is the input as the user knows it."""
+    """Read `source`, write `target`. `name` is the input as the user knows it.
+
+    Held as text: a `Path` takes five times the memory, and a run may hold a hundred thousand jobs.
+    """
 
     index: int
-    source: Path
-    target: Path
+    reads: str
+    writes: str
     name: str
     remote: bool = False
     """Whether `source` must be fetched first, from an object store."""
+
+    @property
+    def source(self) -> Path:
+        """The input."""
+        return Path(self.reads)
+
+    @property
+    def target(self) -> Path:
+        """The output."""
+        return Path(self.writes)
 
 
 @dataclass
@@ -227,7 +240,8 @@ def plan_jobs(files: Iterable[Found], target_of: Callable[[Found], Path]) -> lis
                 f"{target} is itself an input; inputs are never written to",
                 hint="Give another output folder.",
             )
-        jobs.append(Job(index, found.source, target, str(found.source)))
+        name = str(found.source)
+        jobs.append(Job(index, name, str(target), name))
     return jobs
 
 

@@ -28,6 +28,7 @@ from dacse_cli.pipeline.shards import Shard
 
 FOLDER = ".dacse"
 Record = dict[str, Any]
+_DECISIVE = ("state", "recipe", "size", "parts", "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,7 @@ class Journal:
 
     @property
     def records(self) -> Mapping[str, Record]:
-        """The last record of every target, by its path below the output folder."""
+        """Of every target the last record, as far as it matters, by its path below the output folder."""
         return self._records
 
     def is_done(self, target: Path, recipe: Recipe) -> bool:
@@ -232,9 +233,12 @@ class Journal:
             self._note(record)
 
     def _note(self, record: Record) -> None:
-        self._records[record["target"]] = record
-        if record["state"] == "done":
-            self._placed[record["target"]] = record
+        """Hold what decisions rest on; there may be a million records."""
+        done = record["state"] == "done"
+        names = _DECISIVE if done else (*_DECISIVE, "sha256")
+        self._records[record["target"]] = held = {name: record[name] for name in names if name in record}
+        if done:
+            self._placed[record["target"]] = held
 
     def _key(self, target: Path) -> str:
         return os.path.relpath(target, self.output)

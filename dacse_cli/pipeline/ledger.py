@@ -202,7 +202,7 @@ class Ledger:
 
     def _named(self, job: Job) -> str:
         """A job's output as the user knows it."""
-        return str(job.target)
+        return job.writes
 
     def close(self) -> Summary:
         """Everything still open was not reached."""

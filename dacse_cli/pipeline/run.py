@@ -225,11 +225,11 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
         info = infos.get(job.index)
         skipped = ended.get(job.name, "")
         if info is None:
-            return Forecast(job.name, str(job.target), 0.0, 0, 0, None, skipped)
+            return Forecast(job.name, job.writes, 0.0, 0, 0, None, skipped)
         chunks = len(grid.plan(math.ceil(info.seconds * frame_rate)))
         expected = info.seconds / pace if pace else None
         size = output_bytes(info, request)
-        return Forecast(job.name, str(job.target), info.seconds, chunks, size, expected, skipped)
+        return Forecast(job.name, job.writes, info.seconds, chunks, size, expected, skipped)
 
     return [row(job) for job in todo.jobs]
 

@@ -92,7 +92,8 @@ class Supervisor:
         self._crew.start()
         seconds_of = {index: info.seconds for index, info in self._infos.items()}
         # the longest first, so that what is left at the end shares batches
-        for job in sorted(jobs, key=lambda job: -seconds_of.get(job.index, 0.0)):
+        infos = self._infos
+        for job in sorted(jobs, key=lambda job: -infos[job.index].seconds if job.index in infos else 0.0):
             if job.remote or not has_token_suffix(job.source.name):
                 self._to_scan.append(job.index)
             else:
@@ -122,8 +123,8 @@ class Supervisor:
         message = {
             "type": "job",
             "id": job.index,
-            "source": str(job.source),
-            "target": str(job.target),
+            "source": job.reads,
+            "target": job.writes,
             "form": request.form,
             "sound": request.sound.to_json(),
             "scan": scan.to_json() if scan else None,

@@ -115,7 +115,7 @@ def test_a_file_that_another_run_writes_stops_this_one():
 
 def test_the_longest_file_is_begun_first(tmp_path, monkeypatch):
     """Else a run ends with one device at one long file, its batches almost empty."""
-    jobs = [Job(i, tmp_path / f"{i}.wav", tmp_path / f"out{i}.wav", f"{i}.wav") for i in range(4)]
+    jobs = [Job(i, str(tmp_path / f"{i}.wav"), str(tmp_path / f"out{i}.wav"), f"{i}.wav") for i in range(4)]
     ledger = Ledger(jobs, None, "", False, print)
     supervisor = Supervisor(Plan(REQUEST, jobs, None, 0), FILES, ledger, lambda event: None)
     for job, frames in zip(jobs, (10, 40, 40, 20), strict=True):

@@ -18,7 +18,7 @@ def job(tmp_path):
     source = tmp_path / "a.wav"
     source.write_bytes(b"sound")
     os.utime(source, ns=(OLD, OLD))
-    return Job(0, source, tmp_path / "out" / "a.wav", "a.wav")
+    return Job(0, str(source), str(tmp_path / "out" / "a.wav"), "a.wav")
 
 
 def do(job, *, keep_mtime):

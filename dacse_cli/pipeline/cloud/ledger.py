@@ -75,4 +75,4 @@ class CloudLedger(Ledger):
             shutil.rmtree(job.source.parent, ignore_errors=True)
 
     def _named(self, job: Job) -> str:
-        return self._cloud.name(job.target) if self._cloud is not None else str(job.target)
+        return self._cloud.name(job.target) if self._cloud is not None else job.writes

@@ -134,4 +134,4 @@ def _run_wave(work: _Work, items: list[Item]) -> Summary:
 def _job(work: _Work, index: int, item: Item) -> Job:
     remote = item.store is not None
     source = work.folder / "in" / str(index) / item.base if remote else Path(item.entry.key)
-    return Job(index, source, work.output / item.target, work.manifest.named(item), remote)
+    return Job(index, str(source), str(work.output / item.target), work.manifest.named(item), remote)
