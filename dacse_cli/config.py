@@ -61,6 +61,8 @@ class ModelOptions(Options):
     """The same bytes for a file whatever else is enhanced with it."""
     kv: str = "auto"
     """What the language model's cache holds: `auto` (the numbers it computes with), `int8` or `fp8`."""
+    second_opinion: str | None = None
+    """Whisper that compares the words of inputs and results: a CTranslate2 folder, or a size."""
 
     def problems(self) -> list[str]:
         found = []

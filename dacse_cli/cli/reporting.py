@@ -61,7 +61,7 @@ def spans_of(guard: GuardReport, seconds: float) -> tuple[Span, ...]:
     for s in guard.stretches:
         if s.start > end:
             spans.append(Span(end, s.start, KEPT))
-        spans.append(Span(s.start, s.stop, s.outcome, ", ".join(s.reasons)))
+        spans.append(Span(s.start, s.stop, s.outcome, ", ".join(s.words or s.reasons)))
         end = max(end, s.stop)
     return tuple([*spans, Span(end, seconds, KEPT)] if end < seconds else spans)
 

@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 
 from dacse_cli.config import SoundOptions
 from dacse_cli.pipeline.chunks import CrossFade, Span, fill
-from dacse_cli.pipeline.decoding import Output
+from dacse_cli.pipeline.decoding import DryBlocks, Output
 from dacse_cli.pipeline.encoding import Encoding, SpanBuffer
+from dacse_cli.pipeline.guard.report import GuardReport
 from dacse_cli.pipeline.guard.watch import Ruling, Watch
 from dacse_cli.pipeline.levelling import LevelledSink, loudness_of
+from dacse_cli.pipeline.listening import ListeningSink, SecondOpinion
 from dacse_cli.pipeline.sources import Samples, Sink, Source
 from dacse_cli.pipeline.task import Chain, Chunk, Finished
 
@@ -27,6 +29,7 @@ class EnhanceAudio:
         spec = chain.codec.spec
         self._hop = spec.hop_length
         self._generate = sound.share > 0
+        self._guard = sound.guard
         filtering = (chain.method if sound.method == "auto" else sound.method) == "filter"
         self._watch: Watch | None = None
         # what is only turned down cannot say anything else
@@ -42,6 +45,10 @@ class EnhanceAudio:
                 sink, rate, rows.channels, lambda: self._goal(sound.loudness), sound.true_peak
             )
         strong = sound.profile == "strong"
+        self._opinion: SecondOpinion | None = None
+        if self._generate and chain.recogniser is not None:
+            self._opinion = SecondOpinion(chain.recogniser, rate, strict=sound.guard == "strict")
+            sink = self._sink = ListeningSink(sink, DryBlocks(source, rows, rate), self._opinion)
         self._output = Output(
             source,
             sink,
@@ -143,6 +150,8 @@ class EnhanceAudio:
         files, warnings = self._sink.finish(self._output.frames)
         warnings = [*self._encoding.rows.warnings, *warnings]
         report = self._watch.report if self._watch else None
+        if self._opinion is not None:
+            report = self._opinion.report(report or GuardReport(self._guard))
         return Finished(files, self._source.signal.seconds, warnings, guard=report)
 
     def abandon(self) -> None:

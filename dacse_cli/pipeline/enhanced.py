@@ -29,8 +29,8 @@ class Enhanced:
     """`[C, S]`, full scale is 1."""
     sample_rate: int
     guard: GuardReport | None = None
-    """What became of its chunks: kept, repaired, passed through; None where no guard was asked for, and for
-    pieces."""
+    """What became of its chunks: kept, repaired, passed through; and passages in which a second opinion hears
+    other words. None where neither was asked for, and for pieces."""
 
     @property
     def seconds(self) -> float:

@@ -82,10 +82,11 @@ class Enhancer:
         offline: bool = False,
         deterministic: bool = False,
         kv: str = "auto",
+        second_opinion: str | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> None:
         models = ModelOptions(
-            model, codec, _name(device), _name(dtype), batch_size, offline, deterministic, kv
+            model, codec, _name(device), _name(dtype), batch_size, offline, deterministic, kv, second_opinion
         )
         request = Request("enhance", (), None, models, ChunkOptions(chunk, overlap), SoundOptions()).check()
         self._set_up(chain_files(request, find_networks(models, with_model=True)), progress)

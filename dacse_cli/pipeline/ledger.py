@@ -160,10 +160,9 @@ class Ledger:
     def _end_well(self, index: int, message: Message) -> None:
         """A job whose files are in place ends as done, with a warning where there is something to know."""
         guard = GuardReport.from_json(message["guard"]) if message.get("guard") else None
-        unenhanced = guard.warning() if guard else None
-        warnings = [*([unenhanced] if unenhanced else []), *message["warnings"]]
+        warnings = [*(guard.warnings() if guard else []), *message["warnings"]]
         outcome = Outcome.WARNED if warnings else Outcome.DONE
-        reason = "passed-through" if unenhanced else "warning" if warnings else ""
+        reason = (guard and guard.reason) or ("warning" if warnings else "")
         resumed = message.get("resumed", 0.0)
         self.end(index, outcome, reason, "; ".join(warnings), message["seconds"], resumed, guard)
 

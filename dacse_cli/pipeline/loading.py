@@ -19,6 +19,7 @@ from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.failures import is_out_of_memory
 from dacse_cli.pipeline.plan import ChainFiles, is_descript_weights
 from dacse_cli.pipeline.task import Chain
+from dacse_cli.speech.recogniser import load as load_recogniser
 from dacse_cli.tokens.layout import TokenLayout
 
 BATCH_CAP = {"cpu": 16, "cuda": 64, "mps": 16}
@@ -28,7 +29,7 @@ FIXED_ROWS = {"cpu": 8, "cuda": 32, "mps": 8}
 
 
 def load_chain(files: ChainFiles) -> Chain:
-    """Load everything. Raises `DeviceError`, `CodecError`, `CheckpointError`."""
+    """Load everything. Raises `DeviceError`, `CodecError`, `CheckpointError`, `ModelError`."""
     _quiet_libraries()
     device = resolve_device(files.device)
     if device == "cpu":
@@ -46,7 +47,8 @@ def load_chain(files: ChainFiles) -> Chain:
         _check_context(grid, layout, lm.max_positions)
         if files.deterministic:
             _fix_shape(lm, grid, layout, files.batch_size)
-    return Chain(codec, lm, layout, grid, files.codec_name, files.method)
+    recogniser = load_recogniser(files.second_opinion) if files.second_opinion else None
+    return Chain(codec, lm, layout, grid, files.codec_name, files.method, recogniser)
 
 
 def _codec(files: ChainFiles, device: str) -> Codec:

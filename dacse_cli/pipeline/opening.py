@@ -37,6 +37,8 @@ def open_task(job: Message, chain: Chain) -> Task:
             raise InputError("a token file, not audio", reason="not-audio")
         tokens = check_codec(read_tokens(source), chain)
         _check_sound(tokens, sound)
+        if job["form"] == "enhance" and chain.recogniser is not None:
+            raise InputError("--second-opinion needs a recording, this is a token file", reason="options")
         if to_tokens:
             return EnhanceTokens(tokens, chain, save=saver(target), guard=sound.guard)
         sink = _sink_for_tokens(target, tokens, sound)

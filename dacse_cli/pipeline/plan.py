@@ -76,6 +76,8 @@ class ChainFiles:
     kv: str = "auto"
     method: str = "generate"
     """What `--method auto` means for this model."""
+    second_opinion: str | None = None
+    """Whisper that compares words: a folder, or a size."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media import kinds
 from dacse_cli.codec.shape import read_shape
 from dacse_cli.config import ChunkOptions, ModelOptions
-from dacse_cli.errors import CodecError, DacseError, OutputError, UsageError
+from dacse_cli.errors import CodecError, DacseError, ModelError, OutputError, UsageError
 from dacse_cli.hub import ModelCard, Resolved, read_card, resolve, resolve_codec
 from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.events import Event, Stage
@@ -27,6 +27,7 @@ from dacse_cli.pipeline.outcome import Summary
 from dacse_cli.pipeline.plan import ChainFiles, Plan, Request, is_descript_weights, plan
 from dacse_cli.pipeline.speed import recalled, remember
 from dacse_cli.pipeline.supervisor import Supervisor
+from dacse_cli.speech import recogniser
 
 Tell = Callable[[Event], None]
 Download = Callable[[str, int, int], None]
@@ -52,6 +53,8 @@ class Networks:
 
 def find_networks(options: ModelOptions, *, with_model: bool, progress: Download | None = None) -> Networks:
     """Resolve names to folders, downloading what is missing. Raises `ModelError`s."""
+    if options.second_opinion and (missing := recogniser.lacks(options.second_opinion)):
+        raise ModelError(f"--second-opinion {options.second_opinion}: {missing}")
     model = None
     if with_model or options.codec is None:
         model = resolve(options.model, kind="model", offline=options.offline, progress=progress)
@@ -93,6 +96,7 @@ def chain_files(request: Request, networks: Networks) -> ChainFiles:
         deterministic=request.models.deterministic,
         kv=request.models.kv,
         method=card.method or "generate",
+        second_opinion=request.models.second_opinion,
     )
 
 
@@ -108,7 +112,8 @@ def settings_of(request: Request, networks: Networks, files: ChainFiles) -> str:
         request.codes_format,
     )
     # named only where given, so that files enhanced before these options existed are still known
-    special = {"deterministic": files.deterministic, "kv": files.kv != "auto" and files.kv}
+    special: dict[str, object] = {"deterministic": files.deterministic, "kv": files.kv != "auto" and files.kv}
+    special["second_opinion"] = files.second_opinion
     special["method"] = request.sound.method == "auto" and files.method != "generate" and files.method
     return settings_hash(*parts, *({name: value} for name, value in special.items() if value))
 
@@ -126,6 +131,7 @@ def shown_settings(request: Request, networks: Networks, files: ChainFiles) -> d
         **{name: getattr(files, name) for name in ("device", "dtype", "batch_size")},
         **{f"chunk_{name}" if name == "seconds" else name: value for name, value in files.chunk.items()},
         **request.sound.to_json(),
+        "second_opinion": files.second_opinion,
         "method": files.method if request.sound.method == "auto" else request.sound.method,
     }
 

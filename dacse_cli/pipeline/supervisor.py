@@ -18,7 +18,7 @@ from typing import Any
 
 from dacse_cli.audio.atomic import discard_part
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.errors import CheckpointError, CodecError, DeviceError, LockedError, OutputError
+from dacse_cli.errors import CheckpointError, CodecError, DeviceError, LockedError, ModelError, OutputError
 from dacse_cli.pipeline.channel import Inbox, Message
 from dacse_cli.pipeline.crew import Crew, Load, MakeCrew, Station
 from dacse_cli.pipeline.events import Detail, Event, Planned, Progress, Stage
@@ -35,7 +35,7 @@ TICK = 1.0
 SCAN_AHEAD = 8
 """Inputs scanned before the workers ask for them; more where there are more workers."""
 
-_FATAL = {cls.__name__: cls for cls in (CheckpointError, CodecError, DeviceError)}
+_FATAL = {cls.__name__: cls for cls in (ModelError, CheckpointError, CodecError, DeviceError)}
 
 
 class _InterruptedError(Exception):
@@ -90,7 +90,6 @@ class Supervisor:
         self._tell(Planned(len(jobs), seconds))
         self._tell(Stage("loading the models"))
         self._crew.start()
-        seconds_of = {index: info.seconds for index, info in self._infos.items()}
         # the longest first, so that what is left at the end shares batches
         infos = self._infos
         for job in sorted(jobs, key=lambda job: -infos[job.index].seconds if job.index in infos else 0.0):

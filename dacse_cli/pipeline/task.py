@@ -21,6 +21,7 @@ from dacse_cli.lm.sampling import Draw
 from dacse_cli.pipeline.chunks import ChunkGrid
 from dacse_cli.pipeline.guard.report import GuardReport
 from dacse_cli.pipeline.outcome import OutputFile
+from dacse_cli.speech.recogniser import Recogniser
 from dacse_cli.tokens.layout import TokenLayout
 
 
@@ -36,6 +37,8 @@ class Chain:
     """What token files say made them: a Hub id, a built-in name or a hash."""
     method: str = "generate"
     """What a sound's `auto` means."""
+    recogniser: Recogniser | None = None
+    """For a second opinion on what results say, where one is asked for."""
 
     @property
     def frame_rate(self) -> Fraction:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-VERDICTS = ("kept", "repaired", "passed-through")
-"""What can become of a stretch: the model's answer, a second attempt, the input itself."""
+VERDICTS = ("kept", "repaired", "passed-through", "doubted")
+"""What can become of a stretch: the model's answer, a second attempt, the input itself; an answer that stands
+and in which a recogniser hears other words."""
 
 
 @dataclass(frozen=True)

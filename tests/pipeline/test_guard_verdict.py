@@ -155,6 +155,6 @@ def test_neighbours_are_told_as_one_stretch():
     assert found[0].reasons == ("dropped", "stuck")
     report = GuardReport("normal", 1, 1, 4, found)
     assert GuardReport.from_json(report.to_json()) == report
-    assert report.warning() == "4 of 6 chunks passed through unenhanced: 0:00.00-0:03.00, 0:00.00-0:01.00"
-    assert GuardReport("normal", 3, 1).warning() is None
+    assert report.warnings() == ["4 of 6 chunks passed through unenhanced: 0:00.00-0:03.00, 0:00.00-0:01.00"]
+    assert GuardReport("normal", 3, 1).warnings() == []
     assert KEPT not in {s.outcome for s in found}

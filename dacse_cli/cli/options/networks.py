@@ -81,6 +81,16 @@ class Generation(Networks):
             "--deterministic", help="The same bytes for a file whatever else is enhanced with it; slower."
         ),
     ] = False
+    second_opinion: Annotated[
+        str | None,
+        _network(
+            "--second-opinion",
+            metavar="WHISPER",
+            show_default=False,
+            help="Compare the words heard in input and output, where the input is intelligible; warn where they "
+            "differ, or with --guard strict fail the file. A CTranslate2 folder, or a size as tiny.en (extra).",
+        ),
+    ] = None
 
     def options(self, offline: bool) -> ModelOptions:
         """For the library. Raises `UsageError`."""
@@ -90,6 +100,7 @@ class Generation(Networks):
             batch_size=batch_rows(self.batch_size),
             deterministic=self.deterministic,
             kv=self.kv,
+            second_opinion=self.second_opinion,
         )
 
 

@@ -53,7 +53,7 @@ class Sound:
             "--guard",
             help="Check that each chunk says what was said, and try again where not. normal: then let the "
             "input through there, with a warning. strict: doubt sooner, and fail the file. off: take what "
-            "comes.",
+            "comes. With --method filter it has nothing to do: nothing is added.",
         ),
     ] = "normal"
     profile: Annotated[

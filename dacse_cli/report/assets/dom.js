@@ -8,7 +8,7 @@ const SCORES = [
 const STATES = {
   done: "done", "done-warned": "done with a warning", skipped: "skipped", failed: "failed", "not-reached": "not reached",
 };
-const VERDICTS = { kept: "kept", repaired: "repaired", "passed-through": "passed through" };
+const VERDICTS = { kept: "kept", repaired: "repaired", "passed-through": "passed through", doubted: "doubted" };
 const { run, files } = JSON.parse(document.getElementById("data").textContent);
 const $ = (id) => document.getElementById(id);
 

@@ -24,8 +24,9 @@ function head() {
   const spans = files.flatMap((file) => file.spans);
   if (spans.length) {
     const count = (verdict) => spans.filter((span) => span.verdict === verdict).length;
-    tile("Guard", `${count("repaired") + count("passed-through")} of ${spans.length}`,
-      `stretches not kept: ${count("repaired")} repaired, ${count("passed-through")} passed through`);
+    const odd = Object.keys(VERDICTS).filter((name) => name !== "kept" && count(name));
+    tile("Guard", `${spans.length - count("kept")} of ${spans.length}`,
+      `stretches not kept${odd.length ? ": " : ""}${odd.map((name) => `${count(name)} ${VERDICTS[name]}`).join(", ")}`);
   }
 }
 function tile(name, value, note) {

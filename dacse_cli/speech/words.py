@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 
 
 def words(text: str) -> list[str]:
@@ -33,3 +34,13 @@ def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
             diagonal = row[j]
             row[j] = min(replaced, row[j] + 1, row[j - 1] + 1)
     return row[-1]
+
+
+def differences(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
+    """Runs of words that differ, for people: what one has and the other has instead; one may be empty."""
+    matcher = SequenceMatcher(None, reference, hypothesis, autojunk=False)
+    return [
+        (" ".join(reference[i:j]), " ".join(hypothesis[k:n]))
+        for tag, i, j, k, n in matcher.get_opcodes()
+        if tag != "equal"
+    ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dacse_cli.evaluation.words import word_errors, words
+from dacse_cli.speech.words import word_errors, words
 
 TEXT = st.lists(st.sampled_from("abc"), max_size=7)
 

@@ -1,0 +1,1 @@
+"""Samples -> words, by a recogniser; words compared with words. Knows no files and no scores."""
