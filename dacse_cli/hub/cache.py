@@ -106,7 +106,7 @@ class RepoCache:
         try:
             temp.unlink(missing_ok=True)
             temp.symlink_to(os.path.relpath(blob, pointer.parent))
-        except (OSError, NotImplementedError):
+        except (OSError, NotImplementedError):  # a disk without links, or a user not allowed any
             blob.replace(pointer)
         else:
             temp.replace(pointer)

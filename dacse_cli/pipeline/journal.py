@@ -291,4 +291,4 @@ def _load(path: Path) -> Iterator[Record]:
                 if whole and {"target", "state", "sha256"} <= record.keys():
                     yield record
             except (ValueError, KeyError, TypeError):
-                continue
+                continue  # cut by a crash: at worst an output counts as foreign, and is not touched

@@ -7,6 +7,8 @@ late. First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Seco
 
 from __future__ import annotations
 
+import itertools
+import os
 import queue
 import signal
 import time
@@ -32,6 +34,8 @@ from dacse_cli.tokens.files import has_token_suffix
 GRACE_SECONDS = 10.0
 TICK = 1.0
 """Seconds after which the supervisor looks around although nothing has happened."""
+PROBE_AHEAD = 100
+"""Inputs whose headers are asked for at once; all of a large folder would wait in memory."""
 SCAN_AHEAD = 8
 """Inputs scanned before the workers ask for them; more where there are more workers."""
 
@@ -74,10 +78,12 @@ class Supervisor:
 
     def probe(self, jobs: list[Job]) -> dict[int, AudioInfo]:
         """Look at the headers of all inputs; bad ones end as failed. Token files are not audio."""
-        audio = [job for job in jobs if not has_token_suffix(job.source.name)]
-        for job in audio:
-            self._intake.ask(Look("probe", job.index, job.source))
-        while self._intake.busy:
+        audio = iter([job for job in jobs if not has_token_suffix(os.path.basename(job.reads))])
+        while True:
+            for job in itertools.islice(audio, max(0, PROBE_AHEAD - self._intake.busy)):
+                self._intake.ask(Look("probe", job.index, job.source))
+            if not self._intake.busy:
+                break
             self._step()
         return self._infos
 
@@ -93,7 +99,7 @@ class Supervisor:
         # the longest first, so that what is left at the end shares batches
         infos = self._infos
         for job in sorted(jobs, key=lambda job: -infos[job.index].seconds if job.index in infos else 0.0):
-            if job.remote or not has_token_suffix(job.source.name):
+            if job.remote or not has_token_suffix(os.path.basename(job.reads)):
                 self._to_scan.append(job.index)
             else:
                 self._loads.append(self._load(job, None))

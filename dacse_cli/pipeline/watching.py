@@ -52,5 +52,5 @@ def _inputs(request: Request) -> Stamps:
         try:
             found[job.source] = input_stamp(job.source)
         except InputError:
-            continue  # gone again
+            continue  # gone again, or not to be read: no reason to start a run
     return found
