@@ -176,7 +176,7 @@ def test_silence_is_not_listened_to():
 
 
 def test_strict_fails_the_file_and_says_where():
-    samples, failure = enhanced(clicks(12), Clicks(), lies=range(3, 8), guard="strict")
+    samples, failure = enhanced(clicks(12), Clicks(), lies=range(1, 9), guard="strict")
     assert samples is None
     assert (failure.reason, failure.exit_code, failure.trace) == ("unfaithful", 3, None)
     assert "other words are heard at 0:00.00-0:" in failure.message
