@@ -72,7 +72,8 @@ class Generation(Networks):
         Literal["auto", "int8", "fp8"],
         _network(
             "--kv",
-            help="The language model's cache: int8 (CPUs) and fp8 (GPUs) take about half of bfloat16's memory.",
+            help="The language model's cache: int8 (CPUs) and fp8 (GPUs) take about half of bfloat16's "
+            "memory.",
         ),
     ] = "auto"
     deterministic: Annotated[
@@ -87,8 +88,9 @@ class Generation(Networks):
             "--second-opinion",
             metavar="WHISPER",
             show_default=False,
-            help="Compare the words heard in input and output, where the input is intelligible; warn where they "
-            "differ, or with --guard strict fail the file. A CTranslate2 folder, or a size as tiny.en (extra).",
+            help="Compare the words heard in input and output, where the input is intelligible; warn where "
+            "they differ, or with --guard strict fail the file. A CTranslate2 folder, or a size as tiny.en "
+            "(extra).",
         ),
     ] = None
 
