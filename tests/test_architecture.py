@@ -56,6 +56,13 @@ def test_no_rooms_without_a_name_and_no_pickles(path):
     assert not re.search(r"np\.load\([^)]*allow_pickle=True", source)
 
 
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_training_and_scores_know_transformers(path):
+    """Its import takes longer than torch's own: a worker would be twice as long in getting ready."""
+    if path.relative_to(ROOT).parts[0] not in ("training", "evaluation"):
+        assert not any(name.split(".")[0] == "transformers" for name in imported(path))
+
+
 @pytest.mark.parametrize(
     "statement",
     ["import dacse_cli", "import dacse_cli.cli.app", "import dacse_cli.pipeline.run, dacse_cli.cli.launch"],
