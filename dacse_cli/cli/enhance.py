@@ -32,6 +32,16 @@ def enhance(
     keep_mtime: run.KeepMtimeOpt = False,
     strict: run.StrictOpt = False,
     shard: run.ShardOpt = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            show_default=False,
+            rich_help_panel="Run",
+            help="Work on a Ray cluster: its address, auto for the one around here, local to start one.",
+        ),
+    ] = None,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -81,4 +91,4 @@ def enhance(
         keep_mtime=keep_mtime,
         shard=parse_shard(shard) if shard else None,
     )
-    launch(request, voice, dry_run=batch.dry_run, report=report)
+    launch(request, voice, dry_run=batch.dry_run, report=report, ray=ray)

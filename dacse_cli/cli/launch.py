@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +21,17 @@ from dacse_cli.pipeline.run import forecast, run
 from dacse_cli.store.urls import as_local, is_url
 
 
-def launch(request: Request, voice: Voice, *, dry_run: bool, report: Path | None = None) -> None:
+def launch(
+    request: Request, voice: Voice, *, dry_run: bool, report: Path | None = None, ray: str | None = None
+) -> None:
     """Do or forecast `request`, and draw a report of it where one is wanted; exits with the run's code."""
     output = as_local(request.output) if request.output else None
     request = replace(request, inputs=tuple(map(as_local, request.inputs)), output=output)
     if _is_remote(request) and (dry_run or report):
         what = "--dry-run" if dry_run else "--report"
         raise UsageError(f"{what} looks into every file, and would have to fetch all that are in a store")
+    if ray and _is_remote(request):
+        raise UsageError("--ray works on folders that all machines see; for object stores use --shard")
     with plugged(request) as ready:
         if ready.request is not request and report:
             raise UsageError("--report needs files that stay: it does not go with -")
@@ -39,13 +45,13 @@ def launch(request: Request, voice: Voice, *, dry_run: bool, report: Path | None
                 rows = forecast(ready.request, screen.tell, screen.download)
             screen.results.forecast(rows)
             return
-        raise typer.Exit(_do(ready, screen, report))
+        raise typer.Exit(_do(ready, screen, report, ray))
 
 
-def _do(ready: Plugged, screen: Screen, report: Path | None) -> int:
+def _do(ready: Plugged, screen: Screen, report: Path | None, ray: str | None) -> int:
     """Run, report, sum up; the exit code."""
     with screen:
-        summary = _run(ready.request, screen)
+        summary = _run(ready.request, screen, ray)
         page = _report(summary, report, screen) if report else None
     screen.summary(summary)
     if page is not None:
@@ -62,12 +68,18 @@ def _is_remote(request: Request) -> bool:
     return any(map(is_url, (*request.inputs, request.output or "")))
 
 
-def _run(request: Request, screen: Screen) -> Summary:
+def _run(request: Request, screen: Screen, ray: str | None) -> Summary:
     """The library call that fits where inputs and outputs are."""
     if _is_remote(request):
         from dacse_cli.pipeline.cloud.run import run_cloud
 
         return run_cloud(request, screen.tell, screen.download)
+    if ray is not None:
+        from dacse_cli.pipeline.cluster.run import run_ray
+
+        # Ray prints half a page for every lost machine; a run's own words say as much
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+            return run_ray(request, ray, screen.tell, screen.download)
     return run(request, screen.tell, screen.download)
 
 

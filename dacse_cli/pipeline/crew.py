@@ -16,6 +16,8 @@ MAX_DEATHS = 3
 PATIENCE_SECONDS = 6 * 3600.0
 """A worker with work may say nothing for so long: to decode the codes of a day can take hours on a small
 machine, a write to a network disk that is gone takes for ever."""
+MAX_LOSSES = 5
+"""Machines that may be taken away under a file before it is held to be the cause."""
 WORKER = "dacse_cli.pipeline.worker"
 ALL = "all"
 
@@ -29,6 +31,7 @@ class Load:
     seconds: float
     rows: int
     deaths: int = 0
+    losses: int = 0
 
 
 @dataclass(eq=False)
@@ -120,7 +123,8 @@ class Station:
         held = list(self.held.values())
         self.held.clear()
         for load in held:
-            load.deaths += not lost
+            load.losses += lost
+            load.deaths += not lost or load.losses > MAX_LOSSES
         given_up = [load for load in held if load.deaths > 1]
         self.suspects.extend(load for load in held if load.deaths == 1)
         self.deaths += bool(given_up or not held)

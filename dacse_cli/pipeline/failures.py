@@ -5,10 +5,22 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass
 
-from dacse_cli.errors import DacseError, DeviceError, InputError, LockedError, OutputError, UsageError
+from dacse_cli.errors import (
+    CheckpointError,
+    CodecError,
+    DacseError,
+    DeviceError,
+    InputError,
+    LockedError,
+    ModelError,
+    OutputError,
+    UsageError,
+)
+from dacse_cli.pipeline.channel import Message
 
 _REASONS = {OutputError: "output", LockedError: "locked", UsageError: "options"}
 """What is not the model's fault among errors other than `InputError`."""
+_FATAL = {cls.__name__: cls for cls in (ModelError, CheckpointError, CodecError, DeviceError)}
 
 
 @dataclass(frozen=True)
@@ -54,3 +66,13 @@ def failure_of(error: Exception) -> Failure:
         return Failure("out-of-memory", "memory ran out with a single chunk", "Try a shorter --chunk.")
     trace = "".join(traceback.format_exception(error))
     return Failure("internal", f"{type(error).__name__}: {error}", trace=trace)
+
+
+def fatal_message(error: DacseError) -> Message:
+    """How a child tells the supervisor that it can do no input at all."""
+    return {"type": "fatal", "error": type(error).__name__, "message": error.message, "hint": error.hint}
+
+
+def fatal_error(message: Message) -> DacseError:
+    """What `fatal_message` told."""
+    return _FATAL.get(message["error"], DeviceError)(message["message"], hint=message["hint"])

@@ -97,7 +97,7 @@ def plan(request: Request) -> Plan:
     inputs = find_inputs(request.inputs, accepts(request.form), leave_out=output)
     if request.filters or request.settled is not None:
         choose(inputs, request.filters, request.settled)
-    single = output is not None and _is_file_name(output, request.form)
+    single = output is not None and names_file(output, request.form)
     if single:
         assert output is not None
         return _single(request, inputs, output)
@@ -126,7 +126,7 @@ def _is_audio(name: str) -> bool:
     return Path(name).suffix.lower() in AUDIO_SUFFIXES
 
 
-def _is_file_name(output: Path, form: str) -> bool:
+def names_file(output: Path, form: str) -> bool:
     """Whether the output names a file: it has a suffix that can be written and is no folder."""
     if output.is_dir():
         return False

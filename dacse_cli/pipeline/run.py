@@ -19,10 +19,12 @@ from dacse_cli.config import ChunkOptions, ModelOptions
 from dacse_cli.errors import CodecError, DacseError, ModelError, OutputError, UsageError
 from dacse_cli.hub import ModelCard, Resolved, read_card, resolve, resolve_codec
 from dacse_cli.pipeline.chunks import ChunkGrid
+from dacse_cli.pipeline.crew import Crew, MakeCrew
 from dacse_cli.pipeline.events import Event, Stage
 from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.journal import Journal, holders, settings_hash
 from dacse_cli.pipeline.ledger import Ledger
+from dacse_cli.pipeline.looking import Intake, MakeLooker
 from dacse_cli.pipeline.outcome import Summary
 from dacse_cli.pipeline.plan import ChainFiles, Plan, Request, is_descript_weights, plan
 from dacse_cli.pipeline.speed import recalled, remember
@@ -136,7 +138,13 @@ def shown_settings(request: Request, networks: Networks, files: ChainFiles) -> d
     }
 
 
-def run(request: Request, tell: Tell, progress: Download | None = None) -> Summary:
+def run(
+    request: Request,
+    tell: Tell,
+    progress: Download | None = None,
+    crew: MakeCrew = Crew,
+    intake: MakeLooker = Intake,
+) -> Summary:
     """Do what `request` says; every input ends in exactly one outcome of the summary.
 
     Raises `DacseError` where nothing could be begun; what stops a run under way is `Summary.fatal`.
@@ -160,7 +168,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None) -> Summa
         )
         ledger.summary.ignored = todo.ignored
         ledger.summary.settings = shown_settings(request, networks, files)
-        supervisor = Supervisor(todo, files, ledger, tell)
+        supervisor = Supervisor(todo, files, ledger, tell, crew, intake)
         try:
             with supervisor.watching_signals():
                 jobs = [job for job in todo.jobs if ledger.admit(job)]

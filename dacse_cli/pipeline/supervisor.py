@@ -20,10 +20,11 @@ from typing import Any
 
 from dacse_cli.audio.atomic import discard_part
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.errors import CheckpointError, CodecError, DeviceError, LockedError, ModelError, OutputError
+from dacse_cli.errors import LockedError, OutputError
 from dacse_cli.pipeline.channel import Inbox, Message
 from dacse_cli.pipeline.crew import Crew, Load, MakeCrew, Station
 from dacse_cli.pipeline.events import Detail, Event, Planned, Progress, Stage
+from dacse_cli.pipeline.failures import fatal_error
 from dacse_cli.pipeline.jobs import Job
 from dacse_cli.pipeline.ledger import Ledger
 from dacse_cli.pipeline.looking import Intake, Look, MakeLooker
@@ -38,8 +39,6 @@ PROBE_AHEAD = 100
 """Inputs whose headers are asked for at once; all of a large folder would wait in memory."""
 SCAN_AHEAD = 8
 """Inputs scanned before the workers ask for them; more where there are more workers."""
-
-_FATAL = {cls.__name__: cls for cls in (ModelError, CheckpointError, CodecError, DeviceError)}
 
 
 class _InterruptedError(Exception):
@@ -180,6 +179,8 @@ class Supervisor:
         self._stepped_at = now
 
     def _looked(self, look: Look, answer: Message) -> None:
+        if answer["type"] == "fatal":
+            raise fatal_error(answer)
         if not self._ledger.is_open(look.index):
             return
         if answer["type"] == "bad":
@@ -228,7 +229,7 @@ class Supervisor:
             station.release(message["id"])
             self._job_failed(message)
         elif kind == "fatal":
-            raise _FATAL.get(message["error"], DeviceError)(message["message"], hint=message["hint"])
+            raise fatal_error(message)
 
     def _job_failed(self, message: Message) -> None:
         for kind in (OutputError, LockedError):  # what would meet every other input as well

@@ -15,7 +15,7 @@ from dacse_cli.errors import DacseError
 from dacse_cli.lm.device import cuda_devices
 from dacse_cli.pipeline.channel import Message, serve
 from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.failures import Failure
+from dacse_cli.pipeline.failures import Failure, fatal_message
 from dacse_cli.pipeline.loading import fitting_batch, load_chain
 from dacse_cli.pipeline.opening import open_task
 from dacse_cli.pipeline.plan import ChainFiles
@@ -45,8 +45,7 @@ class Worker:
             batch = fitting_batch(files, chain)
             beside = share_cores(chain, load.get("sharing", 1))
         except DacseError as error:
-            facts = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-            self._answer({"type": "fatal", **facts})
+            self._answer(fatal_message(error))
             return
         if not files.deterministic:
             batch = max(1, batch // load.get("divide_batch", 1))

@@ -1,0 +1,54 @@
+"""`dacse enhance` over stand-in models, here or over a Ray cluster: `SOURCE OUTPUT DEVICES [ADDRESS]`.
+
+Prints what it is told as lines of JSON, then its summary.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+
+import fake_children
+
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.pipeline import run as run_module
+from dacse_cli.pipeline.cluster import run as cluster
+from dacse_cli.pipeline.crew import Crew
+from dacse_cli.pipeline.events import Detail, Stage
+from dacse_cli.pipeline.plan import Request
+
+Copiers = partial(Crew, module="copying_worker")
+
+
+STDOUT = sys.stdout
+
+
+def say(facts):
+    print(json.dumps({**facts, "at": time.monotonic()}), file=STDOUT, flush=True)
+
+
+def tell(event):
+    if isinstance(event, Stage | Detail):
+        say({"told": event.text})
+
+
+def main(source, output, devices, address=None):
+    fake_children.install_networks()
+    run_module.chain_files = lambda request, networks: replace(
+        fake_children.FILES, device=request.models.device
+    )
+    cluster.Crew = Copiers
+    models = ModelOptions(device=devices)
+    request = Request("enhance", (source,), output, models, ChunkOptions(), SoundOptions())
+    with contextlib.redirect_stdout(sys.stderr):  # Ray prints what it thinks of killed processes
+        if address is None:
+            summary = run_module.run(request, tell, crew=Copiers)
+        else:
+            summary = cluster.run_ray(request, address, tell)
+    say({**summary.to_json(), "fatal": str(summary.fatal or "")})
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
