@@ -78,8 +78,12 @@ class LanguageModel:
 
     @property
     def takes_drafts(self) -> bool:
-        """Whether drafts are looked at: by the CPU's own kernel, in batches of any shape."""
-        return isinstance(self._eager.rung, HostRung) and self.decoder is self._eager and not self._fixed
+        """Whether drafts are looked at: by the CPU's own kernel, in batches of any shape, in float32.
+
+        There they change no id; in bfloat16 another width of a pass may.
+        """
+        own = isinstance(self._eager.rung, HostRung) and self.decoder is self._eager
+        return own and not self._fixed and self.network.dtype is torch.float32
 
     def row_bytes(self, positions: int) -> int:
         """Cache bytes of one row whose prompt and new tokens make `positions` positions."""
@@ -110,8 +114,8 @@ class LanguageModel:
         """Continue every prompt (int64 `[P_i]`) by exactly `new_tokens[i]` ids, `[n_i]` each.
 
         The best id every time; with `draws`, one a row, by chance, at the plain rung's speed. `drafts` are
-        guesses of what will be written (int64 `[n_i]`, -1 for none): several are checked at once, which
-        changes no id beyond what another order of summation may (see `takes_drafts`).
+        guesses of what will be written (int64 `[n_i]`, -1 for none): where they are looked at
+        (`takes_drafts`), several are checked at once, which changes no id but saves time.
 
         `on_step` hears 0 after every prefill pass, then the number of tokens written by the longest row,
         about every 50 tokens and at the end; it may raise to stop. Raises `UsageError` (does not fit

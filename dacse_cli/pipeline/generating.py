@@ -19,6 +19,9 @@ from dacse_cli.pipeline.failures import Failure, failure_of, is_device_lost, is_
 from dacse_cli.pipeline.task import Chain, Chunk
 
 PROGRESS_SECONDS = 0.25
+DRAFT_ROWS = 2
+"""Chunks of a batch whose noisy tokens are tried as drafts of the clean ones. A larger batch ends with its
+noisiest chunk, whose drafts are the worst, and a wide pass over many rows costs what it saves."""
 Answer = NDArray[np.int16] | Failure | None
 """Codes `[K, t]`; or why there are none; None where another chunk of the same task has failed before."""
 
@@ -99,6 +102,7 @@ class Generator:
             layout.ranges,
             on_step=lambda step: self._tell(self._seconds + seconds * step / max(lengths)),
             draws=draws or None,
+            drafts=[layout.flatten(chunk.codes) for chunk in chunks] if len(chunks) <= DRAFT_ROWS else None,
         )
         return [layout.unflatten(row) for row in ids]
 

@@ -96,6 +96,17 @@ def test_a_width_that_costs_too_much_is_not_chosen() -> None:
     assert widths.expected(4, np.zeros(16, np.int64)) == pytest.approx(1 + 0.9 + 0.81 + 0.729)
 
 
+def test_other_numbers_take_no_drafts(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Fails when bfloat16, where sums of another width round to other ids, is drafted."""
+    folder = tmp_path_factory.mktemp("undrafted")
+    config = CONFIG | {"head_dim": 16}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(random_tensors(config), folder / "model.safetensors")
+    assert not load_language_model(folder, dtype="bfloat16").takes_drafts
+    assert load_language_model(folder, kv="int8").takes_drafts
+    assert not load_language_model(folder, kv="fp8").takes_drafts
+
+
 def test_a_fixed_shape_takes_no_drafts(model: LanguageModel) -> None:
     """Fails when `--deterministic` lets the clock choose the shape of a pass."""
     assert model.takes_drafts

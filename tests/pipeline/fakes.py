@@ -40,7 +40,7 @@ class EchoLM:
         self.limit, self.error = limit, error
         self.batches = []
 
-    def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+    def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
         if len(prompts) > self.limit:
             raise self.error
         self.batches.append(len(prompts))

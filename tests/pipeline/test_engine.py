@@ -198,7 +198,7 @@ def test_a_second_try_comes_back_to_its_place(batch_size):
     drawn = []
 
     class Watched(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
             drawn.extend(draws or [])
             assert draws is None or len(draws) == len(prompts)
             return super().generate(prompts, new_tokens, ranges, on_step, draws)
@@ -239,7 +239,7 @@ def test_a_batch_that_did_not_fit_is_gone_when_its_halves_run():
     """An error keeps its traceback, a traceback its frames, and they the tensors that filled the device."""
 
     class Hoarder(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
             assert all(ref() is None for ref in held)
             if len(prompts) > 1:
                 activations = np.zeros(4)
@@ -260,7 +260,7 @@ def test_one_chunk_that_breaks_the_model_fails_its_file_only():
     poison = fake_chain().layout.prompt(ExactCodec().encode_window(sources[1].samples)[0])[1:-1]
 
     class Picky(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
             if any(prompt[1] == poison[0] for prompt in prompts):
                 raise CheckpointError("NaN")
             return super().generate(prompts, new_tokens, ranges, on_step, draws)
@@ -277,7 +277,7 @@ def test_a_lost_device_ends_the_worker():
     source = noise(1, 100)
 
     class Lost(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
             raise error
 
     with pytest.raises(DeviceError, match=r"device-side assert triggered$"):
@@ -430,7 +430,7 @@ def test_a_caller_that_leaves_ends_the_batch_under_way():
     steps = []
 
     class Slow(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
             if self.batches:
                 for step in range(1000):
                     on_step(step)

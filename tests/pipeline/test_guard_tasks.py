@@ -27,7 +27,7 @@ class LiarLM(EchoLM):
         self.silenced, self.until = silenced, until
         self.asked, self.seeds = {}, []
 
-    def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
+    def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
         answers = super().generate(prompts, new_tokens, ranges, on_step)
         self.seeds += [draw.seed for draw in draws or []]
         return [self._lie(answer) for answer in answers]
