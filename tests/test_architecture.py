@@ -76,6 +76,17 @@ def test_the_supervisor_loads_no_heavy_library(statement):
     assert not set(HEAVY) & set(loaded)
 
 
+def test_a_worker_loads_nothing_it_does_not_need():
+    """transformers, or torch's compiler by way of a weight drawn on no device: a second and more each."""
+    code = (
+        "import sys, pathlib; from dacse_cli.codec.model import load_codec; "
+        f"load_codec(pathlib.Path({str(ROOT.parent / 'tests' / 'golden' / 'dac')!r})); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert not {"transformers", "torch._dynamo", "sympy"} & set(loaded)
+
+
 def test_public_names():
     """Three names are public; more is a decision, not an accident."""
     import dacse_cli

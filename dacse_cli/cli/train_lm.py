@@ -55,7 +55,8 @@ def lm(
     Stages, steps, rates and everything else are in a recipe; without one the published one holds. A stopped
     run goes on from its last checkpoint when the command is run again. OUT/STAGE is the best model of each
     stage, a folder for [cyan]enhance --model[/]. Several GPUs: [cyan]accelerate launch -m dacse_cli train
-    lm ...[/] (with [cyan]dacse\\[train][/]).
+    lm ...[/]; processes of a CPU: [cyan]torchrun --nproc-per-node 2 -m dacse_cli train lm ... --device cpu[/]
+    (both with [cyan]dacse\\[train][/]).
 
     [bold]Examples[/]
 

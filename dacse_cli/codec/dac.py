@@ -96,7 +96,8 @@ class Codebook(nn.Module):
     def __init__(self, hidden: int, dim: int, size: int) -> None:
         super().__init__()
         self.in_proj, self.out_proj = nn.Conv1d(hidden, dim, 1), nn.Conv1d(dim, hidden, 1)
-        self.codebook = nn.Embedding(size, dim)
+        # not drawn: drawing without memory makes torch import its compiler, more than a second
+        self.codebook = nn.Embedding.from_pretrained(torch.empty(size, dim))  # type: ignore[no-untyped-call]
 
     def nearest(self, latent: Tensor) -> tuple[Tensor, Tensor]:
         """Latent [B, H, T] -> (codes [B, T], what they stand for [B, H, T])."""

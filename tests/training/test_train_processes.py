@@ -1,4 +1,7 @@
-"""Several processes of one training, as `accelerate launch` starts them; needs dacse[train]."""
+"""Several processes of one training, on CPUs by gloo; needs dacse[train]: `pytest -m slow`.
+
+`accelerate launch` starts them on GPUs and a single one on CPUs; there torchrun does.
+"""
 
 import json
 import os
@@ -10,8 +13,7 @@ from training_runs import CODEC_RECIPE, WARM_CODEC, curve, run_dacse, write_pair
 
 pytest.importorskip("accelerate", reason="needs dacse[train]")
 pytestmark = pytest.mark.slow
-LAUNCH = ["accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-LAUNCH += ["--mixed_precision", "no", "--dynamo_backend", "no"]
+LAUNCH = ["torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
 SETTINGS = ["model.checkpointing=false", "run.bf16=false", "data.valid=0.3", "stage.steps=4", "stage.rows=1"]
 SETTINGS += ["run.cadence.log_every=1", "stage.rate=1e-3", "stage.warm_up=2"]
 ONE_WRITER = """
