@@ -19,17 +19,15 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import soundfile
 from timing import table
 
 from dacse_cli.config import GUARDS, ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline import run
 from dacse_cli.pipeline.crew import Crew
 from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.supervisor import Supervisor
+from dacse_cli.pipeline.run import run
 
 RATE = 16000
 
@@ -49,9 +47,7 @@ def enhance(source: Path, output: Path, guard: str) -> None:
     sound = SoundOptions(guard=guard, method="generate")
     models = ModelOptions("nano", device="cpu")
     request = Request("enhance", (str(source),), str(output), models, ChunkOptions(), sound)
-    workers = partial(Supervisor, crew=partial(Crew, module="no_model_worker"))
-    with patch.object(run, "Supervisor", workers):
-        summary = run.run(request, lambda event: None)
+    summary = run(request, lambda event: None, crew=partial(Crew, module="no_model_worker"))
     if summary.exit_code:
         raise RuntimeError(f"{summary.counts}: {summary.fatal or summary.results[-1]}")
 

@@ -16,8 +16,8 @@ import fake_children
 import forked
 
 from dacse_cli.audio import probe, read, write
-from dacse_cli.cli import app
-from dacse_cli.pipeline import crew, run, supervisor
+from dacse_cli.cli import app, launch
+from dacse_cli.pipeline import crew, run
 
 WARM = (probe, read, write, copying_worker)  # what the forks would import one by one
 
@@ -47,7 +47,7 @@ def main():
     fake_children.install_networks()
     forked.install()
     makes = functools.partial(crew.Crew, module="copying_worker")
-    run.Supervisor = functools.partial(supervisor.Supervisor, crew=makes)
+    launch.run = functools.partial(run.run, crew=makes)
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # whatever the tests run under
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     while line := sys.stdin.readline():
