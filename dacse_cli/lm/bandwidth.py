@@ -18,11 +18,8 @@ _REPEATS = 5
 
 
 def weight_bytes(lm: LanguageModel) -> int:
-    """Bytes of weights that one step reads: all but the embedding table, of which it reads single rows."""
-    shape = lm.network.shape
-    sizes = {name: math.prod(dims) for name, dims in shape.tensors().items()}
-    table = shape.vocab_size * shape.hidden
-    return (sum(sizes.values()) - table) * lm.network.dtype.itemsize
+    """Bytes of weights that one step reads."""
+    return lm.network.shape.step_weights * lm.network.dtype.itemsize
 
 
 def step_bytes(lm: LanguageModel, rows: int, positions: float) -> float:

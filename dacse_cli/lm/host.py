@@ -19,6 +19,7 @@ from torch import Tensor
 from dacse_cli.lm.arena import Cache, note
 from dacse_cli.lm.attention import prefill_attention
 from dacse_cli.lm.rows import BatchPlan
+from dacse_cli.lm.shape import LlamaShape
 
 VECTOR = 16
 """Heads must be multiples of this many numbers; others are left to torch."""
@@ -27,6 +28,12 @@ MIN_SHARED_BYTES = 1 << 20
 KERNEL_DTYPES = {torch.float32: (torch.float32, torch.int8), torch.bfloat16: (torch.bfloat16, torch.int8)}
 """What the kernel computes from -> what it can keep in the cache."""
 Kernel = Callable[..., None]
+
+
+LARGE = 50_000_000
+"""Weights from which a CPU's step waits for them; a smaller network's waits for its many small operations."""
+BFLOAT16 = ("avx512_bf16", "amx_bf16")
+"""Names of instructions that multiply bfloat16."""
 
 
 class KernelUnavailableError(Exception):
@@ -52,6 +59,22 @@ def load_kernel(head_dim: int, dtype: torch.dtype, stored: torch.dtype) -> Kerne
     except Exception as error:  # a compiler has many ways to fail, and torch's own attention is there
         raise KernelUnavailableError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
     return kernel
+
+
+def host_dtype(shape: LlamaShape) -> torch.dtype:
+    """The faster of float32 and bfloat16 for a network on this CPU.
+
+    bfloat16 where there are instructions for it and the kernel runs (torch's own attention reads a bfloat16
+    cache slower than a float32 one), but not for a small network: it would round for nothing.
+    """
+    able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    if shape.step_weights < LARGE or not any(able.get(name) for name in BFLOAT16):
+        return torch.float32
+    try:
+        load_kernel(shape.head_dim, torch.bfloat16, torch.bfloat16)
+    except KernelUnavailableError:
+        return torch.float32
+    return torch.bfloat16
 
 
 def _try(kernel: Kernel, head_dim: int, dtype: torch.dtype, stored: torch.dtype) -> None:

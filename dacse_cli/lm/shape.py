@@ -49,6 +49,12 @@ class LlamaShape:
         """Numbers one position of one row takes in the key-value cache."""
         return 2 * self.layers * self.kv_heads * self.head_dim
 
+    @property
+    def step_weights(self) -> int:
+        """Weights a decode step reads: all but the embedding table, of which it reads single rows."""
+        table = self.vocab_size * self.hidden
+        return sum(math.prod(shape) for shape in self.tensors().values()) - table
+
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Name -> shape of every weight the checkpoint must hold; a tied head is not among them."""
         shapes: dict[str, tuple[int, ...]] = {

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_llama import WriteModel
+from tiny_llama import CONFIG, WriteModel
 
 from dacse_cli.errors import DeviceError
 from dacse_cli.lm import generate, host
@@ -16,6 +18,7 @@ from dacse_cli.lm.arena import Cache
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.greedy import EagerDecoder
 from dacse_cli.lm.host import HostAttention, HostRung, KernelUnavailableError, load_kernel
+from dacse_cli.lm.shape import parse_shape
 
 D = 16
 RANGES = [(5, 17), (17, 29), (29, 41)]
@@ -160,6 +163,18 @@ def test_without_the_compiler_torch_attends(write_model: WriteModel, monkeypatch
     assert len(model.generate([np.array([1, 2, 3])], [9], RANGES)[0]) == 9
     with pytest.raises(DeviceError, match="int8 cache cannot be had: ModuleNotFoundError"):
         load_language_model(folder, kv="int8")
+
+
+def test_large_networks_take_what_the_cpu_is_fast_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when a small network is rounded for nothing, or a CPU without bfloat16 has to emulate it."""
+    small = parse_shape(CONFIG | {"head_dim": D})
+    large = replace(small, hidden=1024, intermediate=3000, layers=18)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
+    assert host.host_dtype(large) is torch.bfloat16
+    assert host.host_dtype(small) is torch.float32
+    assert host.host_dtype(replace(large, head_dim=8)) is torch.float32  # left to torch's attention
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
+    assert host.host_dtype(large) is torch.float32
 
 
 def test_a_kernel_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
