@@ -53,6 +53,10 @@ class Ledger:
     def is_open(self, index: int) -> bool:
         return index in self._open
 
+    def job(self, index: int) -> Job:
+        """A job that has not ended."""
+        return self._open[index]
+
     def admit(self, job: Job) -> bool:
         """Whether a job needs doing; ends it otherwise (done before, foreign output, input gone)."""
         try:

@@ -61,7 +61,6 @@ class Supervisor:
         self._inbox: Inbox = queue.SimpleQueue()
         self._intake = intake(self._inbox)
         self._crew = crew(files, self._inbox)
-        self._jobs = {job.index: job for job in plan.jobs}
         self._infos: dict[int, AudioInfo] = {}
         self._to_scan: deque[int] = deque()
         self._loads: deque[Load] = deque()
@@ -113,7 +112,7 @@ class Supervisor:
             return
         ahead = max(SCAN_AHEAD, 2 * self._crew.size)
         while self._to_scan and self._intake.busy + len(self._loads) < ahead:
-            job = self._jobs[self._to_scan.popleft()]
+            job = self._ledger.job(self._to_scan.popleft())
             kind = "fetch" if has_token_suffix(job.source.name) else "scan"
             self._intake.ask(Look(kind, job.index, job.source))
         for station in self._crew.stations:
@@ -188,10 +187,10 @@ class Supervisor:
         elif look.type == "probe":
             self._infos[look.index] = AudioInfo.from_json(answer["facts"])
         elif look.type == "fetch":
-            self._loads.append(self._load(self._jobs[look.index], None))
+            self._loads.append(self._load(self._ledger.job(look.index), None))
         else:
             self._infos.pop(look.index, None)
-            self._scanned(self._jobs[look.index], AudioScan.from_json(answer["facts"]))
+            self._scanned(self._ledger.job(look.index), AudioScan.from_json(answer["facts"]))
 
     def _scanned(self, job: Job, scan: AudioScan) -> None:
         if scan.bad_samples:
@@ -253,7 +252,7 @@ class Supervisor:
     def _discard_parts(self, indices: Iterable[int]) -> None:
         """Remove what a dead worker had begun. By name: others may be writing into the same folders."""
         for index in indices:
-            discard_part(self._jobs[index].target)
+            discard_part(self._ledger.job(index).target)
 
     # -- signals -----------------------------------------------------------------------------------------
 

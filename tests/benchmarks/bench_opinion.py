@@ -86,9 +86,9 @@ def main(arguments: list[str] | None = None) -> dict:
         add_codec(found, args.codec)
     began = time.perf_counter()
     counts = rulings(found, recogniser.load(args.asr), np.random.default_rng(args.seed))
-    listened = args.seconds * sum(count["answers"] + 2 for count in counts.values()) / len(counts)
+    heard = sum(count["answers"] for count in counts.values()) + 2 * len(found)
     print(table(counts))
-    print(f"\n{(time.perf_counter() - began) / listened:.2f} s of listening a second of answers")
+    print(f"\n{(time.perf_counter() - began) / heard:.2f} s a transcript of {args.seconds:g} s")
     if args.json:
         args.json.write_text(json.dumps(counts, indent=1) + "\n")
     return counts
