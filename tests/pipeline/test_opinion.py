@@ -113,8 +113,8 @@ class Negating(EchoLM):
         super().__init__()
         self.lies, self.answered = lies, 0
 
-    def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None):
-        answers = super().generate(prompts, new_tokens, ranges, on_step)
+    def generate(self, prompts, new_tokens, ranges, on_step=None, **more):
+        answers = super().generate(prompts, new_tokens, ranges, on_step, **more)
         assert len(answers) == 1
         self.answered += 1
         return [self._negated(answers[0], ranges)] if self.answered - 1 in self.lies else answers
