@@ -40,9 +40,9 @@ def test_a_killed_codec_goes_on_as_if_never_stopped(tmp_path, speech):
     words = ["-r", recipe, "--config", tmp_path / "dac.json", "--warm-start"]
     log = tmp_path / "killed" / "log.csv"
     killed = ["train", "codec", speech, tmp_path / "killed", *words]
-    assert kill_when(killed, lambda: log.exists() and len(curve(log.parent)) >= 8)
+    assert kill_when(killed, lambda: log.exists() and len(curve(log.parent)) >= 5)
     resumed = train(speech, tmp_path / "killed", *words, "--json")
-    assert json.loads(resumed.stdout.splitlines()[-1])["steps"] < 38
+    assert json.loads(resumed.stdout.splitlines()[-1])["steps"] < 18
     train(speech, tmp_path / "straight", *words)
     for column in ("loss", "valid_loss", "discriminator", "perplexity", "used_3", "revived"):
         resumed, straight = (dict(curve(tmp_path / name, column)) for name in ("killed", "straight"))

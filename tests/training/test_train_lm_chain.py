@@ -23,7 +23,7 @@ def options(*settings):
 
 def test_one_batch_is_learnt_by_heart_and_enhance_says_it(tmp_path, small_codec, small_network):
     """Prompt, positions, embeddings or stored weights that differ between training and use show here."""
-    pairs = write_pairs(tmp_path / "pairs", [3200, 3200])
+    pairs = write_pairs(tmp_path / "pairs", [1600, 1600])
     words = ["--config", small_network, "--codec", small_codec, *options(*HEART)]
     trained = CliRunner().invoke(app, ["train", "lm", str(pairs), str(tmp_path / "run"), *map(str, words)])
     assert trained.exit_code == 0, trained.output
@@ -34,7 +34,7 @@ def test_one_batch_is_learnt_by_heart_and_enhance_says_it(tmp_path, small_codec,
     codec = load_codec(small_codec)
     for name in ("p0", "p1"):
         with AudioReader(pairs / "clean" / f"{name}.wav") as reader:
-            clean = codec.encode(reader.read(3200))
+            clean = codec.encode(reader.read(1600))
         said = load_file(tmp_path / "said" / f"{name}.tokens.safetensors")["codes"]
         assert np.array_equal(said, clean)
 
@@ -60,7 +60,7 @@ warm_up = 4
 past = { noisy = 0.2, random = 0.1, own = 0.3, passes = 2 }
 [[stage]]
 name = "longer"
-steps = 60
+steps = 30
 rows = 3
 accumulate = 1
 rate = 1e-3
@@ -78,13 +78,13 @@ def test_a_killed_run_goes_on_as_if_never_stopped(tmp_path, tone_pairs, small_co
     killed = ["train", "lm", tone_pairs, tmp_path / "killed", *words]
     log = tmp_path / "killed" / "log.csv"
     assert kill_when(killed, lambda: log.exists() and len(curve(log.parent)) >= 12)
-    for name, fewest in (("killed", 1), ("straight", 74)):
+    for name, fewest in (("killed", 1), ("straight", 44)):
         arguments = ["train", "lm", tone_pairs, tmp_path / name, *words, "--json"]
         done = CliRunner().invoke(app, list(map(str, arguments)))
         assert done.exit_code == 0, done.output
         steps = json.loads(done.stdout.splitlines()[-1])["steps"]
-        assert fewest <= steps <= 74
-        assert (steps == 74) == (name == "straight")
+        assert fewest <= steps <= 44
+        assert (steps == 44) == (name == "straight")
     for column in ("loss", "valid_loss", "free_accuracy", "gradient"):
         resumed, straight = (dict(curve(tmp_path / name, column)) for name in ("killed", "straight"))
         assert resumed == pytest.approx(straight, abs=1e-5)

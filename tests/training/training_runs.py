@@ -36,14 +36,14 @@ width = 2
 cadence = { log_every = 2, validate_every = 10, save_every = 5 }
 [[stage]]
 name = "mel"
-steps = 8
+steps = 4
 rows = 4
 rate = 1e-3
 adversarial = false
 revive_every = 3
 [[stage]]
 name = "adversarial"
-steps = 30
+steps = 14
 rows = 4
 rate = 5e-4
 warm_up = 4
