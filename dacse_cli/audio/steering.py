@@ -1,9 +1,31 @@
-"""A recording through a filter that a clean guide steers: nothing is added, some of it is turned down.
+"""A recording through a filter that a clean voice steers: nothing is added, some of it is turned down.
 
 A generated voice is a good estimate of how loud clean speech is in each band at each moment, and a poor one
-of its waveform. So the guide only sets gains, as in a Wiener filter, and what is heard is the recording:
-words, voice and timing are its own. Gains are held in bands as wide as hearing's (ERB scale, Glasberg and
-Moore 1990) and smoothed over three frames, so errors of the guide inside a band do not become tones.
+of its waveform. So it only sets gains, and what is heard is the recording: words, voice and timing are its
+own. Two gains are multiplied:
+
+- *Between bands* (as wide as hearing's: ERB scale, Glasberg and Moore 1990; smoothed over three frames): how
+  loud the voice is against the recording *through the same codec*. A codec colours what it passes, and
+  beside the recording itself its colour would be taken for noise.
+- *Inside a band*: a Wiener filter for the noise between the harmonics, which no band is narrow enough for.
+  What is noise it learns from the first gain: where that is low.
+
+Tried on 24 mixtures of 5 s in English (0 to 15 dB, voices and noises of the training) with `nano`, mean
+scores and word errors; b and w are the exponents of the two gains:
+
+| | OVRL | BAK | PESQ | STOI | WER |
+|---|---|---|---|---|---|
+| noisy | 2.20 | 2.21 | 1.30 | 0.897 | 24.2 % |
+| voice against the recording itself, bands alone, floor -20 dB | 2.56 | 3.10 | 1.48 | 0.851 | 40.9 % |
+| as here, b 0.5, w 0.5 | 2.62 | 3.01 | 1.50 | 0.884 | 30.3 % |
+| as here, b 1, w 0.5 | 2.69 | 3.29 | 1.44 | 0.871 | 31.3 % |
+| **as here, b 0.75, w 0.5** | 2.68 | 3.20 | 1.46 | 0.877 | 30.3 % |
+| the same, floors 10 dB lower | 2.65 | 3.23 | 1.46 | 0.874 | 30.8 % |
+
+On 24 others in three languages the clean recording itself as voice, bands alone, gave OVRL 2.82 and STOI
+0.968 where noisy had 2.30 and 0.908: this is as far as a better voice can bring it. There 40 bands, noise
+remembered for 0.5 s or heard 80 ms ahead made no difference, and the mean of both references cost 0.06 of
+OVRL for 0.14 of PESQ.
 
 Knows samples only; streams in constant memory and keeps every sample in its place.
 """
@@ -16,61 +38,67 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from dacse_cli.audio.wiener import WienerGains
+
 Samples = NDArray[np.float32]
 
 HOP_SECONDS = 0.008
 OVERLAP = 4
 """Frames over a sample."""
 BANDS = 24
-TRUST = 1.5
-"""Gain where guide and recording are equally loud, before it is cut at 1: guides may be 3.5 dB too soft."""
-FLOOR = 0.1
-"""Least gain, -20 dB: silence between words stays the room's."""
+TRUST = 1.2
+"""Gain where voice and recording are equally loud, before it is cut at 1: voices may be 1.6 dB too soft."""
+FLOOR = 10**-1.5
+"""Least gain, -30 dB: silence between words stays the room's."""
+DEEPEST = 0.1
+"""Least gain of the Wiener filter, -20 dB."""
+SHARES = 0.75, 0.5
+"""Exponents of the band's gain and of the Wiener filter's in their product."""
 NEIGHBOUR = 0.4
 """Weight of the frames before and after in a frame's energies."""
 TINY = 1e-10
 
 
 class Steering:
-    """Streams of `channels` at `rate` Hz; `guide_rate` says up to where (half of it) the guide speaks.
+    """Streams of `channels` at `rate` Hz; `voice_rate` says up to where (half of it) the voice speaks.
 
     Above that the gain of the highest band goes on.
     """
 
-    def __init__(self, rate: int, channels: int, guide_rate: int) -> None:
+    def __init__(self, rate: int, channels: int, voice_rate: int) -> None:
         self._hop = max(1, round(rate * HOP_SECONDS))
         self._length = self._hop * OVERLAP
         phase = 2 * np.pi * np.arange(self._length) / self._length
         self._window = np.sqrt(0.5 - 0.5 * np.cos(phase)).astype(np.float32)
-        self._bands = erb_bands(self._length, rate, min(rate, guide_rate) / 2)
+        self._bands = erb_bands(self._length, rate, min(rate, voice_rate) / 2)
         self._means = (self._bands / self._bands.sum(axis=1, keepdims=True)).T  # [F, BANDS]
-        # zeros before the start, so that the first sample lies under as many frames as any other,
-        # and one frame more, which is only ever the neighbour of the first
-        self._dry = np.zeros((channels, self._length), np.float32)
-        self._guide = np.zeros((channels, self._length), np.float32)
+        self._wiener = WienerGains(channels, self._length // 2 + 1, self._hop / rate)
+        # of voice, codec and recording; zeros before the start, so that the first sample lies under as many
+        # frames as any other, and one frame more, which is only ever the neighbour of the first
+        self._buffers = np.zeros((3, channels, self._length), np.float32)
         self._tail = np.zeros((channels, self._length - self._hop), np.float32)
         self._skip = self._length - self._hop
         self._left = 0
 
-    def push(self, guide: Samples, dry: Samples) -> Samples:
-        """The next samples `[C, n]` of both -> samples `[C, m]` of the result that are final now."""
+    def push(self, voice: Samples, through: Samples, dry: Samples) -> Samples:
+        """The next samples `[C, n]` of the voice, of the recording through the codec, and of the recording ->
+        samples `[C, m]` of the result that are final now."""
         self._left += dry.shape[1]
-        return self._advance(guide, dry)
+        return self._advance(np.stack([voice, through, dry]))
 
     def finish(self) -> Samples:
         """The rest; as many samples have come out as went in."""
-        zeros = np.zeros((len(self._dry), self._length + self._hop), np.float32)
-        return self._advance(zeros, zeros)
+        return self._advance(np.zeros((*self._buffers.shape[:2], self._length + self._hop), np.float32))
 
-    def _advance(self, guide: Samples, dry: Samples) -> Samples:
-        self._guide = np.concatenate([self._guide, guide], axis=1)
-        self._dry = np.concatenate([self._dry, dry], axis=1)
-        frames = (self._dry.shape[1] - self._length) // self._hop + 1 - 2  # all but the outer neighbours
+    def _advance(self, samples: Samples) -> Samples:
+        """Samples `[3, C, n]` of voice, codec and recording."""
+        self._buffers = np.concatenate([self._buffers, samples], axis=2)
+        frames = (self._buffers.shape[2] - self._length) // self._hop + 1 - 2  # all but the outer neighbours
         if frames < 1:
-            return np.zeros((len(self._dry), 0), np.float32)
+            return self._buffers[0, :, :0]
         filtered = self._filtered()
         done = frames * self._hop
-        self._guide, self._dry = self._guide[:, done:], self._dry[:, done:]
+        self._buffers = self._buffers[:, :, done:]
         joined = overlap_add(filtered, self._hop)
         joined[:, : self._tail.shape[1]] += self._tail
         final, self._tail = joined[:, :done], joined[:, done:]
@@ -82,30 +110,28 @@ class Steering:
 
     def _filtered(self) -> Samples:
         """Windowed frames `[C, frames, length]` of the result, for all buffered frames but the outer two."""
-        dry, guide = self._spectra(self._dry), self._spectra(self._guide)
-        gains = band_gains(self._energies(guide), self._energies(dry))  # [C, frames, BANDS]
-        spectrum = dry[:, 1:-1] * (gains @ self._bands).astype(np.float32)
+        powers, dry = self._powers()
+        energies = powers[:2] @ self._means  # [2, C, frames + 2, BANDS]
+        outer = energies[:, :, :-2] + energies[:, :, 2:]
+        voice, through = (energies[:, :, 1:-1] + NEIGHBOUR * outer) / (1 + 2 * NEIGHBOUR)
+        bands = band_gains(voice, through)
+        inside = self._wiener.gains(powers[2, :, 1:-1], np.square(bands) @ self._bands)
+        between = np.maximum(bands, FLOOR) @ self._bands
+        gains = between ** SHARES[0] * np.maximum(inside, DEEPEST) ** SHARES[1]
+        spectrum = dry[:, 1:-1] * np.maximum(gains, FLOOR).astype(np.float32)
         frames: Samples = np.fft.irfft(spectrum, self._length, axis=2).astype(np.float32)
         return frames * (self._window * np.float32(2 / OVERLAP))
 
-    def _spectra(self, samples: Samples) -> NDArray[np.complex64]:
-        """`[C, n]` -> `[C, frames, F]`."""
-        views = sliding_window_view(samples, self._length, axis=1)[:, :: self._hop]
-        spectra: NDArray[np.complex64] = np.fft.rfft(views * self._window, axis=2).astype(np.complex64)
-        return spectra
-
-    def _energies(self, spectra: NDArray[np.complex64]) -> NDArray[np.float64]:
-        """`[C, frames, F]` -> mean energies of the bands, `[C, frames - 2, BANDS]`, smoothed over frames."""
-        energies = np.square(np.abs(spectra), dtype=np.float64) @ self._means
-        outer = energies[:, :-2] + energies[:, 2:]
-        smooth: NDArray[np.float64] = (energies[:, 1:-1] + NEIGHBOUR * outer) / (1 + 2 * NEIGHBOUR)
-        return smooth
+    def _powers(self) -> tuple[NDArray[np.float64], NDArray[np.complex64]]:
+        """Power spectra `[3, C, frames, F]` of what is buffered, and the recording's own spectra."""
+        views = sliding_window_view(self._buffers, self._length, axis=2)[:, :, :: self._hop]
+        spectra = np.fft.rfft(views * self._window, axis=3).astype(np.complex64)
+        return np.square(np.abs(spectra), dtype=np.float64), spectra[2]
 
 
-def band_gains(guide: NDArray[np.float64], dry: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Energies of the same shape -> gains within `FLOOR` to 1."""
-    ratio = np.sqrt((guide + TINY) / (dry + TINY))
-    gains: NDArray[np.float64] = np.clip(TRUST * ratio, FLOOR, 1.0)
+def band_gains(voice: NDArray[np.float64], through: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Energies of the same shape -> gains within 0 to 1."""
+    gains: NDArray[np.float64] = np.minimum(TRUST * np.sqrt((voice + TINY) / (through + TINY)), 1.0)
     return gains
 
 

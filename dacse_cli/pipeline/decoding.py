@@ -41,7 +41,10 @@ class DryBlocks:
 
 
 class Output:
-    """Takes enhanced rows `[R, n]` at the codec's rate, writes exactly the samples the result must have."""
+    """Takes enhanced rows `[R, n]` at the codec's rate, writes exactly the samples the result must have.
+
+    Where rows only `steer` the recording, its own through the codec come behind them: `[2 * R, n]`.
+    """
 
     def __init__(
         self,
@@ -59,14 +62,14 @@ class Output:
         self.frames = resampled_length(signal.frames, signal.sample_rate, rate)
         self._left = self._coming = self.frames
         self._sink, self._rows, self._mix = sink, rows, np.float32(mix)
-        self._resampler = StreamResampler(codec_rate, rate, rows.count)
+        self._resampler = StreamResampler(codec_rate, rate, 2 * rows.count if steer else rows.count)
         self._dry = DryBlocks(source, rows, rate) if mix < 1 else None
         self._steering = Steering(rate, rows.channels, codec_rate) if steer else None
         self._steered = DryBlocks(source, rows, rate) if steer else None
         self._expander = Expander(rate, rows.channels) if expand else None
 
     def write(self, rows: Samples) -> None:
-        """Append rows `[R, n]` at the codec's rate."""
+        """Append rows at the codec's rate."""
         self._shape(self._guided(self._resampler.push(rows)))
 
     def close(self) -> None:
@@ -79,12 +82,13 @@ class Output:
         assert self._left == 0, f"{self._left} samples are missing at the end"
 
     def _guided(self, rows: Samples) -> Samples:
-        """Enhanced rows `[R, n]` -> the result's channels `[C', m]`: themselves, or the input they steer."""
-        samples = self._rows.spread(rows)[:, : self._coming]
-        self._coming -= samples.shape[1]
+        """Rows at the result's rate -> its channels `[C', m]`: enhanced ones, or the input they steer."""
+        rows = rows[:, : self._coming]
+        self._coming -= rows.shape[1]
         if self._steering is None or self._steered is None:
-            return samples
-        return self._steering.push(samples, self._steered.take(samples.shape[1]))
+            return self._rows.spread(rows)
+        voice, through = (self._rows.spread(half) for half in np.split(rows, 2))
+        return self._steering.push(voice, through, self._steered.take(rows.shape[1]))
 
     def _shape(self, samples: Samples) -> None:
         self._emit(samples if self._expander is None else self._expander.push(samples))

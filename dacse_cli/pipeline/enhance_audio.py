@@ -19,6 +19,8 @@ from dacse_cli.pipeline.sources import Samples, Sink, Source
 from dacse_cli.pipeline.task import Chain, Chunk, Finished
 
 Answer = Samples | None
+"""What was said in a chunk `[1, n]`, and where that only steers, what the codec makes of the input `[2, n]`;
+None for silence."""
 
 
 class EnhanceAudio:
@@ -31,9 +33,10 @@ class EnhanceAudio:
         self._generate = sound.share > 0
         self._guard = sound.guard
         filtering = (chain.method if sound.method == "auto" else sound.method) == "filter"
+        self._steer = self._generate and filtering
         self._watch: Watch | None = None
         # what is only turned down cannot say anything else
-        if self._generate and sound.guard != "off" and not filtering:
+        if self._generate and sound.guard != "off" and not self._steer:
             self._watch = Watch(sound.guard, spec.sample_rate, spec.frame_rate)
         self._heard = SpanBuffer[np.float32]()
         self._encoding = Encoding(source, chain.codec, sound.channels, self._hear)
@@ -57,7 +60,7 @@ class EnhanceAudio:
             rate=rate,
             mix=sound.share,
             expand=strong,
-            steer=self._generate and filtering,
+            steer=self._steer,
         )
         self._fade = CrossFade(spec.hop_length)
         self._answers: dict[int, dict[int, Answer]] = {}
@@ -117,15 +120,16 @@ class EnhanceAudio:
 
     def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> Chunk | None:
         span = self._spans[chunk.index]
-        said = self._chain.codec.decode(codes[None])[0, : (span.lead + span.frames) * self._hop]
+        spoken = np.stack([codes, chunk.codes]) if self._steer else codes[None]
+        said = self._chain.codec.decode(spoken)[:, : (span.lead + span.frames) * self._hop]
         if self._watch is not None:
-            ruling = self._watch.rule(chunk, codes, said)
+            ruling = self._watch.rule(chunk, codes, said[0])
             if ruling is Ruling.TRY_AGAIN:
                 return self._watch.again(chunk)
             if ruling is Ruling.LET_THROUGH:
-                said = self._watch.input_of(chunk)
+                said = self._watch.input_of(chunk)[None]
             self._watch.release(chunk)
-        self._answer(chunk.index, chunk.row, said[span.lead * self._hop :])
+        self._answer(chunk.index, chunk.row, said[:, span.lead * self._hop :])
         return None
 
     def _answer(self, index: int, row: int, samples: Answer) -> None:
@@ -135,12 +139,13 @@ class EnhanceAudio:
             self._next += 1
 
     def _write(self, span: Span, answers: dict[int, Answer]) -> None:
-        samples = np.zeros((self._encoding.rows.count, span.frames * self._hop), np.float32)
+        samples = np.zeros((2 if self._steer else 1, len(answers), span.frames * self._hop), np.float32)
         for row, answer in answers.items():
             if answer is not None:
-                samples[row] = answer / np.float32(self._encoding.gain)
+                samples[:, row] = answer / np.float32(self._encoding.gain)
         last = self._next + 1 == len(self._spans)
-        faded = self._fade.push(samples, span, None if last else self._spans[self._next + 1].start)
+        following = None if last else self._spans[self._next + 1].start
+        faded = self._fade.push(samples.reshape(-1, samples.shape[2]), span, following)
         faded = faded[:, : self._left]
         self._left -= faded.shape[1]
         self._output.write(faded)

@@ -38,7 +38,8 @@ def test_a_model_that_hears_only_voice_changes_nothing(rate, samples):
 def test_a_model_that_hears_no_voice_turns_down_and_adds_nothing():
     source = noise(1, 16000)
     (result,) = enhance([source], fake_chain(lm=MuteLM()), sound=FILTER)
-    np.testing.assert_allclose(result, FLOOR * source.samples, atol=1e-5)
+    left = np.sqrt(np.square(result).mean() / np.square(source.samples).mean())
+    assert FLOOR <= left < 1.25 * FLOOR
 
 
 def test_the_card_decides_where_nothing_is_said():

@@ -1,0 +1,54 @@
+"""Gains against the noise between the lines of a spectrum; its power is learned where speech is not.
+
+Noise is averaged bin by bin over the frames that hold no speech, each frame with the weight of what is not
+speech in it, and forgotten slowly. Gains are Wiener's with the decision-directed estimate of Ephraim and
+Malah (1984), which keeps single bins from ringing. Causal, so it streams.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Energies = NDArray[np.float64]
+
+MEMORY_SECONDS = 1.0
+"""Noise heard this long ago counts 1/e."""
+SMOOTHING = 0.9
+"""Share of the frame before in a frame's signal-to-noise ratio."""
+LEAST_RATIO = 10**-2.5
+"""-25 dB: below this, ratios are chance."""
+SOON = 1e-3
+"""Frames of noise that must have been heard before there is an estimate to speak of."""
+TINY = 1e-12
+
+
+class WienerGains:
+    """For `channels` streams of spectra with `bins` bins, a frame every `hop` seconds."""
+
+    def __init__(self, channels: int, bins: int, hop: float) -> None:
+        self._keep = math.exp(-hop / MEMORY_SECONDS)
+        self._power = np.zeros((channels, bins))
+        self._weight = np.zeros((channels, bins))
+        self._before = np.zeros((channels, bins))
+        """Signal-to-noise ratio after the gain of the last frame."""
+
+    def gains(self, energies: Energies, speech: Energies) -> Energies:
+        """Energies, and the share of speech in them (0 to 1), `[C, T, F]` -> gains `[C, T, F]`, 0 to 1."""
+        gains = np.empty_like(energies)
+        for t in range(energies.shape[1]):
+            gains[:, t] = self._frame(energies[:, t], np.maximum(1 - speech[:, t], 0))
+        return gains
+
+    def _frame(self, energy: Energies, noise_share: Energies) -> Energies:
+        self._power = self._keep * self._power + noise_share * energy
+        self._weight = self._keep * self._weight + noise_share
+        noise = self._power / (self._weight + SOON)
+        ratio = energy / (noise + TINY)
+        signal = SMOOTHING * self._before + (1 - SMOOTHING) * np.maximum(ratio - 1, 0)
+        signal = np.maximum(signal, LEAST_RATIO)
+        gain: Energies = signal / (1 + signal)
+        self._before = np.square(gain) * ratio
+        return gain
