@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dacse_cli.codec.checkpoint import read_weights
-from dacse_cli.codec.network import Network, dac_network
+from dacse_cli.codec.network import DacNetwork, Network
 from dacse_cli.codec.shape import read_shape
 from dacse_cli.codec.spec import CodecSpec
 from dacse_cli.codec.stream import DecodeStream, EncodeStream
@@ -120,7 +120,7 @@ def load_codec(folder: Path, *, device: str = "cpu", name: str | None = None) ->
     """
     shape = read_shape(folder)
     weights = read_weights(folder)
-    network = dac_network(shape, weights)
+    network = DacNetwork(shape, weights)
     try:
         network.to(device)
     except (RuntimeError, AssertionError) as error:  # torch: no such device, or out of memory

@@ -11,7 +11,7 @@ import torch
 from transformers import DacConfig, DacModel
 
 from dacse_cli.codec.model import Codec
-from dacse_cli.codec.network import dac_network
+from dacse_cli.codec.network import DacNetwork
 from dacse_cli.codec.shape import DacShape, shape_from_config
 
 
@@ -44,7 +44,7 @@ class TinyDac:
         self.model = enliven(DacModel(config), seed)
         self.shape: DacShape = shape_from_config(config.to_dict(), source="test")
         weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
-        network = dac_network(self.shape, weights)
+        network = DacNetwork(self.shape, weights)
         if double:
             self.model.double()
             network = DoubleNetwork(network)
@@ -63,11 +63,11 @@ class TinyDac:
 
 
 class DoubleNetwork:
-    """A network that computes in float64."""
+    """A `DacNetwork` that computes in float64."""
 
     def __init__(self, network):
         self._network = network
-        network.double()
+        network._model.double()
 
     def encode(self, samples):
         return self._network.encode(samples.double())

@@ -115,7 +115,7 @@ def test_half_precision_files_run_in_float32(saved_dac, dtype, make_noise):
     folder, _ = saved_dac
     edit_weights(folder, lambda w: w.update({k: v.to(dtype) for k, v in w.items()}))
     codec = load_codec(folder)
-    assert {p.dtype for p in codec._network.parameters()} == {torch.float32}
+    assert {p.dtype for p in codec._network._model.parameters()} == {torch.float32}
     assert codec.encode(make_noise(1, 80)).shape == (1, 3, 10)
 
 

@@ -12,7 +12,7 @@ from dacse_cli.codec.checkpoint import fold_weight_norm
 from dacse_cli.codec.descript import DacFile, read_dac, write_dac
 from dacse_cli.codec.descript_network import DescriptCodec, descript_shape
 from dacse_cli.codec.model import Codec
-from dacse_cli.codec.network import dac_network
+from dacse_cli.codec.network import DacNetwork
 from dacse_cli.errors import CodecError
 
 
@@ -80,7 +80,7 @@ def test_package_and_port_agree(dac, tmp_path, make_noise, rates):
     codec = DescriptCodec.load(path)
     shape = descript_shape(model.metadata["kwargs"])
     weights = fold_weight_norm(port_names(model.state_dict(), rates))
-    port = Codec(dac_network(shape, weights), shape.spec("port"))
+    port = Codec(DacNetwork(shape, weights), shape.spec("port"))
     samples = make_noise(2, 7 * 999)
 
     codes = codec.encode(samples, 0.05)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import DacConfig, DacModel
 
 from dacse_cli.codec.checkpoint import check_weights, fold_weight_norm, read_weights
+from dacse_cli.codec.network import dac_config
 from dacse_cli.codec.shape import DacShape, read_shape
 from dacse_cli.errors import UsageError
 from dacse_cli.training.export import write_extractor, write_network
@@ -20,21 +21,6 @@ NUDGE = 1e-3
 """Deviation of what replaces a silent filter, times what keeps variance: weight norm needs a direction."""
 LATENTS_A_CODE = 20
 """Frames that k-means sees for each code of a warm start."""
-
-
-def dac_config(shape: DacShape) -> DacConfig:
-    """`transformers`' config of a checked shape."""
-    config = DacConfig(
-        encoder_hidden_size=shape.encoder_hidden_size,
-        decoder_hidden_size=shape.decoder_hidden_size,
-        downsampling_ratios=list(shape.downsampling_ratios),
-        n_codebooks=shape.n_codebooks,
-        codebook_size=shape.codebook_size,
-        codebook_dim=shape.codebook_dim,
-        sampling_rate=shape.sampling_rate,
-    )
-    config.hidden_size = shape.hidden_size  # the class derives it, which is wrong for a narrower latent
-    return config
 
 
 def stored_codec(folder: Path) -> DacModel:
