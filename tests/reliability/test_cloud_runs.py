@@ -1,16 +1,21 @@
 """Runs between a real S3 server and this disk, over stand-in models: the tree, the rerun, the kill."""
 
 import contextlib
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import fake_children
 import fsspec
+import numpy as np
 import pytest
+import soundfile
 from breaking import outputs, tree
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
@@ -79,6 +84,29 @@ def test_from_store_to_store_as_on_this_disk(corpus, bucket):
     again = run_cloud(request(f"{bucket}/in", f"{bucket}/out"), quiet, wave_size=3)
     assert again.counts["skipped"] == 7
     assert fake_children.FakeChild.started == []
+
+
+@pytest.mark.slow
+def test_the_command_with_a_real_model_from_bucket_to_bucket(s3, tmp_path):
+    """What `nano` makes of two files on this disk, byte for byte, and a rerun that finds it."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for name in ("a.wav", "b.flac"):
+        soundfile.write(tmp_path / "in" / name, 0.1 * rng.standard_normal(8000), 16_000)
+    upload(tmp_path / "in", f"{s3}/in")
+
+    def enhance(source, output):
+        command = [sys.executable, "-m", "dacse_cli", "enhance", str(source), str(output), "--model", "nano"]
+        done = subprocess.run([*command, "--device", "cpu", "--json"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    first, second, summary = enhance(f"{s3}/in", f"{s3}/out")
+    assert {first["target"], second["target"]} == {f"{s3}/out/a.wav", f"{s3}/out/b.flac"}
+    assert summary["done"] == 2
+    enhance(tmp_path / "in", tmp_path / "out")
+    assert hashes(f"{s3}/out") == outputs(tmp_path / "out")
+    assert enhance(f"{s3}/in", f"{s3}/out")[-1]["skipped"] == 2
 
 
 def test_on_another_machine_only_what_changed_is_done(corpus, s3, monkeypatch, tmp_path):
