@@ -98,6 +98,7 @@ class Child:
                 inbox.put((self, json.loads(line)))
             except ValueError:  # half a line from a dying child
                 break
+        self.end_input()  # or the thread that writes would wait for orders to a dead child
         inbox.put((self, None))
 
     def _write(self) -> None:

@@ -5,6 +5,7 @@ import queue
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -68,6 +69,19 @@ def test_a_child_that_reads_nothing_holds_nobody_up(sleeper):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux ends children with their parents")
+def test_a_child_that_dies_leaves_no_thread(sleeper):
+    """A worker that crashes is replaced; each left a thread that waited for orders to it."""
+    inbox = queue.SimpleQueue()
+    before = set(threading.enumerate())
+    child = Child(sleeper, inbox)
+    child.process.kill()
+    assert inbox.get(timeout=60) == (child, None)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=60)
+    assert child.process.stdin.closed
+    assert set(threading.enumerate()) <= before
+
+
 def test_a_child_ends_with_its_parent_even_while_it_imports(sleeper, tmp_path):
     """A worker that loads gigabytes reads no input meanwhile: it kept the GPU after its parent was gone."""
     code = (
