@@ -5,7 +5,6 @@ Imports neither numpy nor soundfile: the process that plans a run has neither.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,8 +44,7 @@ class AudioInfo:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> AudioInfo:
         """Inverse of `to_json`."""
-        names = {name: sys.intern(data[name]) for name in ("container", "subtype")}  # of thousands of files
-        return cls(**{**data, **names})
+        return cls(**data)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ late. First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Seco
 
 from __future__ import annotations
 
-import itertools
 import os
 import queue
 import signal
@@ -35,8 +34,6 @@ from dacse_cli.tokens.files import has_token_suffix
 GRACE_SECONDS = 10.0
 TICK = 1.0
 """Seconds after which the supervisor looks around although nothing has happened."""
-PROBE_AHEAD = 100
-"""Inputs whose headers are asked for at once; all of a large folder would wait in memory."""
 SCAN_AHEAD = 8
 """Inputs scanned before the workers ask for them; more where there are more workers."""
 
@@ -76,12 +73,10 @@ class Supervisor:
 
     def probe(self, jobs: list[Job]) -> dict[int, AudioInfo]:
         """Look at the headers of all inputs; bad ones end as failed. Token files are not audio."""
-        audio = iter([job for job in jobs if not has_token_suffix(os.path.basename(job.reads))])
-        while True:
-            for job in itertools.islice(audio, max(0, PROBE_AHEAD - self._intake.busy)):
+        for job in jobs:
+            if not has_token_suffix(os.path.basename(job.reads)):
                 self._intake.ask(Look("probe", job.index, job.source))
-            if not self._intake.busy:
-                break
+        while self._intake.busy:
             self._step()
         return self._infos
 
