@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -73,44 +74,39 @@ def plan(
         for codec in codecs:
             screen.results.record({"type": "codec-plan", **asdict(codec), "state_bytes": codec.state_bytes})
         return
-    header = (
-        "size",
-        "parameters",
-        "state",
-        "activations",
-        "on 80 GB",
-        "PFLOP/step",
-        "tokens/s, 1 GPU",
-        f"speed-up, {gpus}",
-        f"hours, {gpus}",
-    )
     if plans:
-        screen.results.print(aligned([header, *(_row(found) for found in plans)]))
-    codec_header = ("codec", "parameters", "judges", "state", "TFLOP/step", f"hours, {gpus}")
+        screen.results.print(aligned(_table(_MODELS, plans, gpus)))
     if codecs:
-        screen.results.print(aligned([codec_header, *(_codec_row(codec) for codec in codecs)]))
+        screen.results.print(aligned(_table(_CODECS, codecs, gpus)))
 
 
-def _row(found: Plan) -> tuple[str, ...]:
-    return (
-        found.name,
-        f"{found.parameters / 1e6:.0f} M",
-        f"{found.state_bytes / 1e9:.1f} GB",
-        f"{found.activation_bytes / 1e9:.1f} GB",
-        "fits" if found.fits else "too much",
-        f"{found.flops_a_step / 1e15:.2f}",
-        f"{found.tokens_a_second:,.0f}",
-        f"{found.gpus * found.efficiency:.2f}",
-        f"{found.hours:.1f}",
-    )
+Found = TypeVar("Found")
 
 
-def _codec_row(found: CodecPlan) -> tuple[str, ...]:
-    return (
-        found.name,
-        f"{found.parameters / 1e6:.1f} M",
-        f"{found.judges / 1e6:.1f} M",
-        f"{found.state_bytes / 1e9:.1f} GB",
-        f"{found.flops_a_step / 1e12:.1f}",
-        f"{found.hours:.1f}",
-    )
+def _table(
+    columns: Mapping[str, Callable[[Found], str]], plans: Sequence[Found], gpus: int
+) -> list[tuple[str, ...]]:
+    header = tuple(name.format(gpus) for name in columns)
+    return [header, *(tuple(say(plan) for say in columns.values()) for plan in plans)]
+
+
+_MODELS: dict[str, Callable[[Plan], str]] = {
+    "size": lambda plan: plan.name,
+    "parameters": lambda plan: f"{plan.parameters / 1e6:.0f} M",
+    "state": lambda plan: f"{plan.state_bytes / 1e9:.1f} GB",
+    "activations": lambda plan: f"{plan.activation_bytes / 1e9:.1f} GB",
+    "on 80 GB": lambda plan: "fits" if plan.fits else "too much",
+    "PFLOP/step": lambda plan: f"{plan.flops_a_step / 1e15:.2f}",
+    "tokens/s, 1 GPU": lambda plan: f"{plan.tokens_a_second:,.0f}",
+    "speed-up, {}": lambda plan: f"{plan.gpus * plan.efficiency:.2f}",
+    "hours, {}": lambda plan: f"{plan.hours:.1f}",
+}
+"""Column, with a place for the number of GPUs -> what stands in it."""
+_CODECS: dict[str, Callable[[CodecPlan], str]] = {
+    "codec": lambda plan: plan.name,
+    "parameters": lambda plan: f"{plan.parameters / 1e6:.1f} M",
+    "judges": lambda plan: f"{plan.judges / 1e6:.1f} M",
+    "state": lambda plan: f"{plan.state_bytes / 1e9:.1f} GB",
+    "TFLOP/step": lambda plan: f"{plan.flops_a_step / 1e12:.1f}",
+    "hours, {}": lambda plan: f"{plan.hours:.1f}",
+}
