@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -23,6 +24,7 @@ WORKERS_PER_LOOKER = 16
 """Decoding a recording once takes a small share of what enhancing it does."""
 OBJECT_STORE_BYTES = 80 << 20
 """The least Ray takes: what goes through it are messages."""
+CONNECT_SECONDS = 10.0
 
 
 def run_ray(request: Request, address: str, tell: Tell, progress: Download | None = None) -> Summary:
@@ -82,6 +84,17 @@ def _count(resources: dict[str, float], name: str) -> int:
     return int(resources.get(name, 0))
 
 
+def _knock(address: str) -> None:
+    """Raise `DeviceError` where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not port.isdecimal():  # auto, local
+        return
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise DeviceError(f"no Ray cluster at {address}: {error.strerror or error}") from None
+
+
 @contextmanager
 def _joined(address: str) -> Iterator[Any]:
     """Ray, joined to a cluster until the end of the run."""
@@ -92,6 +105,7 @@ def _joined(address: str) -> Iterator[Any]:
     if ray.is_initialized():  # by whoever uses this as a library
         yield ray
         return
+    _knock(address)
     new = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address == HERE else {}
     quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
     try:
