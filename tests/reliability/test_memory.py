@@ -65,21 +65,24 @@ def test_a_day_takes_the_memory_of_a_minute(tmp_path):
 
 
 def test_each_file_takes_little_of_the_supervisor(tmp_path):
-    """A list kept for each file, and a hundred thousand of them end a run on a small machine."""
+    """A list kept for each file, and a hundred thousand of them end a run on a small machine.
+
+    Between two large folders, so that tables which double now and then weigh little.
+    """
     wave = 0.1 * np.random.default_rng(0).standard_normal(800)
-    for count in (200, 2200):
+    for count in (1000, 5000):
         (tmp_path / str(count)).mkdir()
         for i in range(count):
             soundfile.write(tmp_path / str(count) / f"{i}.wav", wave, 8000)
     command = Command(tmp_path / "report")
     try:
         few, many = (
-            peaks_mb(command, tmp_path / str(count), tmp_path / f"out{count}")[0] for count in (200, 2200)
+            peaks_mb(command, tmp_path / str(count), tmp_path / f"out{count}")[0] for count in (1000, 5000)
         )
     finally:
         command.close()
-    print(f"\nR19: {(many - few) * 1024 * 1024 / 2000:.0f} bytes a file in the supervisor")
-    assert (many - few) * 1024 * 1024 / 2000 <= 3072  # the goal is 2048: jobs would have to go as they end
+    print(f"\nR19: {(many - few) * 1024 * 1024 / 4000:.0f} bytes a file in the supervisor")
+    assert (many - few) * 1024 * 1024 / 4000 <= 2048
 
 
 @pytest.fixture
