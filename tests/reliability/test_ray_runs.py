@@ -327,5 +327,5 @@ def test_an_output_that_is_one_file_is_refused(tmp_path):
 
 def test_an_address_where_nobody_listens_is_told_at_once(tmp_path):
     pytest.importorskip("ray", reason="needs dacse[ray]")
-    with pytest.raises(DeviceError, match="no Ray cluster at 127.0.0.1"):
+    with pytest.raises(DeviceError, match=r"no Ray cluster at 127\.0\.0\.1"):
         cluster.run_ray(request(tmp_path, tmp_path / "out"), f"127.0.0.1:{free_ports(1)[0]}", print)
