@@ -7,7 +7,7 @@ First the tests that need the device (codes against a CPU's), then single steps 
 every way of attending, whole generations against transformers', the stages of a folder, and what rounding
 the cache costs `nano` in quality. Rows keep their names from the package's goals; what this machine cannot
 give is said to be not measured, with the reason. A trial runs the same commands with a model and lengths so
-small that its figures say nothing.
+small that its figures say nothing. Needs `dacse[dev,evaluate]`.
 """
 
 from __future__ import annotations
