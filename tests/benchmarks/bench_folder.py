@@ -199,7 +199,7 @@ def one_part(
 ) -> dict[str, Any]:
     """Seconds of both ways, and how many codes are equal; one by one every `every`-th clip only.
 
-    There a clip costs what it costs, whatever else is in the folder: its audio's share of the time is the whole.
+    There a clip costs the same whatever else is in the folder, so their time stands for the others'.
     """
     few = clips[::every]
     share = sum(clip.signal.seconds for clip in few) / sum(clip.signal.seconds for clip in clips)
