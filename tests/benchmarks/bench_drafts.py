@@ -24,16 +24,16 @@ from timing import interleaved, table
 from dacse_cli import Enhancer
 from dacse_cli.lm.generate import LanguageModel
 
-QUALITIES = (0.5, 0.8, 0.95)
 
-
-def measure(lm: LanguageModel, prompts: list[np.ndarray], layout: Any, repeats: int) -> list[dict[str, Any]]:
+def measure(
+    lm: LanguageModel, prompts: list[np.ndarray], layout: Any, qualities: list[float], repeats: int
+) -> list[dict[str, Any]]:
     """A result a kind of draft."""
     steps, rng = len(prompts[0]) - 2, np.random.default_rng(0)
     news = [steps] * len(prompts)
     plain = lm.generate(prompts, news, layout.ranges)
     drafts = {"noisy": [prompt[1:-1] for prompt in prompts]}
-    for quality in QUALITIES:
+    for quality in qualities:
         drafts[f"right {quality}"] = [np.where(rng.random(steps) < quality, ids, -1) for ids in plain]
     results = []
     for name, draft in drafts.items():
@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--clips", type=int, default=8)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--right", type=float, nargs="*", default=[0.5, 0.8, 0.95], help="shares to be tried")
     parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
@@ -75,7 +76,8 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     with Enhancer(options.model, device="cpu", dtype="float32") as enhancer:
         prompts = chunks_of_speech(enhancer, options.clips)
         for rows in options.batch:
-            results += measure(enhancer.chain.lm, prompts[:rows], enhancer.chain.layout, options.repeats)
+            chain, right = enhancer.chain, options.right
+            results += measure(chain.lm, prompts[:rows], chain.layout, right, options.repeats)
     print(table(results), flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))

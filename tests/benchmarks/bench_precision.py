@@ -127,7 +127,7 @@ class Ear:
 
 
 def modes(
-    files: ChainFiles, prompts: list[np.ndarray], teacher: np.ndarray, layout: Any, ear: Ear
+    names: list[str], files: ChainFiles, prompts: list[np.ndarray], teacher: np.ndarray, layout: Any, ear: Ear
 ) -> list[dict[str, Any]]:
     """A result a mode, float32 as it wrote the answers first."""
     steps, books = len(teacher), range(layout.n_codebooks)
@@ -135,7 +135,8 @@ def modes(
         {"mode": "float32", "agreement": 1.0, "free": 1.0, **{f"c{k + 1}": 1.0 for k in books}}
         | ear.scores(teacher)
     ]
-    for name, (dtype, kv, plain, rows) in MODES.items():
+    for name in names:
+        dtype, kv, plain, rows = MODES[name]
         if kv == "int8" and files.device != "cpu":
             continue
         lm = load_language_model(Path(files.model_folder), device=files.device, dtype=dtype, kv=kv)
@@ -153,6 +154,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--clips", type=int, default=16)
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES), metavar="MODE")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
@@ -166,7 +168,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
         prompts = chunks_of_speech(enhancer, options.clips)
         steps = len(prompts[0]) - 2
         teacher = written(enhancer.chain.lm, prompts, steps, layout.ranges, None)
-        results = modes(files, prompts, teacher, layout, Ear(enhancer, options.clips))
+        results = modes(options.modes, files, prompts, teacher, layout, Ear(enhancer, options.clips))
     print(
         f"{options.model}: {len(prompts)} chunks of speech, {steps} tokens each\n\n{table(results)}",
         flush=True,
