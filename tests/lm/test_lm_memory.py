@@ -5,10 +5,13 @@ Slow: `pytest -m slow -s tests/lm/test_lm_memory.py` prints the share (R12).
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
 import pytest
+
+from dacse_cli.lm.memory import SHARE
 
 SCRIPT = """
 import json, resource, sys, tempfile
@@ -39,10 +42,12 @@ print((peak() - before) / (8 * model.row_bytes(1990 + 8)))
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak as Linux counts it")
-@pytest.mark.parametrize("kv", ["auto", "int8", "fp8"])
+@pytest.mark.parametrize("kv", ["auto", "int8"])
 def test_a_batch_takes_what_was_predicted(kv: str) -> None:
     """Fails when a batch that was said to fit does not (here of a 1B model's heads), or much is wasted."""
-    done = subprocess.run([sys.executable, "-c", SCRIPT, kv], capture_output=True, text=True, check=True)
+    command, path = [sys.executable, "-c", SCRIPT, kv], os.pathsep.join(sys.path)
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
     share = float(done.stdout)
     print(f"\nR12, cache {kv}: the peak is {share:.3f} of what was predicted")
-    assert 0.95 < share < 1.1
+    assert 0.95 < share < 1 / SHARE  # scratch is what the rest is left free for
