@@ -113,7 +113,10 @@ def match(
 def plan(clean: Path | None, enhanced: Sequence[Path], noisy: Path | None) -> tuple[list[Item], list[str]]:
     """What is to be scored, from paths of folders or single files; see `match` and `recordings`."""
     if not enhanced and noisy is None:
-        raise UsageError("there is nothing to score: name at least one folder or file")
+        raise UsageError(
+            "there is nothing to score beside the clean recordings",
+            hint="Name the enhanced ones after them; without clean ones, say --no-reference.",
+        )
     references = None if clean is None else recordings(clean)
     systems = {name: recordings(path) for name, path in system_names(enhanced, noisy).items()}
     if references is not None and clean is not None and clean.is_file():

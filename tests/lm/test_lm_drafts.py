@@ -6,10 +6,10 @@ import json
 
 import numpy as np
 import pytest
-from conftest import CONFIG, random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
+from tiny_llama import CONFIG, random_tensors
 
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.drafts import NONE, WIDTHS, Widths

@@ -8,11 +8,11 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from conftest import CONFIG, random_tensors
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 from test_lm_graphs import play_twice, varlen_stand_in
+from tiny_llama import CONFIG, random_tensors
 
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel

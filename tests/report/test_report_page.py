@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
-from conftest import PULSES, RATE, facts, pulses
+from pulse_reports import PULSES, RATE, facts, pulses
 
 from dacse_cli.report import Entry, build
 

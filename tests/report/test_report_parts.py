@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from conftest import facts
 from hypothesis import given
 from hypothesis import strategies as st
+from pulse_reports import facts
 
 from dacse_cli.report import Entry, budget, build, gains, png, preview, spectrum, stretch, waveform
 from dacse_cli.report.links import link
