@@ -11,7 +11,7 @@ own. Two gains are multiplied:
   What is noise it learns from the first gain: where that is low.
 
 Tried on 24 mixtures of 5 s in English (0 to 15 dB, voices and noises of the training) with `nano`, mean
-scores and word errors; b and w are the exponents of the two gains:
+scores and word errors, by a prototype of this file; b and w are the exponents of the two gains:
 
 | | OVRL | BAK | PESQ | STOI | WER |
 |---|---|---|---|---|---|

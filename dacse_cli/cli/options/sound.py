@@ -42,9 +42,8 @@ class Sound:
         Literal["auto", "generate", "filter"],
         _sound(
             "--method",
-            help="generate: the voice that the model writes. filter: the recording itself, each band turned "
-            "down to where that voice has it; nothing is added. auto: what the model's card says, else "
-            "generate.",
+            help="generate: the voice that the model writes. filter: the recording itself, turned down where "
+            "that voice is softer; nothing is added. auto: what the model's card says, else generate.",
         ),
     ] = "auto"
     guard: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -44,15 +45,15 @@ class RunPart:
 
 
 @dataclass(frozen=True)
-class RunRecipe:
+class RunRecipe(ABC):
     """A whole run; what is trained adds its own."""
 
     model: Origin = field(default_factory=Origin)
     run: RunPart = field(default_factory=RunPart)
 
+    @abstractmethod
     def stages(self) -> Sequence[StagePlan]:
         """One after another."""
-        raise NotImplementedError
 
 
 Recipe = TypeVar("Recipe", bound=RunRecipe)
