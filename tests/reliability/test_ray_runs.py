@@ -169,6 +169,14 @@ def ray(monkeypatch):
         head.terminate()
 
 
+@pytest.fixture
+def plain(corpus, ray, tmp_path):
+    """The same run under the supervisor alone, done; `ray` says how long a stand-in works on a file."""
+    driver = Driver(corpus[0], tmp_path / "plain")
+    driver.summary()
+    return driver
+
+
 def finished_twice(output):
     """Targets with more than one record of their end."""
     lines = (output / ".dacse" / "journal.jsonl").read_text().splitlines()
@@ -177,10 +185,8 @@ def finished_twice(output):
 
 
 @pytest.mark.slow
-def test_workers_killed_at_random_cost_nothing(corpus, ray, tmp_path):
+def test_workers_killed_at_random_cost_nothing(corpus, ray, plain, tmp_path):
     (source, count), (address, head) = corpus, ray
-    plain = Driver(source, tmp_path / "plain")
-    plain.summary()
     calm = Driver(source, tmp_path / "calm", address)
     calm.summary()
     stormy = Driver(source, tmp_path / "stormy", address)
@@ -202,10 +208,9 @@ def test_workers_killed_at_random_cost_nothing(corpus, ray, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("plain")
 def test_a_killed_driver_goes_on_where_it_was(corpus, ray, tmp_path):
     (source, count), (address, _) = corpus, ray
-    plain = Driver(source, tmp_path / "plain")
-    plain.summary()
     first = Driver(source, tmp_path / "out", address)
     first.working.wait()
     while len(outputs(tmp_path / "out")) < count // 3:
