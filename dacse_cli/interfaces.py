@@ -1,0 +1,167 @@
+"""What a model family must offer to take part in a run: codec, translator, filter.
+
+Numpy and the standard library only. A family implements one of these protocols in a room of its own and is
+listed in the registry; everything above (chunks, batches, journal, guard, report) works through them and
+never asks for a family's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Audio, `[C, S]`."""
+Units: TypeAlias = NDArray[Any]
+"""What stands for audio, `[..., U, T]`: int16 codes of `U` codebooks, or float32 latents of width `U`."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Discrete units: `books` codebooks of `size` entries."""
+
+    books: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Continuous units: `width` float32 values per frame."""
+
+    width: int
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """A codec as integers. `hop_length` samples make one frame of units."""
+
+    name: str
+    sample_rate: int
+    hop_length: int
+    units: Codes | Latents
+    encode_margin: int
+    """Frames of context on each side of a window that make its units those of the whole file."""
+    decode_margin: int
+    """Frames of context on each side of a window that make its samples those of the whole file."""
+    decode_tail: int = 0
+    """Samples at the very end that the network does not make (odd strides); zeros stand there."""
+
+    @property
+    def frame_rate(self) -> Fraction:
+        """Frames per second, exact: 44100/512, never 86.13."""
+        return Fraction(self.sample_rate, self.hop_length)
+
+    def frames(self, samples: int) -> int:
+        """Frames that `samples` samples make; the last one is padded with zeros."""
+        return -(-samples // self.hop_length)
+
+    def samples(self, frames: int) -> int:
+        """Samples that `frames` frames span."""
+        return frames * self.hop_length
+
+    def seconds_to_frames(self, seconds: float) -> int:
+        """Whole frames within `seconds`, at least one: the float is taken as the decimal it prints as."""
+        return max(1, int(Fraction(str(seconds)) * self.frame_rate))
+
+
+class Codec(Protocol):
+    """Samples <-> units, window by window."""
+
+    @property
+    def spec(self) -> CodecSpec:
+        """Rates, sizes, margins."""
+
+    def encode_window(self, samples: Samples) -> Units:
+        """Units `[C, U, t]` of samples `[C, t * hop]`, as if they were a whole recording."""
+
+    def decode_window(self, units: Units) -> Samples:
+        """Samples `[C, t * hop - decode_tail]` of units `[C, U, t]`."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How one row is sampled instead of taking the best units. A temperature near 0 is the best one."""
+
+    temperature: float
+    seed: int
+
+
+class Translator(Protocol):
+    """Noisy units -> clean units: DAC-SE1's language model, SET, its non-autoregressive baseline."""
+
+    @property
+    def units(self) -> Codes | Latents:
+        """What it reads and writes; must equal its codec's."""
+
+    @property
+    def max_frames(self) -> int | None:
+        """Frames of the longest input it can take, context included; None where there is no limit."""
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """Frames before and after a chunk that it wants to see beside it; the caller drops their answer."""
+
+    @property
+    def redraws(self) -> bool:
+        """Whether a doubted chunk may be asked for again with a `Draw`."""
+
+    @property
+    def device(self) -> str:
+        """Where it runs: `cpu`, `cuda:0`, `mps`."""
+
+    def describe(self) -> str:
+        """One line for logs: size, precision, device."""
+
+    def row_bytes(self, frames: int) -> int:
+        """Bytes of working memory that one more row of `frames` frames takes."""
+
+    def fix(self, rows: int, frames: int) -> None:
+        """Compute every later batch in this shape, so that no row depends on the others."""
+
+    def translate(
+        self,
+        noisy: Sequence[Units],
+        draws: Sequence[Draw] | None = None,
+        on_frame: Callable[[int], None] | None = None,
+    ) -> list[Units]:
+        """Clean units `[U, t_i]` of noisy units `[U, t_i]`, one batch.
+
+        `on_frame` is told how many frames of the longest row are done, now and then; it may raise to stop.
+        """
+
+    def release(self) -> None:
+        """Give working memory back until the next batch."""
+
+
+class FilterStream(Protocol):
+    """One recording on its way through a filter; channels do not influence each other."""
+
+    def push(self, dry: Samples, guides: Samples | None = None) -> Samples:
+        """Samples `[C, n]` of the recording, guides `[G, C, n]` -> samples `[C, m]` that are final now."""
+
+    def finish(self) -> Samples:
+        """The rest; as many samples have come out as went in, each in its place."""
+
+
+class Filter(Protocol):
+    """Samples -> samples of the same length, rate and channels."""
+
+    @property
+    def rate(self) -> int | None:
+        """The only sample rate it takes; None takes any."""
+
+    @property
+    def guides(self) -> int:
+        """Guiding signals it can use beside the recording: 0, or 1, the voice of a generative model."""
+
+    @property
+    def lookahead(self) -> float:
+        """Seconds of input after a sample that its output depends on."""
+
+    def start(self, channels: int, rate: int) -> FilterStream:
+        """A stream for one recording of `channels` channels at `rate` Hz."""
