@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1] / "dacse_cli"
 LEVEL = {
     "cli": 3,
     "pipeline": 2, "training": 2, "evaluation": 2, "report": 2,
-    "lm": 1, "codec": 1, "tokens": 1, "audio": 1, "hub": 1, "store": 1, "speech": 1,
-    "config": 0, "errors": -1,
+    "set": 1.5, "lm": 1, "codec": 1, "tokens": 1, "audio": 1, "hub": 1, "store": 1, "speech": 1,
+    "interfaces": 0, "config": 0, "errors": -1,
 }  # fmt: skip
 MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = ("torch", "transformers", "librosa", "soundfile")

@@ -1,0 +1,72 @@
+"""A model folder -> a network, or one line that says what is wrong with it; and back.
+
+Only `config.json` and safetensors are read. Names and shapes are compared from the header, before any weight
+is read; values are proven to be numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from dacse_cli.errors import CheckpointError
+from dacse_cli.lm.shape import read_json
+from dacse_cli.lm.shards import SINGLE, StoredTensor, compare, find_tensors
+from dacse_cli.set.network import SetNetwork
+from dacse_cli.set.shape import SetShape, parse_shape
+
+DTYPES = {"F32", "BF16", "F16"}
+
+
+def read_shape(folder: Path) -> SetShape:
+    """What `folder/config.json` says. Raises `CheckpointError`."""
+    return parse_shape(read_json(folder / "config.json"))
+
+
+def load_network(folder: Path) -> SetNetwork:
+    """The network in `folder`, float32 on the CPU, ready to compute. Raises `CheckpointError`."""
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder} is not a folder")
+    shape = read_shape(folder)
+    with torch.device("meta"):
+        network = SetNetwork(shape)
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = find_tensors(folder)
+    compare(found, expected, {})
+    network.to_empty(device="cpu")
+    network.load_state_dict({name: _read(name, found[name]) for name in expected})
+    for side in (network.encoder, network.predictor):
+        if side is not None and side.embedding is not None:
+            side.embedding.set_offsets()
+    return network.eval().requires_grad_(False)
+
+
+def save_network(network: SetNetwork, folder: Path) -> None:
+    """Write `config.json` and `model.safetensors`, float32, into the folder `folder`, which is there."""
+    text = json.dumps(network.shape.as_config(), indent=2) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+    weights = {
+        name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()
+    }
+    save_file(weights, folder / SINGLE, metadata={"format": "pt"})
+
+
+def _read(name: str, stored: StoredTensor) -> Tensor:
+    if stored.dtype not in DTYPES:
+        raise CheckpointError(
+            f"{stored.file.name}: {name} is stored as {stored.dtype}, dacse reads {', '.join(sorted(DTYPES))}"
+        )
+    try:
+        with safe_open(stored.file, framework="pt") as file:
+            # a copy: the mapped file may change or vanish later
+            tensor: Tensor = file.get_tensor(name).to(torch.float32, copy=True)
+    except (SafetensorError, OSError) as error:  # the file changed since its header was read
+        raise CheckpointError(f"{stored.file} cannot be read: {error}") from error
+    if not bool(tensor.isfinite().all()):
+        raise CheckpointError(f"{stored.file.name}: {name} holds NaN or infinite values")
+    return tensor

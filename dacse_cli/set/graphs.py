@@ -1,0 +1,135 @@
+"""CUDA: a whole step of the search captured as a graph, so that a frame costs one launch.
+
+Everything a step reads and writes has a fixed address: what was written last, parents, scores, the number of
+the frame, caches. The host only replays; it waits for the device once, at the end. Attention spans a whole
+number of `SPAN` frames, with a graph for each. Rows do not leave before the longest has ended.
+
+On a CPU the tests put a plain call in the place of the capture, and so run everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from dacse_cli.lm.graphs import Replay, capture_graph, row_bucket
+from dacse_cli.set.expansion import Propose, expand, first_scores
+from dacse_cli.set.scoring import NetworkScorer, ScoringWeights
+from dacse_cli.set.search import REPORT_EVERY, Report, read_back
+
+SPAN = 64
+"""Frames by which a graph's attention grows."""
+MAX_ROWS = 256
+"""Beyond, rows are not rounded up."""
+
+
+@dataclass
+class _State:
+    """What the graphs of one shape read and write."""
+
+    scorer: NetworkScorer
+    propose: Propose | None
+    last: Tensor
+    parents: Tensor
+    scores: Tensor
+    written: Tensor
+    links: Tensor
+    replays: dict[int, Replay] = field(default_factory=dict)
+
+    def holds(self, rows: int, beam: int, frames: int, propose: Propose | None) -> bool:
+        """Whether a batch fits, without computing more than twice of what it needs."""
+        T, B, N, _ = self.written.shape
+        return propose is self.propose and beam == N and rows <= B <= 2 * rows and frames <= T
+
+    def begin(self) -> None:
+        """Before the first frame."""
+        B, N = self.scores.shape
+        self.last.copy_(self.scorer.first)
+        self.parents.copy_(torch.arange(N, device=self.parents.device).expand(B, N))
+        self.scores.copy_(first_scores(B, N, self.scores.device))
+
+    def step(self, upto: int) -> None:
+        """One frame of all rows, attending over `upto` frames."""
+        self.scorer.upto = upto
+        frame = self.scorer.frame.clone()  # the scorer counts it up
+        logits = self.scorer.logits(self.last, self.parents)
+        if self.propose is None:
+            self.last.copy_(logits.argmax(dim=-1))
+        else:
+            kept = expand(logits, self.scores, self.propose)
+            self.last.copy_(kept.codes)
+            self.parents.copy_(kept.parents)
+            self.scores.copy_(kept.scores)
+            self.links.index_copy_(0, frame, self.parents.unsqueeze(0))
+        self.written.index_copy_(0, frame, self.last.unsqueeze(0))
+
+
+class GraphSearch:
+    """Greedy or beam search by replaying captured steps. Graphs live until a batch of another shape comes."""
+
+    def __init__(
+        self,
+        weights: ScoringWeights,
+        capture: Callable[[Callable[[], None]], Replay] = capture_graph,
+    ) -> None:
+        self.weights, self.capture = weights, capture
+        self._state: _State | None = None
+
+    def release(self) -> None:
+        """Forget all graphs and what they work on."""
+        self._state = None
+
+    def run(
+        self,
+        encoded: Tensor,
+        frames: Sequence[int],
+        beam: int,
+        propose: Propose | None,
+        report: Report | None = None,
+    ) -> tuple[Tensor, Tensor, bool]:
+        """Codes `[B, N, T, K]`, scores `[B, N]`, and whether all that was computed are numbers.
+
+        `encoded` `[B, T, J]`, `frames` of each row, longest first; without `propose` the search is greedy and
+        scores mean nothing. Raises `RuntimeError` where graphs cannot be captured, before the first frame.
+        """
+        B, T = encoded.shape[:2]
+        state = self._prepare(B, beam, T, propose)
+        spans = [min(-(-(frame + 1) // SPAN) * SPAN, len(state.written)) for frame in range(T)]
+        for upto in sorted(set(spans) - state.replays.keys()):
+            state.scorer.frame.zero_()
+            state.replays[upto] = self.capture(partial(state.step, upto))
+        state.scorer.begin(encoded)
+        state.begin()
+        for frame, upto in enumerate(spans):
+            state.replays[upto]()
+            if report is not None and (frame + 1) % REPORT_EVERY == 0:
+                if encoded.is_cuda:  # or the host runs far ahead, and a report would not mean progress
+                    torch.cuda.current_stream(encoded.device).synchronize()
+                report(frame + 1)
+        written, links = state.written[:T, :B].cpu(), state.links[:T, :B].cpu()
+        left = [sum(own > frame for own in frames) for frame in range(T)]
+        parts = [(written[frame, :rows], links[frame, :rows]) for frame, rows in enumerate(left)]
+        codes = read_back([part[0] for part in parts], [part[1] for part in parts], B)
+        return codes, state.scores[:B].cpu(), state.scorer.healthy()
+
+    def _prepare(self, rows: int, beam: int, frames: int, propose: Propose | None) -> _State:
+        if self._state is None or not self._state.holds(rows, beam, frames, propose):
+            self._state = None  # before its successor takes memory
+            B, T = row_bucket(rows, max(rows, MAX_ROWS)), -(-frames // SPAN) * SPAN
+            scorer = NetworkScorer(self.weights, B, beam, T, spans_all=True)
+            device, K = self.weights.device, self.weights.codes.books
+            links = torch.zeros(T, B, beam, dtype=torch.int64, device=device)
+            self._state = _State(
+                scorer,
+                propose,
+                torch.zeros(B, beam, K, dtype=torch.int64, device=device),
+                torch.zeros(B, beam, dtype=torch.int64, device=device),
+                torch.zeros(B, beam, device=device),
+                torch.zeros(T, B, beam, K, dtype=torch.int64, device=device),
+                links.copy_(torch.arange(beam, device=device)),
+            )
+        return self._state

@@ -1,0 +1,139 @@
+"""Search frame by frame: what to write, given a scorer that says how likely every code is.
+
+Greedy search takes the best code of every codebook; beam search keeps the N best hypotheses. Input and output
+have the same frames, so nothing has to say when to stop: a row ends with its last frame. Hypotheses are kept
+as links to their parents and read back at the end; no prefix is ever copied. Knows no network.
+
+Rows come longest first; those that have ended are dropped from the work. Axes: `B` rows, `N` hypotheses,
+`K` codebooks, `T` frames, `V` codebook size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dacse_cli.interfaces import Codes, Draw
+from dacse_cli.set.expansion import Kept, Propose, expand, first_scores
+
+Report = Callable[[int], None]
+"""Called with the number of frames done; may raise to stop."""
+Noise = Callable[[int], Tensor]
+"""(rows) -> what is added to the logits of the next frame, `[B, K, V]`."""
+REPORT_EVERY = 25
+
+
+class Scorer(Protocol):
+    """How likely the codes of the next frame are, after what has been written."""
+
+    @property
+    def first(self) -> Tensor:
+        """What stands for the codes before the first frame, int64 `[B, N, K]`."""
+
+    def logits(self, last: Tensor, parents: Tensor | None) -> Tensor:
+        """`[B, N, K, V]` of the next frame.
+
+        `last` int64 `[B, N, K]` is what was written for the frame before; `parents` int64 `[B, N]` says which
+        hypothesis each of these continues, None where each continues the one in its own place.
+        """
+
+    def keep(self, rows: int) -> None:
+        """Only the first `rows` rows go on."""
+
+
+def greedy(
+    scorer: Scorer, frames: Sequence[int], noise: Noise | None = None, report: Report | None = None
+) -> Tensor:
+    """The best codes `[B, T, K]`, frame by frame; behind its own end a row holds zeros.
+
+    `frames` of each row, longest first. With `noise`, codes are drawn by chance.
+    """
+    last = scorer.first
+    whole = last.new_zeros(len(frames), frames[0], last.shape[2])
+    for frame, rows in enumerate(rows_left(frames)):
+        if rows < len(last):
+            scorer.keep(rows)
+        logits = scorer.logits(last[:rows], None)
+        if noise is not None:
+            logits = logits + noise(rows).unsqueeze(1)
+        last = logits.argmax(dim=-1)
+        whole[:rows, frame] = last[:, 0]
+        if report is not None and (frame + 1) % REPORT_EVERY == 0:
+            report(frame + 1)
+    return whole
+
+
+def beam_search(
+    scorer: Scorer, frames: Sequence[int], propose: Propose, report: Report | None = None
+) -> tuple[Tensor, Tensor]:
+    """Codes `[B, N, T, K]` and scores `[B, N]` of the N best hypotheses, best first.
+
+    `frames` of each row, longest first; behind its own end a row holds zeros.
+    """
+    B, N, _ = scorer.first.shape
+    device = scorer.first.device
+    kept = Kept(scorer.first, _themselves(B, N, device), first_scores(B, N, device))
+    written: list[Tensor] = []
+    links: list[Tensor] = []
+    ended: list[Tensor] = []
+    for frame, rows in enumerate(rows_left(frames)):
+        if rows < len(kept.scores):
+            scorer.keep(rows)
+            ended.append(kept.scores[rows:])
+            kept = Kept(kept.codes[:rows], kept.parents[:rows], kept.scores[:rows])
+        kept = expand(scorer.logits(kept.codes, kept.parents), kept.scores, propose)
+        written.append(kept.codes)
+        links.append(kept.parents)
+        if report is not None and (frame + 1) % REPORT_EVERY == 0:
+            report(frame + 1)
+    return read_back(written, links, B), torch.cat([kept.scores, *reversed(ended)])
+
+
+def read_back(written: Sequence[Tensor], links: Sequence[Tensor], rows: int) -> Tensor:
+    """Whole hypotheses `[B, N, T, K]` from the codes `[b, N, K]` and parents `[b, N]` of every frame.
+
+    b shrinks from frame to frame; a row's hypotheses are those that were kept at its last frame.
+    """
+    N, K = written[0].shape[1:]
+    whole = written[0].new_zeros(rows, N, len(written), K)
+    places = links[0].new_zeros(0, N)
+    for frame in range(len(written) - 1, -1, -1):
+        b = len(written[frame])
+        places = torch.cat([places, _themselves(b - len(places), N, places.device)])
+        whole[:b, :, frame] = written[frame].gather(1, places.unsqueeze(2).expand(b, N, K))
+        places = links[frame].gather(1, places)
+    return whole
+
+
+class RowNoise:
+    """Gumbel noise for rows drawn as `draws` say: the best of logits plus noise is a draw from their softmax.
+
+    Each row has its own generator, so its codes do not depend on the rest of the batch; a seed repeats them.
+    """
+
+    def __init__(self, draws: Sequence[Draw], codes: Codes, device: torch.device) -> None:
+        self._draws = [(draw.temperature, np.random.default_rng(draw.seed)) for draw in draws]
+        self._codes, self._device = codes, device
+
+    def __call__(self, rows: int) -> Tensor:
+        """float32 `[rows, K, V]` for the next frame; rows beyond the draws get none."""
+        noise = np.zeros((rows, self._codes.books, self._codes.size), np.float32)
+        for row, (temperature, rng) in enumerate(self._draws[:rows]):
+            noise[row] = temperature * rng.gumbel(size=noise.shape[1:])
+        return torch.from_numpy(noise).to(self._device)
+
+
+def rows_left(frames: Sequence[int]) -> list[int]:
+    """Rows that are not over at each frame. Raises `ValueError` unless `frames` come longest first."""
+    if list(frames) != sorted(frames, reverse=True) or not frames or frames[-1] < 1:
+        raise ValueError(f"rows must come longest first, each of at least one frame: {list(frames)}")
+    return [sum(own > frame for own in frames) for frame in range(frames[0])]
+
+
+def _themselves(rows: int, beam: int, device: torch.device) -> Tensor:
+    """Every hypothesis in its own place, `[rows, N]`."""
+    return torch.arange(beam, device=device).expand(rows, beam)
