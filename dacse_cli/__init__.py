@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from dacse_cli.errors import DacseError
 
 if TYPE_CHECKING:
-    from dacse_cli.pipeline.enhanced import Enhanced
-    from dacse_cli.pipeline.enhancer import Enhancer
+    from dacse_cli.api.enhanced import Enhanced
+    from dacse_cli.api.enhancer import Enhancer
 
 __version__ = "0.1.0"
 __all__ = ["DacseError", "Enhanced", "Enhancer"]
@@ -21,7 +21,7 @@ __all__ = ["DacseError", "Enhanced", "Enhancer"]
 
 def __getattr__(name: str) -> Any:
     if name in ("Enhanced", "Enhancer"):
-        from dacse_cli.pipeline import enhancer
+        from dacse_cli.api import enhancer
 
         return getattr(enhancer, name)
     raise AttributeError(f"module 'dacse_cli' has no attribute {name!r}")

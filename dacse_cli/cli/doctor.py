@@ -28,9 +28,9 @@ def doctor(
 
     dacse doctor --model disco-eth/DAC-SE1 --device cuda
     """
+    from dacse_cli.api.doctor import Finding, examine
     from dacse_cli.cli.render import Screen
     from dacse_cli.cli.settings import describe
-    from dacse_cli.pipeline.doctor import Finding, examine
 
     results = Screen(json=json).results
 

@@ -78,7 +78,7 @@ def enhance(
     dacse enhance talks/ out/ --loudness -16 --keep-mtime
     """
     from dacse_cli.cli.launch import launch
-    from dacse_cli.pipeline.shards import parse_shard
+    from dacse_cli.pipeline.request.shards import parse_shard
 
     request = batch.request(
         "enhance",

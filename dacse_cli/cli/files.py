@@ -9,7 +9,7 @@ from pathlib import Path
 def recordings(names: Sequence[str], output: Path) -> list[tuple[str, Path]]:
     """(place below the folder named, path) of every audio file behind `names`, without those in `output`."""
     from dacse_cli.audio.formats import AUDIO_SUFFIXES
-    from dacse_cli.pipeline.jobs import find_inputs
+    from dacse_cli.pipeline.request.inputs import find_inputs
 
     if not names:
         return []

@@ -22,9 +22,9 @@ def inspect(
 
     dacse inspect talk.tokens.safetensors --json
     """
+    from dacse_cli.api.inspect import inspect as look
     from dacse_cli.cli.render import Screen
     from dacse_cli.errors import InputError
-    from dacse_cli.pipeline.inspection import inspect as look
 
     results = Screen(json=json).results
     bad = []

@@ -14,10 +14,11 @@ from dacse_cli.cli.options.run import Voice
 from dacse_cli.cli.pipes import Plugged, plugged
 from dacse_cli.cli.render import Screen
 from dacse_cli.errors import OutputError, UsageError
-from dacse_cli.pipeline.events import Stage
-from dacse_cli.pipeline.outcome import Summary
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import forecast, run
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.forecast import forecast
+from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.wire.events import Stage
+from dacse_cli.pipeline.wire.outcome import Summary
 from dacse_cli.store.urls import as_local, is_url
 
 
@@ -71,11 +72,11 @@ def _is_remote(request: Request) -> bool:
 def _run(request: Request, screen: Screen, ray: str | None) -> Summary:
     """The library call that fits where inputs and outputs are."""
     if _is_remote(request):
-        from dacse_cli.pipeline.cloud.run import run_cloud
+        from dacse_cli.pipeline.run.store_run import run_cloud
 
         return run_cloud(request, screen.tell, screen.download)
     if ray is not None:
-        from dacse_cli.pipeline.cluster.run import run_ray
+        from dacse_cli.pipeline.run.ray_run import run_ray
 
         # Ray prints half a page for every lost machine; a run's own words say as much
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from dacse_cli.audio.formats import suffix_for
 from dacse_cli.errors import OutputError, UsageError
-from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.request.request import Request
 from dacse_cli.tokens.files import SUFFIX
 
 PIPE = "-"

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from dacse_cli import __version__
 from dacse_cli.audio.formats import AUDIO_SUFFIXES
-from dacse_cli.pipeline.guard.report import KEPT, GuardReport
-from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+from dacse_cli.pipeline.wire.guard_report import KEPT, GuardReport
+from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 from dacse_cli.report.entry import Entry, RunFacts, Span
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ def status(
     dacse status out/
     """
     from dacse_cli.cli.render import Screen
-    from dacse_cli.pipeline.status import look
+    from dacse_cli.pipeline.record.status import look
     from dacse_cli.store.urls import as_local, is_url
 
     output = as_local(output)
     if is_url(output):
-        from dacse_cli.pipeline.cloud.status import look_cloud
+        from dacse_cli.pipeline.record.store_status import look_cloud
 
         found = look_cloud(output)
     else:

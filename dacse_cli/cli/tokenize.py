@@ -38,7 +38,7 @@ def tokenize(
     dacse tokenize corpus/ -o codes/ --codec descript/dac_44khz
     """
     from dacse_cli.cli.launch import launch
-    from dacse_cli.pipeline.shards import parse_shard
+    from dacse_cli.pipeline.request.shards import parse_shard
 
     request = batch.request(
         "tokenize",

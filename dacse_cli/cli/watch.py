@@ -48,10 +48,10 @@ def watch(
     from pathlib import Path
 
     from dacse_cli.errors import UsageError
-    from dacse_cli.pipeline import watching
-    from dacse_cli.pipeline.outcome import Summary
-    from dacse_cli.pipeline.plan import Request
-    from dacse_cli.pipeline.run import run as enhance
+    from dacse_cli.pipeline.request.request import Request
+    from dacse_cli.pipeline.run import watch as watching
+    from dacse_cli.pipeline.run.run import run as enhance
+    from dacse_cli.pipeline.wire.outcome import Summary
 
     if not Path(folder).is_dir():
         raise UsageError(f"{folder} is no folder", hint="Make it first; files may come later.")

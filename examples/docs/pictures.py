@@ -10,7 +10,7 @@ import numpy as np
 from dacse_cli.codec.shape import read_shape
 from dacse_cli.config import ChunkOptions
 from dacse_cli.hub import BUILT_IN
-from dacse_cli.pipeline.chunks import ChunkGrid
+from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.tokens.layout import BOS, SPECIALS, START_CLEAN, TokenLayout
 
 RELEASED = TokenLayout(9, 1024)

@@ -32,12 +32,12 @@ from bench_decode import PublishedMask, hf_generate
 from timing import SHAPES, config_of, table
 from transformers import DacConfig, DacModel, LlamaConfig, LlamaForCausalLM, logging
 
+from dacse_cli.api.enhancer import Enhancer
 from dacse_cli.config import SoundOptions
 from dacse_cli.hub import resolve
-from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.enhancer import Enhancer
-from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
 
 SOURCES = Path(__file__).parents[2] / "examples" / "sources"
 RATE = 16000

@@ -21,13 +21,13 @@ from pathlib import Path
 import numpy as np
 from guard_cases import FAULTS, cases, scenes
 
+from dacse_cli.api.enhancer import Enhancer
 from dacse_cli.codec.model import load_codec
 from dacse_cli.hub import resolve, resolve_codec
-from dacse_cli.pipeline.enhancer import Enhancer
 from dacse_cli.pipeline.guard.frames import RATE, listen
 from dacse_cli.pipeline.guard.measures import measure
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, Thresholds, doubts, loudness, windows
-from dacse_cli.pipeline.guard.watch import AROUND_SECONDS, Watch
+from dacse_cli.pipeline.task.guarding import AROUND_SECONDS, Watch
 
 SOURCES = Path(__file__).parents[2] / "examples" / "sources"
 SCALES = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)

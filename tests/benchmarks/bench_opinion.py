@@ -22,7 +22,7 @@ from bench_guard import SOURCES, add_codec, table
 from guard_cases import Scene, scenes
 
 from dacse_cli.pipeline.guard.frames import HOP, RATE
-from dacse_cli.pipeline.guard.opinion import Opinion, later_and_softer, opinion
+from dacse_cli.pipeline.guard.transcripts import Opinion, later_and_softer, opinion
 from dacse_cli.speech import recogniser
 
 LONG = 3 * RATE // 2

@@ -25,9 +25,9 @@ import soundfile
 from timing import table
 
 from dacse_cli.config import GUARDS, ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline.crew import Crew
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import run
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.run.workers import Crew
 
 RATE = 16000
 

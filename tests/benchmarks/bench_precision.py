@@ -32,10 +32,11 @@ from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.greedy import Choice, EagerDecoder
 from dacse_cli.lm.rows import plan_batch
-from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.plan import ChainFiles, Request
-from dacse_cli.pipeline.run import chain_files, find_networks
-from dacse_cli.pipeline.sources import ArraySink
+from dacse_cli.pipeline.request.networks import chain_files, find_networks
+from dacse_cli.pipeline.request.plan import ChainFiles
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.sources import ArraySink
 
 MODES = {  # name: dtype, cache, torch's own attention, rows a batch
     "float32, torch's attention": ("float32", "auto", True, None),

@@ -21,9 +21,9 @@ from bench_folder import RATE, make_pairs
 from timing import table
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline.events import Event, Stage
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import run
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.wire.events import Event, Stage
 
 
 def timed(source: Path, output: Path, model: str, device: str) -> tuple[float, float]:

@@ -9,10 +9,10 @@ import numpy as np
 
 from dacse_cli.codec.model import Codec
 from dacse_cli.codec.spec import CodecSpec
-from dacse_cli.pipeline import worker
-from dacse_cli.pipeline.channel import serve
-from dacse_cli.pipeline.chunks import ChunkGrid
-from dacse_cli.pipeline.task import Chain
+from dacse_cli.pipeline.children import model as worker
+from dacse_cli.pipeline.task.chunks import ChunkGrid
+from dacse_cli.pipeline.task.task import Chain
+from dacse_cli.pipeline.wire.process import serve
 from dacse_cli.tokens.layout import TokenLayout
 
 HALF = 16384

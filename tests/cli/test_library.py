@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from dacse_cli import DacseError, Enhanced, Enhancer
+from dacse_cli.api.enhancer import _error
 from dacse_cli.errors import InputError, LockedError, ModelError, OutputError, UsageError
-from dacse_cli.pipeline.enhancer import _error
-from dacse_cli.pipeline.failures import Failure
+from dacse_cli.pipeline.wire.failures import Failure
 
 
 @pytest.fixture(scope="module")

@@ -193,7 +193,7 @@ def children_of(pid):
 
 def worker_of(pid):
     for child in children_of(pid):
-        if b"dacse_cli.pipeline.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+        if b"dacse_cli.pipeline.children.model" in Path(f"/proc/{child}/cmdline").read_bytes():
             return child
     return None
 

@@ -13,8 +13,8 @@ import pytest
 
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render import Screen
-from dacse_cli.pipeline.events import Detail, Ended, Planned, Stage
-from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+from dacse_cli.pipeline.wire.events import Detail, Ended, Planned, Stage
+from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
 DONE = Result("in/a.wav", "out/a.wav", Outcome.DONE, seconds=1.0)
 LATER = Result("in/b.wav", "out/b.wav", Outcome.NOT_REACHED, "stopped", "the run was stopped")
@@ -22,8 +22,8 @@ LATER = Result("in/b.wav", "out/b.wav", Outcome.NOT_REACHED, "stopped", "the run
 RUN = """
 import sys
 from dacse_cli.cli.render import Screen
-from dacse_cli.pipeline.events import *
-from dacse_cli.pipeline.outcome import *
+from dacse_cli.pipeline.wire.events import *
+from dacse_cli.pipeline.wire.outcome import *
 screen = Screen(json="--json" in sys.argv)
 results = [Result(f"in/{i}.wav", f"out/{i}.wav", Outcome.DONE, seconds=1.0) for i in range(2000)]
 with screen:

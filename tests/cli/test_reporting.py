@@ -3,8 +3,8 @@
 import pytest
 
 from dacse_cli.cli.reporting import entry_of, spans_of
-from dacse_cli.pipeline.guard.report import GuardReport, Stretch
-from dacse_cli.pipeline.outcome import Outcome, Result
+from dacse_cli.pipeline.wire.guard_report import GuardReport, Stretch
+from dacse_cli.pipeline.wire.outcome import Outcome, Result
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 
 from dacse_cli.codec.model import Codec
 from dacse_cli.codec.spec import CodecSpec
-from dacse_cli.pipeline.chunks import ChunkGrid
-from dacse_cli.pipeline.task import Chain
+from dacse_cli.pipeline.task.chunks import ChunkGrid
+from dacse_cli.pipeline.task.task import Chain
 from dacse_cli.tokens.layout import TokenLayout
 
 LEVELS = 16384

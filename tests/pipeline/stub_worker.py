@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from dacse_cli.audio.atomic import stage_bytes
-from dacse_cli.pipeline.channel import serve
-from dacse_cli.pipeline.outcome import OutputFile
+from dacse_cli.pipeline.wire.outcome import OutputFile
+from dacse_cli.pipeline.wire.process import serve
 
 
 def handle(commands, answer):

@@ -14,13 +14,14 @@ import pytest
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import LockedError
-from dacse_cli.pipeline import run
-from dacse_cli.pipeline.channel import Child
-from dacse_cli.pipeline.crew import Load, Station
-from dacse_cli.pipeline.jobs import Job
-from dacse_cli.pipeline.ledger import Ledger
-from dacse_cli.pipeline.plan import ChainFiles, Plan, Request
-from dacse_cli.pipeline.supervisor import Supervisor
+from dacse_cli.pipeline.record.ledger import Ledger
+from dacse_cli.pipeline.request.inputs import Job
+from dacse_cli.pipeline.request.plan import ChainFiles, Plan
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run import forecast
+from dacse_cli.pipeline.run.supervisor import Supervisor
+from dacse_cli.pipeline.run.workers import Load, Station
+from dacse_cli.pipeline.wire.process import Child
 
 FILES = ChainFiles("codec", "codec", None, "cpu", "auto", 1, {})
 REQUEST = Request("enhance", (), None, ModelOptions(), ChunkOptions(), SoundOptions())
@@ -33,7 +34,7 @@ def test_a_child_imports_nothing_from_the_users_folder_and_outlives_signals(tmp_
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
     inbox = queue.SimpleQueue()
-    child = Child("dacse_cli.pipeline.intake", inbox)
+    child = Child("dacse_cli.pipeline.children.decoder", inbox)
     for index in range(2):
         child.send({"type": "probe", "id": index, "path": "absent.wav"})
         _, answer = inbox.get(timeout=60)
@@ -87,7 +88,7 @@ def test_a_child_ends_with_its_parent_even_while_it_imports(sleeper, tmp_path):
     code = (
         "import queue, sys, time\n"
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
-        "from dacse_cli.pipeline.channel import Child\n"
+        "from dacse_cli.pipeline.wire.process import Child\n"
         f"print(Child({sleeper!r}, queue.SimpleQueue()).process.pid, flush=True)\n"
         "time.sleep(300)"
     )
@@ -149,19 +150,19 @@ def test_a_dry_run_fetches_nothing(tmp_path, monkeypatch):
         assert options.offline
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "find_networks", find)
+    monkeypatch.setattr(forecast, "find_networks", find)
     request = Request(
         "enhance", (str(tmp_path),), str(tmp_path / "out"), ModelOptions(), ChunkOptions(), SoundOptions()
     )
     with pytest.raises(KeyboardInterrupt):
-        run.forecast(request, print)
+        forecast.forecast(request, print)
 
 
 @pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="reads limits from /proc")
 def test_parsers_of_foreign_files_run_under_limits(tmp_path):
     """A parser that a file has taken over could write anywhere, or fill the memory of the machine."""
     inbox = queue.SimpleQueue()
-    child = Child("dacse_cli.pipeline.intake", inbox)
+    child = Child("dacse_cli.pipeline.children.decoder", inbox)
     try:
         child.send({"type": "probe", "id": 1, "path": str(tmp_path)})
         assert inbox.get(timeout=60)[1]["reason"] == "not-a-file"

@@ -7,7 +7,8 @@ import pytest
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, UsageError
-from dacse_cli.pipeline.plan import Request, plan
+from dacse_cli.pipeline.request.plan import plan
+from dacse_cli.pipeline.request.request import Request
 
 
 def taken(root, **more):

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from dacse_cli.config import ChunkOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.pipeline.chunks import ChunkGrid, CrossFade, Span, fill, join_codes
+from dacse_cli.pipeline.task.chunks import ChunkGrid, CrossFade, Span, fill, join_codes
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLANS = json.loads((GOLDEN / "layout.json").read_text())["chunk_plans"]

@@ -13,10 +13,10 @@ import fsspec
 import pytest
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline.cloud import manifest as room
-from dacse_cli.pipeline.cloud.manifest import list_inputs
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.shards import Shard
+from dacse_cli.pipeline.request import listing as room
+from dacse_cli.pipeline.request.listing import list_inputs
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.shards import Shard
 from dacse_cli.store.store import Store
 
 

@@ -11,11 +11,12 @@ import soundfile
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DeviceError
-from dacse_cli.pipeline.crew import Crew
-from dacse_cli.pipeline.events import Stage
-from dacse_cli.pipeline.ledger import Ledger
-from dacse_cli.pipeline.plan import ChainFiles, Request, plan
-from dacse_cli.pipeline.supervisor import Supervisor
+from dacse_cli.pipeline.record.ledger import Ledger
+from dacse_cli.pipeline.request.plan import ChainFiles, plan
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.supervisor import Supervisor
+from dacse_cli.pipeline.run.workers import Crew
+from dacse_cli.pipeline.wire.events import Stage
 
 
 @pytest.fixture(autouse=True)

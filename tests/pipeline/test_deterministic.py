@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from dacse_cli import Enhancer
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DeviceError
-from dacse_cli.pipeline import loading
-from dacse_cli.pipeline.loading import FIXED_ROWS, fitting_batch, load_chain
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import chain_files, find_networks, settings_of
+from dacse_cli.pipeline.engine import load as loading
+from dacse_cli.pipeline.engine.load import FIXED_ROWS, fitting_batch, load_chain
+from dacse_cli.pipeline.request.networks import chain_files, find_networks, settings_of
+from dacse_cli.pipeline.request.request import Request
 
 RATE = 44100
 

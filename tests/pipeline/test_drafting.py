@@ -8,9 +8,9 @@ from fakes import EchoLM, fake_chain
 
 from dacse_cli import Enhancer
 from dacse_cli.lm.drafts import Widths
-from dacse_cli.pipeline import generating
-from dacse_cli.pipeline.generating import DRAFT_ROWS, Generator
-from dacse_cli.pipeline.task import Chunk
+from dacse_cli.pipeline.engine import generate as generating
+from dacse_cli.pipeline.engine.generate import DRAFT_ROWS, Generator
+from dacse_cli.pipeline.task.task import Chunk
 
 RATE = 16000
 SECONDS = 0.8

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import CheckpointError, DeviceError, InputError, LockedError, OutputError, UsageError
 from dacse_cli.lm.sampling import Draw
-from dacse_cli.pipeline.batching import pick_batch, pick_kind
-from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.failures import failure_of
-from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
-from dacse_cli.pipeline.token_tasks import EnhanceTokens
+from dacse_cli.pipeline.engine.batching import pick_batch, pick_kind
+from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.tokens import EnhanceTokens
+from dacse_cli.pipeline.wire.failures import failure_of
 from dacse_cli.tokens.files import TokenFile
 
 

@@ -7,12 +7,12 @@ from test_guard_verdict import speech
 
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.failures import Failure
-from dacse_cli.pipeline.guard.watch import TRIES
-from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
-from dacse_cli.pipeline.token_tasks import EnhanceTokens
+from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.guarding import TRIES
+from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.tokens import EnhanceTokens
+from dacse_cli.pipeline.wire.failures import Failure
 from dacse_cli.tokens.files import TokenFile
 
 RATE, HOP = 16000, 4

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from dacse_cli.pipeline.guard.frames import HOP, RATE, WINDOW, listen
 from dacse_cli.pipeline.guard.loops import find_loops, repeats
 from dacse_cli.pipeline.guard.measures import measure
-from dacse_cli.pipeline.guard.report import KEPT, PASSED, REPAIRED, GuardReport, Stretch, joined
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, judge, loudness, windows
+from dacse_cli.pipeline.wire.guard_report import KEPT, PASSED, REPAIRED, GuardReport, Stretch, joined
 from dacse_cli.training.mix.signals import add_at_snr
 
 SOURCES = sorted((Path(__file__).parents[2] / "examples" / "sources").glob("*.opus"))

@@ -12,11 +12,11 @@ from dacse_cli.codec.model import load_codec
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.lm.checkpoint import load_language_model
-from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.opening import open_task
-from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
-from dacse_cli.pipeline.token_tasks import check_codec
+from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.open import open_task
+from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.tokens import check_codec
 from dacse_cli.tokens.files import TokenFile, load
 
 RATE = 16000

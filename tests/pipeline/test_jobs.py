@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import InputError, NoInputError, OutputError, UsageError
-from dacse_cli.pipeline.jobs import Found, input_stamp, plan_jobs
-from dacse_cli.pipeline.plan import Request, plan
-from dacse_cli.pipeline.run import check_space
+from dacse_cli.pipeline.request.inputs import Found, input_stamp, plan_jobs
+from dacse_cli.pipeline.request.plan import plan
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.run import check_space
 
 
 def tree(root: Path, *names: str) -> None:

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from dacse_cli.errors import LockedError, OutputError
-from dacse_cli.pipeline.journal import Journal, Recipe, settings_hash
+from dacse_cli.pipeline.record.journal import Journal, Recipe
+from dacse_cli.pipeline.request.networks import settings_hash
 
 RECIPE = Recipe(100, 1, "abc")
 
@@ -79,7 +80,7 @@ def test_torn_and_foreign_lines_are_passed_over(tmp_path):
 def test_a_second_run_is_refused_and_told_who_holds_the_folder(tmp_path):
     code = f"""
 import pathlib, sys
-from dacse_cli.pipeline.journal import Journal
+from dacse_cli.pipeline.record.journal import Journal
 with Journal(pathlib.Path({str(tmp_path)!r})):
     print("held", flush=True)
     sys.stdin.read()

@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from dacse_cli.pipeline.jobs import Job
-from dacse_cli.pipeline.journal import Journal
-from dacse_cli.pipeline.ledger import Ledger
-from dacse_cli.pipeline.outcome import Outcome
+from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.record.ledger import Ledger
+from dacse_cli.pipeline.request.inputs import Job
+from dacse_cli.pipeline.wire.outcome import Outcome
 
 OLD = 981_173_106_123_456_789
 

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from dacse_cli.config import SoundOptions
 from dacse_cli.lm.sampling import Draw
-from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.kept import KeptAnswers, binding, forget, sweep_kept, tidy, work_file
-from dacse_cli.pipeline.resuming import Resuming
-from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
-from dacse_cli.pipeline.task import Chunk
+from dacse_cli.pipeline.engine.chunk_cache import KeptAnswers
+from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.engine.resume import Resuming
+from dacse_cli.pipeline.record.chunk_cache import binding, forget, sweep_kept, tidy, work_file
+from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.task import Chunk
 
 RECIPE = [1000, 12345, "settings"]
 

@@ -7,10 +7,10 @@ from fakes import fake_chain, on_grid
 from dacse_cli.audio.loudness import LoudnessMeter, TruePeakMeter
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import OutputError, UsageError
-from dacse_cli.pipeline import levelling
-from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task import levelling
+from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
 
 RATE = 16_000
 

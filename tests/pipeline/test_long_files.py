@@ -103,9 +103,8 @@ def test_an_hour_takes_the_memory_of_five_minutes(command, smallest_model, tmp_p
 
 def test_the_supervisor_stays_small(tmp_path):
     """It holds no torch: what it needs for a file is its name and a few numbers."""
-    code = (
-        "import resource, dacse_cli.pipeline.run; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-    )
+    peak = "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss"
+    code = f"import resource, dacse_cli.pipeline.run.run; print({peak})"
     small = int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout) / 1024
     print(f"supervisor: {small:.0f} MB")
     assert small < 100

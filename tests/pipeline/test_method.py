@@ -8,7 +8,7 @@ from test_engine import enhance, noise
 from dacse_cli.audio.steering import FLOOR
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.pipeline.task import Chain
+from dacse_cli.pipeline.task.task import Chain
 
 FILTER = SoundOptions(method="filter", guard="normal")
 

@@ -11,8 +11,8 @@ from fakes import LEVELS, fake_chain, on_grid
 from dacse_cli.audio.probe import scan
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
-from dacse_cli.pipeline.engine import Engine
-from dacse_cli.pipeline.opening import open_task, read_tokens
+from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task.open import open_task, read_tokens
 from dacse_cli.tokens.files import TokenFile, dump, load
 
 CODES = np.random.default_rng(0).integers(0, 2 * LEVELS, (2, 4, 50)).astype(np.int16)

@@ -19,14 +19,14 @@ from test_guard_tasks import run
 from dacse_cli import Enhancer
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import InputError, ModelError
-from dacse_cli.pipeline.guard import opinion as rules
-from dacse_cli.pipeline.guard.opinion import Opinion, described, later_and_softer, opinion, pause
-from dacse_cli.pipeline.guard.report import GuardReport
-from dacse_cli.pipeline.listening import LONGEST, SHORTEST
-from dacse_cli.pipeline.opening import open_task
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import chain_files, find_networks, settings_of
-from dacse_cli.pipeline.sources import ArraySource, Signal
+from dacse_cli.pipeline.guard import transcripts as rules
+from dacse_cli.pipeline.guard.transcripts import Opinion, described, later_and_softer, opinion, pause
+from dacse_cli.pipeline.request.networks import chain_files, find_networks, settings_of
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.task.asr_check import LONGEST, SHORTEST
+from dacse_cli.pipeline.task.open import open_task
+from dacse_cli.pipeline.task.sources import ArraySource, Signal
+from dacse_cli.pipeline.wire.guard_report import GuardReport
 from dacse_cli.speech.recogniser import BUNDLED, PACKAGE, RATE, Transcript
 from dacse_cli.tokens.files import TokenFile, dump
 

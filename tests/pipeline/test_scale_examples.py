@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_crew import _stub_on_the_path, run  # noqa: F401 - a fixture of all tests here, too
 
-from dacse_cli.pipeline.shards import parse_shard
+from dacse_cli.pipeline.request.shards import parse_shard
 
 SCALE = Path(__file__).parents[2] / "examples" / "scale"
 

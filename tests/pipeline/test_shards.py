@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dacse_cli.errors import LockedError, NoInputError, UsageError
-from dacse_cli.pipeline.journal import Journal, Recipe
-from dacse_cli.pipeline.shards import Shard, parse_shard
-from dacse_cli.pipeline.status import look
+from dacse_cli.pipeline.record.journal import Journal, Recipe
+from dacse_cli.pipeline.record.status import look
+from dacse_cli.pipeline.request.shards import Shard, parse_shard
 
 RECIPE = Recipe(100, 1, "abc")
 OF_FOUR = {"SLURM_ARRAY_TASK_COUNT": "4"}

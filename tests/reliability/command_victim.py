@@ -17,7 +17,8 @@ import forked
 
 from dacse_cli.audio import probe, read, write
 from dacse_cli.cli import app, launch
-from dacse_cli.pipeline import crew, run
+from dacse_cli.pipeline.run import run
+from dacse_cli.pipeline.run import workers as crew
 
 WARM = (probe, read, write, copying_worker)  # what the forks would import one by one
 

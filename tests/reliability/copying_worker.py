@@ -12,8 +12,8 @@ import numpy as np
 from fake_children import copy
 
 from dacse_cli.errors import DacseError
-from dacse_cli.pipeline.channel import serve
-from dacse_cli.pipeline.kept import KeptAnswers
+from dacse_cli.pipeline.engine.chunk_cache import KeptAnswers
+from dacse_cli.pipeline.wire.process import serve
 
 CHUNKS = 10
 

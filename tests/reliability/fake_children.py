@@ -20,11 +20,14 @@ from dacse_cli.audio.read import AudioReader
 from dacse_cli.audio.write import OutputWriter
 from dacse_cli.errors import DacseError, InputError
 from dacse_cli.hub import Resolved
-from dacse_cli.pipeline import crew, looking, run
-from dacse_cli.pipeline.channel import Child
-from dacse_cli.pipeline.cloud import run as cloud_run
-from dacse_cli.pipeline.outcome import OutputFile
-from dacse_cli.pipeline.plan import ChainFiles
+from dacse_cli.pipeline.request import networks
+from dacse_cli.pipeline.request.plan import ChainFiles
+from dacse_cli.pipeline.run import decoders as looking
+from dacse_cli.pipeline.run import run
+from dacse_cli.pipeline.run import store_run as cloud_run
+from dacse_cli.pipeline.run import workers as crew
+from dacse_cli.pipeline.wire.outcome import OutputFile
+from dacse_cli.pipeline.wire.process import Child
 
 FILES = ChainFiles("codec", "codec", "model", "cpu", "float32", 2, {"seconds": 1.0, "overlap": 0.0})
 
@@ -48,7 +51,7 @@ class FakeChild(Child):
 
     def send(self, message):
         if self.alive:
-            handle = self._look if self.module.endswith("intake") else self._work
+            handle = self._look if self.module.endswith("decoder") else self._work
             handle(message)
 
     def kill(self):
@@ -100,7 +103,7 @@ def misbehave(child, message):
     """What the name of an input asks for; True where the job is not to be done."""
     source = Path(message["source"])
     name = source.name
-    if "kills-worker" in name or ("kills-once" in name and child.started.count("worker") == 1):
+    if "kills-worker" in name or ("kills-once" in name and child.started.count("model") == 1):
         child.die("killed, most likely because memory ran out")
         return True
     for word in ("sigint", "sigterm", "sighup"):
@@ -140,10 +143,10 @@ def install(put=setattr):
 
 def install_networks(put=setattr):
     """Let `run` look for no models."""
-    networks = run.Networks(
+    found = networks.Networks(
         Resolved(Path("model"), "model", None, "m" * 64, False),
         Resolved(Path("codec"), "codec", None, "c" * 64, False),
     )
     for module in (run, cloud_run):
-        put(module, "find_networks", lambda *args, **kwargs: networks)
+        put(module, "find_networks", lambda *args, **kwargs: found)
         put(module, "chain_files", lambda request, networks: FILES)

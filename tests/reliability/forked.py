@@ -10,7 +10,7 @@ import sys
 import traceback
 from types import SimpleNamespace
 
-from dacse_cli.pipeline import channel
+from dacse_cli.pipeline.wire import process as channel
 
 
 class Forked:

@@ -13,11 +13,11 @@ from functools import partial
 import fake_children
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline import run as run_module
-from dacse_cli.pipeline.cluster import run as cluster
-from dacse_cli.pipeline.crew import Crew
-from dacse_cli.pipeline.events import Detail, Stage
-from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run import ray_run as cluster
+from dacse_cli.pipeline.run import run as run_module
+from dacse_cli.pipeline.run.workers import Crew
+from dacse_cli.pipeline.wire.events import Detail, Stage
 
 Copiers = partial(Crew, module="copying_worker")
 

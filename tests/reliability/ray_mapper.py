@@ -5,7 +5,7 @@ import sys
 
 import ray
 
-from dacse_cli.pipeline.cluster.mapper import EnhanceFiles
+from dacse_cli.api.ray_data import EnhanceFiles
 
 
 def main(address, model, *names):

@@ -20,13 +20,13 @@ from breaking import outputs, tree
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import LockedError, NoInputError, OutputError, UsageError
-from dacse_cli.pipeline.cloud.journal import CloudJournal
-from dacse_cli.pipeline.cloud.run import run_cloud
-from dacse_cli.pipeline.cloud.status import look_cloud
-from dacse_cli.pipeline.events import Ended
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import run
-from dacse_cli.pipeline.shards import Shard
+from dacse_cli.pipeline.record.store_journal import CloudJournal
+from dacse_cli.pipeline.record.store_status import look_cloud
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.shards import Shard
+from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.run.store_run import run_cloud
+from dacse_cli.pipeline.wire.events import Ended
 from dacse_cli.store.store import Store
 
 

@@ -17,8 +17,8 @@ import soundfile
 from breaking import Victim, outputs, parts
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import run
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.run import run
 
 GOOD = ("plain.wav", "kills-once.wav", "codes.tokens.safetensors")
 BAD = {

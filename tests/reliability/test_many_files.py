@@ -14,10 +14,11 @@ from breaking import Command
 from test_memory import peaks_mb
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline.jobs import input_stamp
-from dacse_cli.pipeline.journal import Journal, Recipe
-from dacse_cli.pipeline.plan import Request, plan
-from dacse_cli.pipeline.shards import Shard
+from dacse_cli.pipeline.record.journal import Journal, Recipe
+from dacse_cli.pipeline.request.inputs import input_stamp
+from dacse_cli.pipeline.request.plan import plan
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.shards import Shard
 
 COUNT, FOLDERS, LEFT = 100_000, 100, 20
 

@@ -17,7 +17,7 @@ import soundfile
 
 from dacse_cli.codec.descript import DacFile, read_dac, write_dac
 from dacse_cli.errors import InputError
-from dacse_cli.pipeline.looking import Intake, Look
+from dacse_cli.pipeline.run.decoders import Intake, Look
 from dacse_cli.tokens.files import TOKEN_FORMATS, TokenFile, dump, load
 
 CODES = np.random.default_rng(0).integers(0, 1024, (1, 9, 8)).astype(np.int16)

@@ -16,8 +16,8 @@ import pytest
 from test_runs import enhance, record
 
 from dacse_cli.cli.render import Screen
-from dacse_cli.pipeline.events import Ended
-from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+from dacse_cli.pipeline.wire.events import Ended
+from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
 BIDI_CONTROLS = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 ODD = [

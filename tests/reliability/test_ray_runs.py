@@ -23,10 +23,10 @@ from breaking import HERE, outputs, parts, stamps
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DeviceError, UsageError
-from dacse_cli.pipeline.cluster import run as cluster
-from dacse_cli.pipeline.cluster.host import Host
-from dacse_cli.pipeline.failures import fatal_error
-from dacse_cli.pipeline.plan import Request
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run import ray_run as cluster
+from dacse_cli.pipeline.run.ray_host import Host
+from dacse_cli.pipeline.wire.failures import fatal_error
 
 WORKERS = "cpu,cpu,cpu"
 LOST = "lost with its machine"

@@ -21,11 +21,14 @@ from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.media import kinds
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError
-from dacse_cli.pipeline import crew, looking, supervisor
-from dacse_cli.pipeline.journal import Journal
-from dacse_cli.pipeline.outcome import Outcome
-from dacse_cli.pipeline.plan import Request, plan
-from dacse_cli.pipeline.run import run
+from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.request.plan import plan
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run import decoders as looking
+from dacse_cli.pipeline.run import supervisor
+from dacse_cli.pipeline.run import workers as crew
+from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.wire.outcome import Outcome
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +133,7 @@ def test_a_worker_that_dies_once_costs_nothing(tmp_path):
     source = record(tmp_path / "in", "a.wav", "kills-once.wav", "z.wav")
     summary = enhance(source, tmp_path / "out")
     assert summary.counts["done"] == 3
-    assert fake_children.FakeChild.started.count("worker") == 2
+    assert fake_children.FakeChild.started.count("model") == 2
 
 
 @pytest.mark.parametrize("name", ["grows.wav", "vanishes.wav"])
@@ -201,8 +204,8 @@ def test_a_crash_while_redoing_does_not_freeze_the_old_output(tmp_path):
     record(source, "a.wav", samples=900)
     todo = plan(request(source, tmp_path / "out"))
     with Journal(tmp_path / "out") as journal:
-        from dacse_cli.pipeline.jobs import input_stamp
-        from dacse_cli.pipeline.journal import Recipe
+        from dacse_cli.pipeline.record.journal import Recipe
+        from dacse_cli.pipeline.request.inputs import input_stamp
 
         recipe = Recipe(*input_stamp(source / "a.wav"), "s")
         journal.intend(todo.jobs[0].target, recipe, 999, "0" * 64)
@@ -213,14 +216,16 @@ def test_a_crash_while_redoing_does_not_freeze_the_old_output(tmp_path):
 def test_a_replaced_model_is_not_mixed_with_the_old_one(tmp_path, monkeypatch):
     """Half a folder enhanced by one model and half by another under the same name."""
     from dacse_cli.hub import Resolved
-    from dacse_cli.pipeline import run as module
+    from dacse_cli.pipeline.request import networks as module
 
     source = record(tmp_path / "in", "a.wav")
     enhance(source, tmp_path / "out")
     networks = module.Networks(
         Resolved(Path("model"), "model", None, "n" * 64), Resolved(Path("codec"), "codec", None, "c" * 64)
     )
-    monkeypatch.setattr(module, "find_networks", lambda *args, **kwargs: networks)
+    from dacse_cli.pipeline.run import run
+
+    monkeypatch.setattr(run, "find_networks", lambda *args, **kwargs: networks)
     assert enhance(source, tmp_path / "out").counts["done"] == 1
     assert enhance(source, tmp_path / "out").counts["skipped"] == 1
 
@@ -318,7 +323,7 @@ def test_no_room_is_seen_before_the_models_are_loaded(tmp_path, monkeypatch):
     summary = enhance(source, tmp_path / "out")
     assert summary.exit_code == OutputError.exit_code
     assert "needs about" in summary.fatal.message
-    assert "worker" not in fake_children.FakeChild.started
+    assert "model" not in fake_children.FakeChild.started
 
 
 def test_a_file_size_limit_is_named(tmp_path):

@@ -14,8 +14,8 @@ import pytest
 import soundfile
 from breaking import clear, outputs, parts, stamps, tree
 
-from dacse_cli.pipeline.shards import Shard
-from dacse_cli.pipeline.status import look
+from dacse_cli.pipeline.record.status import look
+from dacse_cli.pipeline.request.shards import Shard
 
 COUNT = 4
 

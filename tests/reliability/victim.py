@@ -18,10 +18,10 @@ import fake_children
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError
-from dacse_cli.pipeline.cloud.run import run_cloud
-from dacse_cli.pipeline.plan import Request
-from dacse_cli.pipeline.run import run
-from dacse_cli.pipeline.shards import parse_shard
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.shards import parse_shard
+from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.run.store_run import run_cloud
 from dacse_cli.store.urls import is_url
 
 

@@ -13,7 +13,7 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 
 if TYPE_CHECKING:
     from dacse_cli.cli.render import Screen
-    from dacse_cli.pipeline.plan import Request
+    from dacse_cli.pipeline.request.request import Request
 
 _run = partial(typer.Option, rich_help_panel="Run")
 
@@ -83,7 +83,7 @@ class Batch:
         self, form: str, inputs: Sequence[str], output: str | None, models: ModelOptions, **options: Any
     ) -> Request:
         """What the library is asked for; `options` are further fields of `Request`."""
-        from dacse_cli.pipeline.plan import Request
+        from dacse_cli.pipeline.request.request import Request
 
         options = {"chunk": ChunkOptions(), "sound": SoundOptions(), **options}
         return Request(

@@ -17,9 +17,9 @@ from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.text import chunks_text, clock, files_text
 from dacse_cli.hub.listing import Listed
-from dacse_cli.pipeline.outcome import Outcome, Summary
-from dacse_cli.pipeline.run import Forecast
-from dacse_cli.pipeline.status import Status
+from dacse_cli.pipeline.record.status import Status
+from dacse_cli.pipeline.run.forecast import Forecast
+from dacse_cli.pipeline.wire.outcome import Outcome, Summary
 
 STYLE = {Outcome.DONE: "green", Outcome.WARNED: "yellow", Outcome.SKIPPED: "dim", Outcome.FAILED: "red"}
 

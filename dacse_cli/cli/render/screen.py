@@ -13,9 +13,9 @@ from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.results import STYLE, Printer, console
 from dacse_cli.cli.render.text import clock, files_text, speed
-from dacse_cli.pipeline.events import Detail, Ended, Event, Planned, Stage
-from dacse_cli.pipeline.events import Progress as Advance
-from dacse_cli.pipeline.outcome import Outcome, Result, Summary
+from dacse_cli.pipeline.wire.events import Detail, Ended, Event, Planned, Stage
+from dacse_cli.pipeline.wire.events import Progress as Advance
+from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
 PLAIN_EVERY = 30.0
 """Seconds between progress lines where there is no terminal."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dacse_cli.pipeline.events import Progress
+from dacse_cli.pipeline.wire.events import Progress
 
 
 def files_text(count: int) -> str:

@@ -1,6 +1,8 @@
-"""Whether an answer says what was heard: chunk by chunk, without a second model.
+"""Whether an output chunk says what its input says: measured chunk by chunk, without a second model.
 
-`frames` listens, `measures` compares, `verdict` decides by thresholds that `tests/benchmarks/bench_guard.py`
-takes from data, `loops` finds codes that are stuck, `watch` keeps one task's account and asks for second
-tries, `report` is what is told of it.
+    frames       level and pitch of a signal, every 10 ms
+    measures     an output against its input, as numbers
+    verdict      numbers -> doubts, by thresholds from `tests/benchmarks/bench_guard.py`
+    loops        codes that repeat
+    transcripts  words that a speech recogniser finds in input and output
 """

@@ -1,0 +1,131 @@
+"""What this installation can do and how well, found out by trying: the library call under `dacse doctor`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dacse_cli import __version__
+from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.errors import DacseError, ModelError
+from dacse_cli.hub import resolve
+from dacse_cli.pipeline.request.networks import chain_files, find_networks
+from dacse_cli.pipeline.request.request import Request
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "safetensors",
+    "huggingface-hub",
+    "numpy",
+    "soundfile",
+    "soxr",
+    "librosa",
+)
+LOW_DISK = 5e9
+"""Bytes; the released model and its codec take about 4."""
+TEST_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line: what was looked at, `ok`, `note` or `bad`, and what was found."""
+
+    name: str
+    state: str
+    text: str
+
+
+def examine(options: ModelOptions, tell: Callable[[Finding], None]) -> DacseError | None:
+    """Look at everything, tell as it is found; the first error that would stop `enhance`, if any."""
+    tell(
+        Finding("dacse", "ok", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
+    )
+    tell(Finding("packages", "ok", ", ".join(f"{name} {_version(name)}" for name in PACKAGES)))
+    tell(_cache())
+    tell(_released())
+    try:
+        for finding in _try_model(options):
+            tell(finding)
+    except DacseError as error:
+        hint = f" {error.hint}" if error.hint else ""
+        tell(Finding("self-test", "bad", f"{error.message}.{hint}"))
+        return error
+    return None
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _cache() -> Finding:
+    """Where models are kept, and whether there is room for more."""
+    from dacse_cli.hub.cache import cache_root
+
+    root = cache_root()
+    below = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(below).free
+    state = "ok" if free > LOW_DISK and os.access(below, os.W_OK) else "note"
+    return Finding("cache", state, f"{root}, {free / 1e9:.0f} GB free")
+
+
+def _released() -> Finding:
+    """Whether the released model is here already."""
+    try:
+        found = resolve(DEFAULT_MODEL, kind="model", offline=True)
+    except ModelError:
+        return Finding("released model", "note", f"{DEFAULT_MODEL} is not in the cache: run `dacse download`")
+    return Finding("released model", "ok", f"{DEFAULT_MODEL} in {found.folder}")
+
+
+def _try_model(options: ModelOptions) -> list[Finding]:
+    """Load the model, state its limits, and enhance a little noise with it."""
+    import numpy as np
+
+    from dacse_cli.api.enhancer import Enhancer
+    from dacse_cli.lm.bandwidth import read_bandwidth, step_bytes
+
+    request = Request("enhance", (), None, options, ChunkOptions(), SoundOptions()).check()
+    networks = find_networks(options, with_model=True)
+    files = chain_files(request, networks)
+    enhancer = Enhancer.from_files(files)
+    chain, rows = enhancer.chain, enhancer.batch_size
+    assert chain.lm is not None
+    positions = chain.layout.positions(chain.grid.chunk)
+    tokens_a_second = float(chain.frame_rate * chain.layout.n_codebooks)
+    read = read_bandwidth(chain.lm.device)
+    bound = rows / (step_bytes(chain.lm, rows, 0.75 * positions) / read) / tokens_a_second
+    findings = [
+        Finding("model", "ok", f"{options.model} in {Path(files.model_folder or '')}"),
+        Finding("runs", "ok", f"{chain.lm.describe()}; {_device_name(chain.lm.device)}"),
+        Finding(
+            "memory", "ok", f"{chain.lm.row_bytes(positions) / 1e6:.0f} MB a chunk, {rows} chunks at once"
+        ),
+        Finding("bandwidth", "ok", f"{read / 1e9:.0f} GB/s read; at most {bound:.1f} x real time by that"),
+    ]
+    noise = 0.05 * np.random.default_rng(0).standard_normal((1, int(16000 * TEST_SECONDS))).astype(np.float32)
+    began = time.perf_counter()
+    with enhancer:
+        result = enhancer.enhance(noise, 16000)
+    elapsed = time.perf_counter() - began
+    whole = result.samples.shape == noise.shape and bool(np.isfinite(result.samples).all())
+    pace = f"{TEST_SECONDS:.0f} s of audio in {elapsed:.1f} s ({TEST_SECONDS / elapsed:.2f} x real time)"
+    return [*findings, Finding("self-test", "ok" if whole else "bad", pace)]
+
+
+def _device_name(device: str) -> str:
+    import torch
+
+    if device.startswith("cuda"):
+        major, minor = torch.cuda.get_device_capability(device)
+        return f"{torch.cuda.get_device_name(device)}, capability {major}.{minor}"
+    return f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"

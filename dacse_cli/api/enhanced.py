@@ -1,0 +1,78 @@
+"""What the library gives back: samples with their rate, that can be saved, and heard in a notebook."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.audio.atomic import commit
+from dacse_cli.audio.info import AudioInfo
+from dacse_cli.config import SoundOptions
+from dacse_cli.pipeline.task.open import open_sink
+from dacse_cli.pipeline.wire.guard_report import GuardReport
+
+LONGEST_PLAYER = 600
+"""Seconds: a longer recording is described in a notebook, not put into it."""
+
+
+@dataclass(frozen=True)
+class Enhanced:
+    """An enhanced recording, as long as its input, or a piece of one."""
+
+    samples: NDArray[np.float32]
+    """`[C, S]`, full scale is 1."""
+    sample_rate: int
+    guard: GuardReport | None = None
+    """What became of its chunks: kept, repaired, passed through; and passages in which a second opinion hears
+    other words. None where neither was asked for, and for pieces."""
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return float(self.samples.shape[1] / self.sample_rate)
+
+    def save(self, target: str | PathLike[str]) -> Path:
+        """Write a file; the suffix decides the format. It appears whole or not at all.
+
+        Raises `InputError` for a suffix that names no format, `OutputError` where nothing can be written.
+        """
+        C, S = self.samples.shape
+        info = AudioInfo(S, self.sample_rate, C, "WAV", "PCM_16", 0)
+        place = Path(target)
+        sink = open_sink(place, info, SoundOptions())
+        try:
+            sink.write(self._at(sink.sample_rate))
+            files, _ = sink.finish(info.frames_at(sink.sample_rate))
+        except BaseException:
+            sink.abandon()
+            raise
+        for file in files:
+            commit(file.temp, file.target)
+        return place
+
+    def _at(self, rate: int) -> NDArray[np.float32]:
+        """The samples at a rate that a format insists on."""
+        if rate == self.sample_rate:
+            return self.samples
+        from dacse_cli.audio.resample import resample
+
+        return resample(self.samples, self.sample_rate, rate)
+
+    def _repr_html_(self) -> str:
+        """A player, which Jupyter shows for the last value of a cell."""
+        C = self.samples.shape[0]
+        words = f"{self.seconds:.1f} s, {C} channel{'s' * (C > 1)}, {self.sample_rate} Hz"
+        if self.seconds > LONGEST_PLAYER:
+            return f"<p>{words}</p>"
+        import soundfile
+
+        wav = io.BytesIO()
+        soundfile.write(wav, np.clip(self.samples.T, -1, 1), self.sample_rate, "PCM_16", format="WAV")
+        data = base64.b64encode(wav.getvalue()).decode()
+        return f'<p>{words}</p><audio controls src="data:audio/wav;base64,{data}"></audio>'

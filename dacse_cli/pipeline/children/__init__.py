@@ -1,0 +1,1 @@
+"""The modules that run as processes of their own. No module imports them."""

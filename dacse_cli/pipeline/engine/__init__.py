@@ -1,0 +1,1 @@
+"""Chunks of all open tasks through the models, batch after batch."""

@@ -1,0 +1,1 @@
+"""What an output folder remembers: journal, outcomes, chunk cache. Imports no torch."""

@@ -1,0 +1,110 @@
+"""The supervisor's side of Ray: peers that live in actors, and several lookers behind one face."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError
+
+from dacse_cli.errors import DeviceError
+from dacse_cli.pipeline.run.decoders import Intake, Look
+from dacse_cli.pipeline.run.ray_host import Host
+from dacse_cli.pipeline.wire.failures import fatal_message
+from dacse_cli.pipeline.wire.process import Inbox, Message, Spawn
+
+_COMMANDS, _ANSWERS = "commands", "answers"
+# one thread a group: commands stay in order, and a wait for answers holds up no command
+_Host: Any = ray.remote(concurrency_groups={_COMMANDS: 1, _ANSWERS: 1}, max_restarts=0)(Host)
+GONE_SECONDS = 10.0
+"""How long to wait for the end of an actor that was killed."""
+ORPHAN_SECONDS = 2.0
+"""How long the child of a killed actor may outlive it, and hold locks on what it was writing."""
+
+
+class RayPeer:
+    """A `Peer` whose child process runs wherever the cluster has what `options` of an actor ask for.
+
+    Until there is room it waits in Ray's queue. Where its machine or its actor is taken away it is `lost`.
+    """
+
+    def __init__(
+        self, module: str, inbox: Inbox, shared: Sequence[str], options: Mapping[str, object]
+    ) -> None:
+        self._inbox, self._cause, self.lost = inbox, "", False
+        self._actor = _Host.options(**options).remote(module, shared)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        """In a thread of its own, until the child or the actor has ended."""
+        try:
+            while self._passed_on(ray.get(self._actor.receive.options(concurrency_group=_ANSWERS).remote())):
+                pass
+            self._cause = ray.get(self._actor.cause_of_death.remote())
+        except RayError as error:
+            ray.kill(self._actor)  # where it could not be reached any more, it may still be there
+            self._bereaved(error)
+        self._inbox.put((self, None))
+
+    def _passed_on(self, messages: list[Message | None]) -> bool:
+        """Whether more may come."""
+        for message in messages:
+            if message is not None:
+                self._inbox.put((self, message))
+        return None not in messages
+
+    def _bereaved(self, error: RayError) -> None:
+        if isinstance(error, RayActorError) and error.actor_init_failed:  # as it would be on every machine
+            words = str(error).strip().splitlines()[-1]
+            hint = "Every machine of the cluster needs the same version of dacse and of its packages."
+            failure = DeviceError(f"a machine of the cluster cannot start a worker: {words}", hint=hint)
+            self._inbox.put((self, fatal_message(failure)))
+        # for want of memory Ray kills by itself: that a file may be to blame for
+        self.lost = not isinstance(error, OutOfMemoryError)
+        self._cause = "was lost with its machine" if self.lost else "was killed, because memory ran out"
+        time.sleep(ORPHAN_SECONDS)
+
+    def send(self, message: Message) -> None:
+        self._actor.send.options(concurrency_group=_COMMANDS).remote(message)
+
+    def stop(self, cause: str) -> None:
+        self._actor.stop.options(concurrency_group=_COMMANDS).remote(cause)
+
+    def kill(self) -> None:
+        ray.kill(self._actor)
+        self._listener.join(GONE_SECONDS)
+
+    def cause_of_death(self) -> str:
+        return self._cause
+
+
+class Lookers:
+    """A `Looker` made of several intakes: each look goes to the one with the least to do."""
+
+    def __init__(self, inbox: Inbox, count: int, spawn: Spawn) -> None:
+        self._intakes = [Intake(inbox, spawn) for _ in range(count)]
+
+    def ask(self, look: Look) -> None:
+        min(self._intakes, key=lambda intake: intake.busy).ask(look)
+
+    def owns(self, peer: object) -> bool:
+        return any(intake.owns(peer) for intake in self._intakes)
+
+    def take(self, peer: object, message: Message | None) -> tuple[Look, Message] | None:
+        return next(intake for intake in self._intakes if intake.owns(peer)).take(peer, message)
+
+    def passed(self, seconds: float) -> None:
+        for intake in self._intakes:
+            intake.passed(seconds)
+
+    @property
+    def busy(self) -> int:
+        return sum(intake.busy for intake in self._intakes)
+
+    def close(self) -> None:
+        for intake in self._intakes:
+            intake.close()

@@ -1,0 +1,87 @@
+"""A result brought to a loudness: measured while it is made, given its gain when all of it is known."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dacse_cli.audio.atomic import output_error
+from dacse_cli.audio.loudness import FLOOR, LoudnessMeter, TruePeakMeter
+from dacse_cli.pipeline.task.encode import Rows
+from dacse_cli.pipeline.task.sources import Samples, Sink, Source
+from dacse_cli.pipeline.wire.outcome import OutputFile
+
+IN_MEMORY = 1 << 22
+"""Bytes of a result that wait in memory; more waits in a nameless file on the output's disk."""
+_NOT_WORTH_A_WORD = 0.1
+"""LU"""
+
+
+def loudness_of(source: Source, rows: Rows) -> float:
+    """LUFS of a recording in the channels of its result."""
+    meter = LoudnessMeter(source.signal.sample_rate, rows.channels)
+    for block in source.blocks():
+        meter.push(rows.mix_down(block))
+    return meter.integrated()
+
+
+class LevelledSink:
+    """A `Sink` that passes on to another what it was given, at one gain for all.
+
+    `goal()` is the loudness to reach in LUFS; the true peak stays below `ceiling` dBTP, even where the
+    loudness is missed for it. What cannot be measured, silence above all, is passed on as it is.
+    """
+
+    def __init__(
+        self, inner: Sink, sample_rate: int, channels: int, goal: Callable[[], float], ceiling: float
+    ) -> None:
+        self.folder = inner.folder
+        self._inner, self._goal, self._ceiling = inner, goal, ceiling
+        self._channels, self._block = channels, sample_rate
+        self._loudness = LoudnessMeter(sample_rate, channels)
+        self._peak = TruePeakMeter(sample_rate, channels)
+        place = str(self.folder) if self.folder is not None else None
+        self._spool = tempfile.SpooledTemporaryFile(IN_MEMORY, dir=place)  # noqa: SIM115 - see finish
+
+    def write(self, samples: Samples) -> None:
+        self._loudness.push(samples)
+        self._peak.push(samples)
+        try:
+            self._spool.write(np.ascontiguousarray(samples.T).tobytes())
+        except OSError as error:
+            raise output_error(error, self.folder or Path(tempfile.gettempdir())) from error
+
+    def finish(self, frames: int) -> tuple[list[OutputFile], list[str]]:
+        gain, words = self._decided()
+        factor = np.float32(10 ** (gain / 20))
+        for block in self._replayed():
+            self._inner.write(block * factor)
+        self._spool.close()
+        files, warnings = self._inner.finish(frames)
+        return files, [*words, *warnings]
+
+    def abandon(self) -> None:
+        self._spool.close()
+        self._inner.abandon()
+
+    def _decided(self) -> tuple[float, list[str]]:
+        """The gain in dB, and what is to be said of it."""
+        measured, goal, peak = self._loudness.integrated(), self._goal(), self._peak.finish()
+        if measured <= FLOOR or goal <= FLOOR:
+            return 0.0, []
+        gain = min(goal - measured, self._ceiling - peak)
+        missed = goal - measured - gain
+        if missed <= _NOT_WORTH_A_WORD:
+            return gain, []
+        words = f"{missed:.1f} LU below {goal:.1f} LUFS, to keep the true peak at {self._ceiling:g} dB"
+        return gain, [words]
+
+    def _replayed(self) -> Iterator[Samples]:
+        self._spool.seek(os.SEEK_SET)
+        size = self._block * self._channels * 4
+        while data := self._spool.read(size):
+            yield np.ascontiguousarray(np.frombuffer(data, np.float32).reshape(-1, self._channels).T)
