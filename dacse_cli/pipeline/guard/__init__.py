@@ -1,8 +1,8 @@
 """Whether an output chunk says what its input says: measured chunk by chunk, without a second model.
 
-    frames       level and pitch of a signal, every 10 ms
-    measures     an output against its input, as numbers
-    verdict      numbers -> doubts, by thresholds from `tests/benchmarks/bench_guard.py`
-    loops        codes that repeat
-    transcripts  words that a speech recogniser finds in input and output
+frames       level and pitch of a signal, every 10 ms
+measures     an output against its input, as numbers
+verdict      numbers -> doubts, by thresholds from `tests/benchmarks/bench_guard.py`
+loops        codes that repeat
+transcripts  words that a speech recogniser finds in input and output
 """
