@@ -1,0 +1,39 @@
+"""Masks over spectra: weighted sums of neighbouring frames, never louder than those."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dacse_cli.filters.mask.config import BINS
+
+HIGHEST = 16
+"""Highest bins below 8 kHz, half a kilohertz, whose gain is that of everything above."""
+
+
+def apply_masks(masks: Tensor, spectra: Tensor, taps: Sequence[int], before: int) -> Tensor:
+    """Masks `[N, T, BINS, K, 2]` over spectra `[N, before + T + after, F]` -> filtered spectra `[N, T, F]`.
+
+    `spectra[:, before]` is the first frame's own; taps reach at most `before` back and `after` ahead.
+    """
+    T, bins = masks.shape[1], min(BINS, spectra.shape[2])
+    weights = torch.view_as_complex(masks[:, :, :bins].contiguous())
+    around = [spectra[:, before + tap : before + tap + T, :bins] for tap in taps]
+    core = torch.stack([weights[..., k] * frames for k, frames in enumerate(around)]).sum(dim=0)
+    loudest = torch.stack([frames.abs() for frames in around]).amax(dim=0)
+    core = core * (loudest / core.abs().clamp_min(1e-20)).clamp_max(1.0)
+    if spectra.shape[2] <= BINS:
+        return core
+    own = spectra[:, before : before + T]
+    gain = _gain(core[..., -HIGHEST:], own[..., BINS - HIGHEST : BINS])
+    return torch.cat([core, own[..., BINS:] * gain], dim=2)
+
+
+def _gain(filtered: Tensor, own: Tensor) -> Tensor:
+    """How much is left of a few bins, `[N, T, 1]`, averaged over three frames."""
+    powers = torch.stack([filtered, own]).abs().square().sum(dim=3)  # [2, N, T]
+    smooth = F.avg_pool1d(powers, 3, 1, 1, count_include_pad=False)
+    return ((smooth[0] + 1e-20) / (smooth[1] + 1e-20)).sqrt().clamp_max(1.0)[..., None]
