@@ -50,6 +50,8 @@ class CodecSpec:
     """Frames of context on each side of a window that make its samples those of the whole file."""
     decode_tail: int = 0
     """Samples at the very end that the network does not make (odd strides); zeros stand there."""
+    window_seconds: float = 4.0
+    """Audio computed at once, context not counted: bounds memory."""
 
     @property
     def frame_rate(self) -> Fraction:
@@ -69,18 +71,38 @@ class CodecSpec:
         return max(1, int(Fraction(str(seconds)) * self.frame_rate))
 
 
+@dataclass(frozen=True)
+class Window:
+    """A piece of a recording with its context, and which of its frames are wanted."""
+
+    data: NDArray[Any]
+    """Samples `[C, t * hop]` to encode, or units `[C, U, t]` to decode."""
+    kept: slice
+    """The wanted frames, counted from the first of `data`."""
+
+
 class Codec(Protocol):
-    """Samples <-> units, window by window."""
+    """Samples <-> units. Results do not depend on the windows, up to float rounding."""
 
     @property
     def spec(self) -> CodecSpec:
         """Rates, sizes, margins."""
 
-    def encode_window(self, samples: Samples) -> Units:
-        """Units `[C, U, t]` of samples `[C, t * hop]`, as if they were a whole recording."""
+    @property
+    def device(self) -> str:
+        """Where it runs: `cpu`, `cuda:0`, `mps`."""
 
-    def decode_window(self, units: Units) -> Samples:
-        """Samples `[C, t * hop - decode_tail]` of units `[C, U, t]`."""
+    def encode(self, samples: Samples) -> Units:
+        """Units `[C, U, T]` of a whole recording `[C, S]`, T = ceil(S / hop)."""
+
+    def decode(self, units: Units) -> Samples:
+        """Samples `[C, T * hop]` of the units `[C, U, T]` of a whole recording."""
+
+    def encode_windows(self, windows: Sequence[Window]) -> list[Units]:
+        """The kept units `[C, U, kept]` of every window, of any recordings; equal shapes share a batch."""
+
+    def decode_windows(self, windows: Sequence[Window]) -> list[Samples]:
+        """The kept samples `[C, kept * hop]` of every window."""
 
 
 @dataclass(frozen=True)

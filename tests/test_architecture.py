@@ -14,7 +14,7 @@ LEVEL = {
     "api": 3,
     "pipeline": 2, "training": 2, "evaluation": 2, "report": 2,
     "filters": 1, "set": 1, "lm": 1, "codec": 1, "tokens": 1, "audio": 1, "hub": 1, "store": 1, "speech": 1,
-    "config": 0, "interfaces": 0, "errors": -1,
+    "config": 0, "interfaces": 0, "weights": 0, "errors": -1,
 }  # fmt: skip
 """A room imports rooms of its own or a lower level, but those of its own level only below `SIDEWAYS`."""
 SIDEWAYS = {("set", "lm"), ("filters", "audio")}
@@ -30,7 +30,7 @@ PIPELINE = {
 MAX_LINES = 300
 MAX_MODULES = 12
 """Of a room without sub-rooms."""
-WIDE = {"lm", "codec", "evaluation", "cli", "audio", "training", "hub", "report", "set"}
+WIDE = {"lm", "evaluation", "cli", "audio", "training", "hub", "report", "set"}
 """Rooms that are still to be divided or thinned."""
 LONG = {"pipeline/run/supervisor.py"}
 """Modules that are still to be divided; a module that fits must leave this list."""
@@ -139,9 +139,8 @@ def test_rooms_are_small():
 def test_no_rooms_without_a_name_and_no_pickles(path):
     assert path.stem not in ("utils", "helpers", "common", "misc")
     source = path.read_text()
-    if path.name != "descript_network.py":  # Descript publishes its own weights as .pth only
-        assert "torch.load(" not in source
-    assert source.count("torch.load(") == source.count("weights_only=True")
+    assert "torch.load(" not in source
+    assert not re.search(r"\bpickle\.(load|loads|Unpickler|_Unpickler)\b", source)
     assert "trust_remote_code=True" not in source
     assert not re.search(r"np\.load\([^)]*allow_pickle=True", source)
 

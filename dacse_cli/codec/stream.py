@@ -1,62 +1,122 @@
 """A codec fed piece by piece: what is final comes out at once, memory does not grow with length.
 
 Knows windows and buffers, not networks. `Codec.encode` and `Codec.decode` run these same streams, so the
-pieces joined are bit for bit the one-shot result with the same window.
+pieces joined are bit for bit the result of one call with the same window.
+
+`push` and `finish` compute at once. To compute windows of many recordings in one batch, take them by
+`windows` and `last_windows`, and give all to `Codec.encode_windows` or `decode_windows`; the results joined
+in order are the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, Protocol, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dacse_cli.codec.spec import CodecSpec
-from dacse_cli.codec.windows import WINDOW_SECONDS, Window, next_window
-
-Value = TypeVar("Value", bound=np.generic)
+from dacse_cli.codec.windows import Windowing
+from dacse_cli.interfaces import Codec, CodecSpec, Codes, Samples, Units, Window
 
 
-class WindowCodec(Protocol):
-    """The part of `Codec` that a stream needs."""
+class EncodeStream:
+    """Samples in, units out. `push` gives the units that later samples cannot change."""
 
-    @property
-    def spec(self) -> CodecSpec:
-        """Rates, sizes, margins."""
+    def __init__(self, codec: Codec, channels: int, window_frames: int | None = None) -> None:
+        self._codec = codec
+        self._none = no_units(codec.spec, channels)
+        windowing = _windowing(codec, codec.spec.encode_margin, window_frames)
+        self._buffer = _Buffer(np.zeros((channels, 0), np.float32), codec.spec.hop_length, windowing)
 
-    def encode_window(self, samples: NDArray[np.float32]) -> NDArray[np.int16]:
-        """Codes [C, K, t] of samples [C, t*hop]."""
+    def push(self, samples: Samples) -> Units:
+        """Take samples `[C, n]`; give units `[C, U, t]`, t >= 0."""
+        return self._join(self.windows(samples))
 
-    def decode_window(self, codes: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Samples [C, t*hop - decode_tail] of codes [C, k, t]."""
+    def finish(self) -> Units:
+        """Pad with zeros to a whole frame and give the remaining units `[C, U, t]`."""
+        return self._join(self.last_windows())
+
+    def windows(self, samples: Samples) -> list[Window]:
+        """Take samples `[C, n]`; give the windows that can be computed now."""
+        self._buffer.push(samples)
+        return self._buffer.windows(ended=False)
+
+    def last_windows(self) -> list[Window]:
+        """Pad with zeros to a whole frame and give the remaining windows."""
+        self._buffer.pad_to_frames()
+        return self._buffer.windows(ended=True)
+
+    def _join(self, windows: list[Window]) -> Units:
+        return np.concatenate([self._none, *self._codec.encode_windows(windows)], axis=-1)
 
 
-class _Buffer(Generic[Value]):
+class DecodeStream:
+    """Units in, samples out. `push` gives the samples that later units cannot change."""
+
+    def __init__(self, codec: Codec, channels: int, window_frames: int | None = None) -> None:
+        self._codec = codec
+        self._none = np.zeros((channels, 0), np.float32)
+        windowing = _windowing(codec, codec.spec.decode_margin, window_frames)
+        self._buffer = _Buffer(np.zeros((channels, 0, 0), np.float32), 1, windowing)
+
+    def push(self, units: Units) -> Samples:
+        """Take units `[C, U, t]`; give samples `[C, n]`, n a multiple of the hop and maybe 0."""
+        return self._join(self.windows(units))
+
+    def finish(self) -> Samples:
+        """Give the remaining samples, the decoder's tail filled with zeros."""
+        return self._join(self.last_windows())
+
+    def windows(self, units: Units) -> list[Window]:
+        """Take units `[C, U, t]`; give the windows that can be computed now."""
+        self._buffer.push(units)
+        return self._buffer.windows(ended=False)
+
+    def last_windows(self) -> list[Window]:
+        """Give the remaining windows."""
+        return self._buffer.windows(ended=True)
+
+    def _join(self, windows: list[Window]) -> Samples:
+        return np.concatenate([self._none, *self._codec.decode_windows(windows)], axis=-1)
+
+
+def no_units(spec: CodecSpec, channels: int) -> Units:
+    """Units of no frames, `[channels, U, 0]`."""
+    if isinstance(spec.units, Codes):
+        return np.zeros((channels, spec.units.books, 0), np.int16)
+    return np.zeros((channels, spec.units.width, 0), np.float32)
+
+
+def _windowing(codec: Codec, margin: int, frames: int | None) -> Windowing:
+    size = frames or codec.spec.seconds_to_frames(codec.spec.window_seconds)
+    return Windowing(size, margin, equal=not codec.device.startswith("cpu"))
+
+
+class _Buffer:
     """The last axis of a growing array, with its front cut off as windows pass it."""
 
-    def __init__(self, empty: NDArray[Value], per_frame: int, size: int, margin: int) -> None:
+    def __init__(self, empty: NDArray[Any], per_frame: int, windowing: Windowing) -> None:
         self._held = empty
         self._per_frame = per_frame
-        self._size = size
-        self._margin = margin
+        self._windowing = windowing
         self._first = 0  # frame at which `_held` begins
         self._next = 0  # first frame not yet given out
 
-    def push(self, piece: NDArray[Value]) -> None:
+    def push(self, piece: NDArray[Any]) -> None:
         self._held = np.concatenate([self._held, piece], axis=-1) if self._held.shape[-1] else piece
 
-    def windows(self, *, ended: bool) -> Iterator[tuple[Window, NDArray[Value]]]:
-        """Every window that can be decided now, with the data of its frames left..right."""
-        while window := next_window(
-            self._next, self._frames, ended=ended, size=self._size, margin=self._margin
-        ):
-            yield window, self._held[..., self._at(window.left) : self._at(window.right)]
-            self._next = window.stop
+    def windows(self, *, ended: bool) -> list[Window]:
+        """Every window that can be decided now."""
+        found = []
+        while plan := self._windowing.next_window(self._next, self._frames, ended=ended):
+            data = self._held[..., self._at(plan.left) : self._at(plan.right)]
+            found.append(Window(data, plan.kept))
+            self._next = plan.stop
         # a copy of the little that is still needed, so that the caller's large array can go
-        keep = max(self._first, self._next - self._margin)
+        keep = max(self._first, self._windowing.first_needed(self._next, self._frames))
         self._held = self._held[..., self._at(keep) :].copy()
         self._first = keep
+        return found
 
     def pad_to_frames(self) -> None:
         """Zeros up to a whole frame."""
@@ -72,61 +132,3 @@ class _Buffer(Generic[Value]):
 
     def _at(self, frame: int) -> int:
         return (frame - self._first) * self._per_frame
-
-
-class EncodeStream:
-    """Samples in, codes out. `push` gives the codes that later samples cannot change."""
-
-    def __init__(self, codec: WindowCodec, channels: int, window_frames: int | None = None) -> None:
-        spec = codec.spec
-        size = window_frames or spec.seconds_to_frames(WINDOW_SECONDS)
-        self._codec = codec
-        self._none = np.zeros((channels, spec.n_codebooks, 0), np.int16)
-        self._buffer = _Buffer(np.zeros((channels, 0), np.float32), spec.hop_length, size, spec.encode_margin)
-
-    def push(self, samples: NDArray[np.float32]) -> NDArray[np.int16]:
-        """Take samples [C, n]; give codes [C, K, t], t >= 0."""
-        self._buffer.push(samples)
-        return self._take(ended=False)
-
-    def finish(self) -> NDArray[np.int16]:
-        """Pad with zeros to a whole frame and give the remaining codes [C, K, t]."""
-        self._buffer.pad_to_frames()
-        return self._take(ended=True)
-
-    def _take(self, *, ended: bool) -> NDArray[np.int16]:
-        parts = [self._none]
-        for window, samples in self._buffer.windows(ended=ended):
-            parts.append(self._codec.encode_window(samples)[..., window.kept])
-        return np.concatenate(parts, axis=2)
-
-
-class DecodeStream:
-    """Codes in, samples out. `push` gives the samples that later codes cannot change."""
-
-    def __init__(self, codec: WindowCodec, channels: int, window_frames: int | None = None) -> None:
-        size = window_frames or codec.spec.seconds_to_frames(WINDOW_SECONDS)
-        self._codec = codec
-        self._none = np.zeros((channels, 0), np.float32)
-        self._buffer: _Buffer[np.int16] = _Buffer(
-            np.zeros((channels, 0, 0), np.int16), 1, size, codec.spec.decode_margin
-        )
-
-    def push(self, codes: NDArray[np.int16]) -> NDArray[np.float32]:
-        """Take codes [C, k, t]; give samples [C, n], n a multiple of the hop and maybe 0."""
-        self._buffer.push(codes)
-        return self._take(ended=False)
-
-    def finish(self) -> NDArray[np.float32]:
-        """Give the remaining samples, the decoder's tail filled with zeros."""
-        return self._take(ended=True)
-
-    def _take(self, *, ended: bool) -> NDArray[np.float32]:
-        hop = self._codec.spec.hop_length
-        parts = [self._none]
-        for window, codes in self._buffer.windows(ended=ended):
-            samples = self._codec.decode_window(codes)
-            kept = samples[:, window.kept.start * hop : window.kept.stop * hop]
-            missing = (window.stop - window.start) * hop - kept.shape[1]
-            parts.append(np.pad(kept, ((0, 0), (0, missing))))
-        return np.concatenate(parts, axis=1)

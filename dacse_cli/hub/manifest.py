@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 from dacse_cli.errors import HubError
 from dacse_cli.hub.names import is_commit, is_inside
+from dacse_cli.weights.folder import INDEX, ONLY_SAFETENSORS, SINGLE, no_safetensors
 
 CARD = "dacse.json"
 CONFIG = "config.json"
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 SMALL_FILES = frozenset({CONFIG, "generation_config.json", "preprocessor_config.json", CARD})
 
 
@@ -69,7 +67,7 @@ def select_files(repository: Repository, name: str, folder: str = "") -> list[Re
     if CONFIG not in here:
         raise HubError(f"{where} has no {CONFIG}", hint="it is not a model: check the name")
     if not weights:
-        raise HubError(_no_weights(where, here), hint="ask its author for a safetensors version")
+        raise HubError(no_safetensors(where, here), hint=f"{ONLY_SAFETENSORS} Ask its author for one.")
     wanted = sorted(SMALL_FILES & here.keys())
     if SINGLE not in here and INDEX in here:
         wanted.append(INDEX)
@@ -84,9 +82,3 @@ def holds_folder(repository: Repository, folder: str) -> bool:
 def _parent(path: str) -> str:
     parent = str(PurePosixPath(path).parent)
     return "" if parent == "." else parent
-
-
-def _no_weights(where: str, names: Iterable[str]) -> str:
-    pickles = sorted(n for n in names if n.endswith((".bin", ".pt", ".pth", ".ckpt")))
-    found = f" (only {', '.join(pickles[:3])})" if pickles else ""
-    return f"{where} has no safetensors weights{found}, and only safetensors is loaded"

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dacse_cli.interfaces import Codes
+
 BOS, PAD, EOS, START_CLEAN, UNK = range(5)
 SPECIALS = 5
 
@@ -22,6 +24,11 @@ class TokenLayout:
 
     n_codebooks: int
     codebook_size: int
+
+    @classmethod
+    def of(cls, codes: Codes) -> TokenLayout:
+        """The vocabulary for a codec's codes."""
+        return cls(codes.books, codes.size)
 
     @property
     def vocab_size(self) -> int:

@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from dacse_cli.codec.shape import read_shape
+from dacse_cli.codec.dac.shape import read_shape
 from dacse_cli.config import ChunkOptions
 from dacse_cli.hub import BUILT_IN
 from dacse_cli.pipeline.task.chunks import ChunkGrid
@@ -106,11 +106,11 @@ def chunks_picture() -> str:
 
 def numbers() -> str:
     """Sizes of both models' token streams, from their codecs, as a Markdown table."""
-    nano = read_shape(BUILT_IN["nano"] / "codec").spec("nano")
+    nano = read_shape(BUILT_IN["nano"] / "codec")
     heads = ("model", "samples a second", "samples a frame", "frames a second", "codebooks", "ids a second")
     rows = [
         ("released", 44_100, 512, RELEASED.n_codebooks),
-        ("nano", nano.sample_rate, nano.hop_length, nano.n_codebooks),
+        ("nano", nano.sampling_rate, nano.hop_length, nano.n_codebooks),
     ]
     lines = [f"| {' | '.join(heads)} |", "|---|---:|---:|---:|---:|---:|"]
     for name, rate, hop, books in rows:

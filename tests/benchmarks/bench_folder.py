@@ -122,8 +122,8 @@ class Stages:
         self.spent: dict[str, float] = {}
         codec, lm = enhancer.chain.codec, enhancer.chain.lm
         assert lm is not None
-        self._watch(codec, "encode_window", "codec encode")
-        self._watch(codec, "decode_window", "codec decode")
+        self._watch(codec, "encode_rows", "codec encode")
+        self._watch(codec, "decode_rows", "codec decode")
         self._watch(lm.network, "prefill", "prefill")
         self._watch(lm, "generate", "generate")
 

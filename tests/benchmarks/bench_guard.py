@@ -22,7 +22,7 @@ import numpy as np
 from guard_cases import FAULTS, cases, scenes
 
 from dacse_cli.api.enhancer import Enhancer
-from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.hub import resolve, resolve_codec
 from dacse_cli.pipeline.guard.frames import RATE, listen
 from dacse_cli.pipeline.guard.measures import measure

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from dacse_cli.codec.model import Codec
-from dacse_cli.codec.spec import CodecSpec
+from dacse_cli.codec.windowed import WindowedCodec
+from dacse_cli.interfaces import CodecSpec, Codes
 from dacse_cli.pipeline.children import model as worker
 from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.pipeline.task.task import Chain
@@ -20,18 +20,18 @@ HOP = 320
 """Samples a frame; each is a code of its own, 27 times as many as `nano` has."""
 
 
-class NoCodec(Codec):
+class NoCodec(WindowedCodec):
     """`[C, S]` -> `[C, HOP, S / HOP]` and back."""
 
     def __init__(self) -> None:
-        self.spec, self.device = CodecSpec("none", 16000, HOP, HOP, 2 * HALF, 0, 0), "cpu"
+        super().__init__(CodecSpec("none", 16000, HOP, Codes(HOP, 2 * HALF), 0, 0))
 
-    def encode_window(self, samples: np.ndarray) -> np.ndarray:
+    def encode_rows(self, samples: np.ndarray) -> np.ndarray:
         codes = np.clip(np.rint(samples * HALF), -HALF, HALF - 1) + HALF
         return codes.astype(np.int16).reshape(len(samples), -1, HOP).transpose(0, 2, 1)
 
-    def decode_window(self, codes: np.ndarray) -> np.ndarray:
-        frames = codes.transpose(0, 2, 1).reshape(len(codes), -1)
+    def decode_rows(self, codes: np.ndarray, kept: slice) -> np.ndarray:
+        frames = codes[..., kept].transpose(0, 2, 1).reshape(len(codes), -1)
         return (frames.astype(np.float32) - HALF) / HALF
 
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import DacConfig, DacModel
 
-from dacse_cli.codec.model import Codec
-from dacse_cli.codec.network import DacNetwork
-from dacse_cli.codec.shape import DacShape, shape_from_config
+from dacse_cli.codec.dac.codec import DacCodec
+from dacse_cli.codec.dac.network import DacNetwork
+from dacse_cli.codec.dac.shape import DacShape, shape_from_config
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _one_thread():
 
 
 class TinyDac:
-    """A random `DacModel` and the `Codec` over the same weights.
+    """A random `DacModel` and the `DacCodec` over the same weights.
 
     With `double`, both compute in float64: then rounding decides no code, and what differs is a fault.
     """
@@ -48,7 +48,8 @@ class TinyDac:
         if double:
             self.model.double()
             network = DoubleNetwork(network)
-        self.codec = Codec(network, self.shape.spec("tiny"))
+        self.network = network
+        self.codec = DacCodec(network, self.shape.spec("tiny"))
 
     @torch.inference_mode()
     def encode(self, samples):
@@ -66,14 +67,20 @@ class DoubleNetwork:
     """A `DacNetwork` that computes in float64."""
 
     def __init__(self, network):
-        self._network = network
-        network._model.double()
+        self._network = network.double()
+        self.width = network.width
 
     def encode(self, samples):
         return self._network.encode(samples.double())
 
-    def decode(self, codes):
-        return self._network.decode(codes)
+    def quantize(self, latents):
+        return self._network.quantize(latents)
+
+    def embed(self, codes):
+        return self._network.embed(codes)
+
+    def decode(self, latents):
+        return self._network.decode(latents.double()).float()
 
 
 def enliven(model, seed):

@@ -8,13 +8,14 @@ import io
 import os
 import pickle
 import sys
+import time
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacse_cli.codec.descript import DacFile, read_dac, write_dac
+from dacse_cli.codec.descript.container import DacFile, read_dac, write_dac
 from dacse_cli.errors import InputError
 
 
@@ -86,6 +87,42 @@ def test_numpy_scalars_and_older_pickles():
     assert read_dac(with_pickle(payload)).codes.shape == (1, 2, 5)
 
 
+def nested(levels):
+    """A list that holds a list twice, `levels` deep: 2 ** levels values to whoever walks or prints it."""
+    value = []
+    for _ in range(levels):
+        value = [value, value]
+    return value
+
+
+@pytest.mark.parametrize("place", ["original_length", "sample_rate", "input_db", "padding", "dac_version"])
+def test_a_value_that_unfolds_without_end_is_never_printed(place):
+    """540 bytes took 204 s and 1.1 GB: the refusal held the value's text."""
+    started = time.process_time()
+    message = refused(numpy_saved(content(**{place: nested(40)}))) if place != "padding" else ""
+    refused(numpy_saved(content() | {"codes": nested(40)}))
+    assert time.process_time() - started < 1
+    assert len(message) < 300
+
+
+@pytest.mark.parametrize(
+    ("shape", "data"), [((1, 2, 5), None), ((1, 2, 5), b"\0" * 19), ((1, 2, 1 << 40), b"\0" * 20)]
+)
+def test_an_array_without_its_bytes_is_refused(shape, data):
+    """numpy gives memory that is not cleared for data None: codes were what the process had freed."""
+    array = np.zeros((1, 2, 5), np.uint16)
+    reconstruct, arguments, state = array.__reduce__()
+
+    class Pickled:
+        def __reduce__(self):
+            return reconstruct, arguments, (state[0], shape, state[2], state[3], data)
+
+    content_array = np.empty((), object)
+    content_array[()] = content() | {"codes": Pickled()}
+    payload = pickle.dumps(content_array, 4)
+    assert "do not fit its shape" in refused(with_pickle(payload))
+
+
 def test_chunked_files_are_not_on_the_grid():
     """Codes of overlapping windows, fed to a token model, give rubbish of the wrong length."""
     with pytest.raises(InputError) as caught:
@@ -111,8 +148,9 @@ def test_code_is_refused_before_it_runs(function, protocol):
     """`numpy.load(allow_pickle=True)` on a file from elsewhere runs whatever it says."""
     for place in (lambda evil: evil, lambda evil: content(x=evil), lambda evil: content() | {"codes": evil}):
         evil = place(Calls(function, "exit 7"))
-        assert "it names" in refused(with_pickle(pickle.dumps(evil, protocol)))
         assert "it names" in refused(numpy_saved(evil))
+        # protocols 0 and 1 have opcodes of their own, which numpy never wrote into such a file
+        assert ("it names" if protocol > 1 else "it ") in refused(with_pickle(pickle.dumps(evil, protocol)))
 
 
 def test_nothing_is_imported_or_called():
@@ -143,6 +181,8 @@ def test_nothing_is_imported_or_called():
         b"cnumpy\ndtype\n(X\x01\x00\x00\x00OtR.",
         b"cnumpy.core.multiarray\n_reconstruct\n}(X\x08\x00\x00\x00__code__NuhNb.",
         b"\x80\x04\x97.",  # out-of-band buffer
+        b"\x80\x04" + b"]\x94" + b"h\x00" * 50,  # no end
+        b"\x80\x04\x8a\xa6" + b"\x7f" * 166 + b".",  # a number of 400 digits
         b"P1\n.",  # persistent id
         b"\x82\x01.",  # extension registry
         b"",
@@ -159,14 +199,14 @@ def test_hostile_pickles(payload):
         ({"codes": np.zeros((2, 5), np.uint16)}, "whole numbers"),
         ({"codes": np.zeros((1, 2, 5), np.float32)}, "whole numbers"),
         ({"codes": np.full((1, 2, 5), 40000, np.uint16)}, "from 40000 to 40000"),
-        ({"codes": np.zeros((1, 2, 5), object)}, "type"),
+        ({"codes": np.zeros((1, 2, 5), object)}, "values of type"),
         ({"codes": [[1, 2]]}, "whole numbers"),
         ({"metadata": None}, "dict"),
         (content(dac_version="2.0.0"), "dac_version"),
         (content(original_length=-1), "original_length"),
         (content(sample_rate=0), "sample_rate"),
         (content(sample_rate="44100"), "sample_rate"),
-        (content(input_db="loud"), "'loud'"),
+        (content(input_db="loud"), "input_db"),
     ],
 )
 def test_content_that_is_not_codes(broken, why):

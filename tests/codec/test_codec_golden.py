@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.loading import load_codec
 
 
 @pytest.mark.parametrize("window", [0.02, 0.3, 4.0])

@@ -9,7 +9,7 @@ import torch
 from transformers import DacConfig, DacModel
 from transformers.models.dac.modeling_dac import Snake1d
 
-from dacse_cli.codec.receptive import decode_margin, decode_tail, encode_margin
+from dacse_cli.codec.dac.receptive import decode_margin, decode_tail, encode_margin
 
 STRIDES = [(2, 4, 8, 8), (2, 4, 5, 8), (20, 16), (8, 8, 5), (3, 3, 7), (2,), (5,)]
 

@@ -222,7 +222,7 @@ def test_shards_and_index(hub: FakeHub, cache: Path, weights: bytes) -> None:
 def test_only_a_pickle_is_refused(hub: FakeHub, cache: Path) -> None:
     """A repository with `pytorch_model.bin` alone must end in words, with nothing fetched."""
     del hub.files["model.safetensors"]
-    with pytest.raises(HubError, match=r"no safetensors weights \(only pytorch_model.bin\)"):
+    with pytest.raises(HubError, match=r"no model.safetensors, only pytorch_model.bin"):
         resolve(REPO, kind="model")
     assert hub.file_requests() == []
 

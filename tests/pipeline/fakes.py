@@ -2,30 +2,31 @@
 
 import numpy as np
 
-from dacse_cli.codec.model import Codec
-from dacse_cli.codec.spec import CodecSpec
+from dacse_cli.codec.windowed import WindowedCodec
+from dacse_cli.interfaces import CodecSpec, Codes
 from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.pipeline.task.task import Chain
 from dacse_cli.tokens.layout import TokenLayout
 
 LEVELS = 16384
-SPEC = CodecSpec("exact", 16000, 4, 4, 2 * LEVELS, 0, 0)
+SPEC = CodecSpec("exact", 16000, 4, Codes(4, 2 * LEVELS), 0, 0)
 
 
-class ExactCodec(Codec):
+class ExactCodec(WindowedCodec):
     """Each of a frame's four samples is one code: `decode(encode(x)) == x` for x on the 1/16384 grid."""
 
     def __init__(self):
-        self.spec, self.device = SPEC, "cpu"
+        super().__init__(SPEC)
         self.encoded = self.decoded = 0
 
-    def encode_window(self, samples):
+    def encode_rows(self, samples):
         C, n = samples.shape
         self.encoded += n
         steps = np.clip(np.rint(samples * LEVELS), -LEVELS, LEVELS - 1) + LEVELS
         return steps.astype(np.int16).reshape(C, n // 4, 4).transpose(0, 2, 1)
 
-    def decode_window(self, codes):
+    def decode_rows(self, codes, kept):
+        codes = codes[..., kept]
         C, K, t = codes.shape
         self.decoded += t
         return ((codes.astype(np.float32) - LEVELS) / LEVELS).transpose(0, 2, 1).reshape(C, t * K)

@@ -257,7 +257,7 @@ def test_a_batch_that_did_not_fit_is_gone_when_its_halves_run():
 def test_one_chunk_that_breaks_the_model_fails_its_file_only():
     """A batch holds chunks of many files: NaN from one of them must not fail sixty others."""
     sources = [noise(1, 100, seed) for seed in range(3)]
-    poison = fake_chain().layout.prompt(ExactCodec().encode_window(sources[1].samples)[0])[1:-1]
+    poison = fake_chain().layout.prompt(ExactCodec().encode(sources[1].samples)[0])[1:-1]
 
     class Picky(EchoLM):
         def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
@@ -404,13 +404,13 @@ def test_the_codec_works_while_the_next_batch_is_generated():
             return super().generate(prompts, *args, **kwargs)
 
     chain = fake_chain(lm=Waiting())
-    decode = chain.codec.decode_window
+    decode = chain.codec.decode_rows
 
-    def tell(codes):
+    def tell(codes, kept):
         decoded.set()
-        return decode(codes)
+        return decode(codes, kept)
 
-    chain.codec.decode_window = tell
+    chain.codec.decode_rows = tell
     sources = [noise(1, 40, seed) for seed in range(8)]
     todo, done = list(enumerate(sources)), []
 

@@ -51,7 +51,7 @@ def liar_for(source, chunk, until=99):
     """A model that drops the words of one chunk."""
     chain = fake_chain(CHUNK, 200, 1000)
     span = chain.grid.plan(source.samples.shape[1] // HOP)[chunk]
-    codes = chain.codec.encode_window(source.samples[:, span.start * HOP : span.stop * HOP])[0]
+    codes = chain.codec.encode(source.samples[:, span.start * HOP : span.stop * HOP])[0]
     lm = LiarLM({tuple(chain.layout.flatten(codes)[:8])}, until)
     return fake_chain(CHUNK, 200, 1000, lm), lm, span
 
@@ -149,7 +149,7 @@ def test_a_peak_above_full_scale_passes_through_at_its_level():
 def test_token_files_are_guarded_too(guard):
     source = recording()
     chain, _, span = liar_for(source, 1)
-    codes = chain.codec.encode_window(source.samples)
+    codes = chain.codec.encode(source.samples)
     tokens = TokenFile(codes, "exact", RATE, HOP, 2 * LEVELS, RATE, source.samples.shape[1], "x.wav")
     saved, ends = [], []
     tasks = [lambda: EnhanceTokens(tokens, chain, save=lambda t, s: saved.append(t) or [], guard=guard)]

@@ -8,7 +8,7 @@ import torch
 from fakes import LEVELS, fake_chain, on_grid
 from safetensors.numpy import save
 
-from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.lm.checkpoint import load_language_model

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dacse_cli.codec.descript import DacFile, read_dac, write_dac
+from dacse_cli.codec.descript.container import DacFile, read_dac, write_dac
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.run.decoders import Intake, Look
 from dacse_cli.tokens.files import TOKEN_FORMATS, TokenFile, dump, load

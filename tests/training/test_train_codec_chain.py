@@ -11,7 +11,7 @@ from transformers import DacModel
 from typer.testing import CliRunner
 
 from dacse_cli.cli.app import app
-from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.loading import load_codec
 
 
 @pytest.fixture

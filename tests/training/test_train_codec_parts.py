@@ -11,7 +11,7 @@ import torch
 from training_runs import CODEC, RATE, voice
 from transformers import DacConfig, DacModel
 
-from dacse_cli.codec.shape import shape_from_config
+from dacse_cli.codec.dac.shape import shape_from_config
 from dacse_cli.errors import InputError, NoInputError, UsageError
 from dacse_cli.training.dac import losses, plan
 from dacse_cli.training.dac.crops import Crops, divide

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from dacse_cli.audio.read import AudioReader
 from dacse_cli.cli.app import app
-from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.errors import UsageError
 
 HEART = ["run.bf16=false", "model.store=float32", "model.checkpointing=false", "data.valid=0"]

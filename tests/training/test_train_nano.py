@@ -11,7 +11,7 @@ import soundfile as sf
 from safetensors.numpy import load_file
 from training_runs import RATE, voice
 
-from dacse_cli.codec.model import load_codec
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.training import corpus
 from dacse_cli.training.loop import Peers
 
@@ -93,4 +93,4 @@ def test_every_stage_hands_on_to_the_next(tmp_path, nano):
     (tmp_path / "lm" / "dacse.json").write_text(json.dumps(card))
     nano.write(work, tmp_path / "lm", out)
     assert json.loads((out / "dacse.json").read_text()) == card | nano.CARD
-    assert load_codec(out / "codec").spec.n_codebooks == 4
+    assert load_codec(out / "codec").spec.units.books == 4

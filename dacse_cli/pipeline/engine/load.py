@@ -6,16 +6,17 @@ import logging
 import os
 from pathlib import Path
 
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.codec.memory import tune_allocator
-from dacse_cli.codec.model import Codec, load_codec
 from dacse_cli.config import ChunkOptions
-from dacse_cli.errors import CheckpointError, DeviceError
+from dacse_cli.errors import CheckpointError, CodecError, DeviceError
+from dacse_cli.interfaces import Codes
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.device import resolve_device
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.memory import fit_batch, free_memory
 from dacse_cli.lm.rows import FixedShape
-from dacse_cli.pipeline.request.plan import ChainFiles, is_descript_weights
+from dacse_cli.pipeline.request.plan import ChainFiles
 from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.pipeline.task.task import Chain
 from dacse_cli.pipeline.wire.failures import is_out_of_memory
@@ -34,9 +35,11 @@ def load_chain(files: ChainFiles) -> Chain:
     device = resolve_device(files.device)
     if device == "cpu":
         tune_allocator()
-    codec = _codec(files, device)
+    codec = load_codec(Path(files.codec_folder), device=device, name=files.codec_name)
     spec = codec.spec
-    layout = TokenLayout(spec.n_codebooks, spec.codebook_size)
+    if not isinstance(spec.units, Codes):
+        raise CodecError(f"{files.codec_name} makes latents, not codes")
+    layout = TokenLayout.of(spec.units)
     grid = ChunkGrid.from_options(ChunkOptions.from_json(files.chunk), spec.frame_rate)
     lm = None
     if files.model_folder is not None:
@@ -49,15 +52,6 @@ def load_chain(files: ChainFiles) -> Chain:
             _fix_shape(lm, grid, layout, files.batch_size)
     recogniser = load_recogniser(files.second_opinion) if files.second_opinion else None
     return Chain(codec, lm, layout, grid, files.codec_name, files.method, recogniser)
-
-
-def _codec(files: ChainFiles, device: str) -> Codec:
-    where = Path(files.codec_folder)
-    if is_descript_weights(files.codec_folder):
-        from dacse_cli.codec.descript_network import DescriptCodec
-
-        return DescriptCodec.load(where, device=device, name=files.codec_name)
-    return load_codec(where, device=device, name=files.codec_name)
 
 
 def fitting_batch(files: ChainFiles, chain: Chain) -> int:

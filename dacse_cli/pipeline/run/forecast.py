@@ -6,7 +6,7 @@ import math
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 
-from dacse_cli.codec.shape import read_shape
+from dacse_cli.codec.dac.shape import read_shape
 from dacse_cli.config import ChunkOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.record.journal import Journal

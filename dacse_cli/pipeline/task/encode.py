@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from dacse_cli.audio.info import resampled_length
 from dacse_cli.audio.resample import StreamResampler
-from dacse_cli.codec.model import Codec
 from dacse_cli.codec.stream import EncodeStream
+from dacse_cli.interfaces import Codec
 from dacse_cli.pipeline.task.sources import Samples, Signal, Source
 
 CANCELLED = 0.01

@@ -12,7 +12,7 @@ from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioInfo, AudioScan
 from dacse_cli.audio.loudness import loudness
-from dacse_cli.codec.descript import DacFile, read_dac, write_dac
+from dacse_cli.codec.descript.container import DacFile, read_dac, write_dac
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio

@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dacse_cli.codec.model import Codec
+from dacse_cli.interfaces import Codec
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.sampling import Draw
 from dacse_cli.pipeline.task.chunks import ChunkGrid

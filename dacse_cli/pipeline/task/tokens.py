@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.audio.info import resampled_length
-from dacse_cli.codec.model import Codec
 from dacse_cli.codec.stream import DecodeStream
 from dacse_cli.errors import InputError
+from dacse_cli.interfaces import Codec, Codes
 from dacse_cli.pipeline.task.chunks import Span, fill, join_codes
 from dacse_cli.pipeline.task.encode import Encoding, Rows
 from dacse_cli.pipeline.task.guarding import Ruling, Watch
@@ -54,7 +54,7 @@ class Tokenise:
             codec=self._chain.codec_name,
             sample_rate=spec.sample_rate,
             hop_length=spec.hop_length,
-            codebook_size=spec.codebook_size,
+            codebook_size=chain_codes(self._chain).size,
             original_sample_rate=signal.sample_rate,
             original_length=signal.frames,
             source=self._name,
@@ -68,14 +68,22 @@ class Tokenise:
         self._codes.clear()
 
 
+def chain_codes(chain: Chain) -> Codes:
+    """The codes of a chain's codec. Raises `InputError` where it makes latents."""
+    units = chain.codec.spec.units
+    if not isinstance(units, Codes):
+        raise InputError(f"the codec {chain.codec_name} makes latents, not codes", reason="other-codec")
+    return units
+
+
 def check_codec(tokens: TokenFile, chain: Chain) -> TokenFile:
     """The token file with its unknowns filled in; `InputError` where it was made for another codec."""
     spec = chain.codec.spec
-    K = tokens.codes.shape[1]
-    if tokens.codes.max() >= spec.codebook_size or spec.n_codebooks != K:
+    K, codes = tokens.codes.shape[1], chain_codes(chain)
+    if tokens.codes.max() >= codes.size or codes.books != K:
         raise InputError(
             f"{K} codebooks of {int(tokens.codes.max()) + 1} or more codes do not fit the codec "
-            f"({spec.n_codebooks} x {spec.codebook_size})",
+            f"({codes.books} x {codes.size})",
             reason="other-codec",
         )
     if not tokens.codec:  # text and .dac files do not say which codec made them
@@ -84,14 +92,14 @@ def check_codec(tokens: TokenFile, chain: Chain) -> TokenFile:
             codec=chain.codec_name,
             sample_rate=spec.sample_rate,
             hop_length=spec.hop_length,
-            codebook_size=spec.codebook_size,
+            codebook_size=codes.size,
             original_sample_rate=tokens.original_sample_rate or spec.sample_rate,
             original_length=tokens.original_length or tokens.codes.shape[2] * spec.hop_length,
         )
         check(whole)
         return whole
     theirs = (tokens.sample_rate, tokens.hop_length, tokens.codebook_size)
-    ours = (spec.sample_rate, spec.hop_length, spec.codebook_size)
+    ours = (spec.sample_rate, spec.hop_length, codes.size)
     if theirs != ours or _differ(tokens.codec, chain.codec_name):
         raise InputError(
             f"made for codec {tokens.codec} ({theirs[0]} Hz), not for {chain.codec_name} ({ours[0]} Hz)",

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from dacse_cli.codec.shape import DacShape
+from dacse_cli.codec.dac.shape import DacShape
 from dacse_cli.errors import UsageError
 from dacse_cli.training.dac.recipe import BANDS, CodecStage, CropPart, Discriminating
 

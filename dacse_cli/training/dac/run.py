@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers import DacModel
 
-from dacse_cli.codec.shape import DacShape, read_shape
+from dacse_cli.codec.dac.shape import DacShape, read_shape
 from dacse_cli.hub import Resolved, resolve
 from dacse_cli.training.dac.crops import Crops, Speech, divide
 from dacse_cli.training.dac.network import (

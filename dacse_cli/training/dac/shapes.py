@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from dacse_cli.codec.shape import DacShape, shape_from_config
+from dacse_cli.codec.dac.shape import DacShape, shape_from_config
 from dacse_cli.errors import UsageError
 
 SIZES: dict[str, DacShape] = {

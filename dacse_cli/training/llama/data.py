@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from dacse_cli.codec.model import Codec
 from dacse_cli.errors import UsageError
+from dacse_cli.interfaces import Codec
 from dacse_cli.training.llama.encode import Encoded, cached
 from dacse_cli.training.llama.folders import digest, find_pairs, of_tasks
 from dacse_cli.training.llama.recipe import LmRecipe, Stage

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dacse_cli.codec.model import Codec
 from dacse_cli.errors import InputError
+from dacse_cli.interfaces import Codec
 from dacse_cli.training.in_order import in_order
 from dacse_cli.training.llama.folders import PairFiles, digest
 from dacse_cli.training.llama.shards import (

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from transformers import LlamaForCausalLM
 
-from dacse_cli.codec.model import load_codec
-from dacse_cli.codec.spec import CodecSpec
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.config import DEFAULT_CODEC
+from dacse_cli.errors import UsageError
 from dacse_cli.hub import Resolved, resolve, resolve_codec
 from dacse_cli.hub.names import parse_hub_name
+from dacse_cli.interfaces import CodecSpec, Codes
 from dacse_cli.tokens.layout import TokenLayout
 from dacse_cli.training.export import read_codec, write_language_model
 from dacse_cli.training.llama.data import CachedData, Data, MixedData, Surroundings
@@ -67,9 +68,11 @@ def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Ready:
         start, codec = _resolved(request, listener)
     codec_network = load_codec(codec.folder, device=str(machine.device), name=codec.name)
     spec = codec_network.spec
-    layout = TokenLayout(spec.n_codebooks, spec.codebook_size)
+    if not isinstance(spec.units, Codes):
+        raise UsageError(f"{codec.name} makes latents; a language model needs a codec of codes")
+    layout = TokenLayout.of(spec.units)
     model = _network(recipe, layout, start, codec)
-    longest = (model.config.max_position_embeddings - 3) // (2 * spec.n_codebooks)
+    longest = (model.config.max_position_embeddings - 3) // (2 * layout.n_codebooks)
     data = _data(request, Surroundings(codec_network, codec.sha256, recipe, machine, longest), listener)
     write = _Writer(recipe, data, codec, spec, longest)
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 
-from dacse_cli.codec.model import Codec
+from dacse_cli.interfaces import Codec
 from dacse_cli.training.in_order import in_order
 from dacse_cli.training.llama.encode import encode_pairs
 from dacse_cli.training.llama.order import Order

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.codec.receptive import decode_margin, decode_tail, encode_margin
-from dacse_cli.codec.spec import CodecSpec
+from dacse_cli.codec.dac.receptive import decode_margin, decode_tail, encode_margin
 from dacse_cli.errors import CodecError
+from dacse_cli.interfaces import CodecSpec, Codes
 
 _CONFIG_BYTES = 1 << 20
 _WIDTH = (1, 65536)
@@ -78,8 +78,7 @@ class DacShape:
             name=name,
             sample_rate=self.sampling_rate,
             hop_length=self.hop_length,
-            n_codebooks=self.n_codebooks,
-            codebook_size=self.codebook_size,
+            units=Codes(self.n_codebooks, self.codebook_size),
             encode_margin=encode_margin(self.downsampling_ratios),
             decode_margin=decode_margin(self.downsampling_ratios),
             decode_tail=decode_tail(self.downsampling_ratios),

@@ -1,0 +1,1 @@
+"""What Descript's own package makes: weights files (`.pth`) and containers of codes (`.dac`)."""

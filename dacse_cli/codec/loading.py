@@ -1,0 +1,18 @@
+"""A codec's files -> the codec, whichever kind it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dacse_cli.codec.dac.codec import UnitKind, load_dac
+from dacse_cli.codec.descript.weights import load_descript
+from dacse_cli.interfaces import Codec
+
+
+def load_codec(
+    where: Path, *, device: str = "cpu", name: str | None = None, units: UnitKind = "codes"
+) -> Codec:
+    """The codec in a folder, or in a weights file of Descript's. Raises `CodecError`, `DeviceError`."""
+    if where.suffix == ".pth" and not where.is_dir():
+        return load_descript(where, device=device, name=name, units=units)
+    return load_dac(where, device=device, name=name, units=units)

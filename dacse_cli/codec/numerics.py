@@ -1,0 +1,59 @@
+"""How a codec's float32 products are computed on a CUDA device, and the settings put back as they were.
+
+Knows torch's process-wide settings, no networks.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+_cudnn: Any = torch.backends.cudnn
+_matmul: Any = torch.backends.cuda.matmul
+_lock = threading.Lock()
+_entered = 0
+_before: dict[str, Any] = {}
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Convolutions and matrix products without TF32, by algorithms that repeat their results.
+
+    TF32 is cuDNN's default, and one code flipped by it changes all codebooks behind it. torch keeps these
+    settings for the whole process, so the first thread that enters saves them and the last one that leaves
+    puts them back. Only `fp32_precision` is read and written: `allow_tf32` raises where the program has
+    used the newer name.
+    """
+    _enter()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def _enter() -> None:
+    global _entered
+    with _lock:
+        if not _entered:
+            _before.update(
+                conv=_cudnn.conv.fp32_precision,
+                matmul=_matmul.fp32_precision,
+                deterministic=_cudnn.deterministic,
+            )
+            _cudnn.conv.fp32_precision = _matmul.fp32_precision = "ieee"
+            _cudnn.deterministic = True
+        _entered += 1
+
+
+def _leave() -> None:
+    global _entered
+    with _lock:
+        _entered -= 1
+        if not _entered:
+            _cudnn.conv.fp32_precision = _before["conv"]
+            _matmul.fp32_precision = _before["matmul"]
+            _cudnn.deterministic = _before["deterministic"]

@@ -1,0 +1,79 @@
+"""Which safetensors files hold the weights in a folder. Looks at names and the index, opens no weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from dacse_cli.errors import ModelError
+
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+ONLY_SAFETENSORS = "Only safetensors is loaded, never a pickle (.bin, .pt, .pth)."
+_INDEX_BYTES = 32 << 20
+
+
+@dataclass(frozen=True)
+class WeightFiles:
+    """The files of one checkpoint. `placement` says which of them holds a tensor, where an index says so."""
+
+    files: tuple[Path, ...]
+    placement: dict[str, str] | None = None
+
+
+def find_weight_files(folder: Path, failure: type[ModelError]) -> WeightFiles:
+    """The safetensors of `folder`, single or sharded, all of them there. Raises `failure`."""
+    if (folder / SINGLE).exists():
+        return WeightFiles((_present(folder / SINGLE, failure),))
+    if not (folder / INDEX).exists():
+        raise failure(no_safetensors(str(folder), _names(folder)), hint=ONLY_SAFETENSORS)
+    placement = _placement(folder / INDEX, failure)
+    files = tuple(_present(folder / name, failure) for name in sorted(set(placement.values())))
+    return WeightFiles(files, placement)
+
+
+def no_safetensors(where: str, names: Iterable[str]) -> str:
+    """The message for a folder or repository that has weights only in another form, or none."""
+    pickles = sorted(name for name in names if name.endswith(PICKLE_SUFFIXES))
+    return f"{where} has no {SINGLE}" + (f", only {', '.join(pickles[:3])}" if pickles else "")
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def _present(path: Path, failure: type[ModelError]) -> Path:
+    if not path.is_file():
+        raise failure(f"{path} is missing or no regular file", hint="Download the model again.")
+    return path
+
+
+def _placement(index: Path, failure: type[ModelError]) -> dict[str, str]:
+    try:
+        if not index.is_file() or index.stat().st_size > _INDEX_BYTES:
+            raise failure(f"{index} is no regular file of less than {_INDEX_BYTES >> 20} MiB")
+        placement = json.loads(index.read_bytes())["weight_map"]
+        pairs = list(placement.items())
+    except OSError as error:
+        raise failure(f"{index} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise failure(f"{index} is not an index of safetensors files") from error
+    if not pairs:
+        raise failure(f"{index} names no files")
+    for _, name in pairs:
+        if not _is_shard(name):
+            raise failure(f"{index} names {name!r:.80}, which is not a safetensors file beside it")
+    return dict(pairs)
+
+
+def _is_shard(name: object) -> bool:
+    """One name inside the folder. Files may be links, as in the Hub's cache: it is the name that counts."""
+    if not isinstance(name, str) or "\0" in name or not name.endswith(".safetensors"):
+        return False
+    return PurePosixPath(name).name == name == PureWindowsPath(name).name
