@@ -7,7 +7,8 @@ import soundfile
 from typer.testing import CliRunner
 
 from dacse_cli.cli.app import app
-from dacse_cli.tokens.files import TokenFile, dump
+from dacse_cli.tokens.files import TokenFile
+from dacse_cli.tokens.formats import dump
 
 
 def facts(*paths):

@@ -17,7 +17,8 @@ from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.open import open_task
 from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
 from dacse_cli.pipeline.task.tokens import check_codec
-from dacse_cli.tokens.files import TokenFile, load
+from dacse_cli.tokens.files import TokenFile
+from dacse_cli.tokens.formats import load
 
 RATE = 16000
 RNG = np.random.default_rng(0)
@@ -84,7 +85,7 @@ def tokens(**changes):
     facts = {"codec": "exact", "sample_rate": RATE, "hop_length": 4, "codebook_size": 2 * LEVELS}
     return TokenFile(
         **{
-            "codes": codes,
+            "units": codes,
             **facts,
             "original_sample_rate": RATE,
             "original_length": 40,
@@ -97,9 +98,9 @@ def tokens(**changes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"codes": np.zeros((1, 3, 10), np.int16)},
-        {"codes": np.zeros((1, 5, 10), np.int16)},
-        {"codes": np.zeros((1, 10, 4), np.int16)},
+        {"units": np.zeros((1, 3, 10), np.int16)},
+        {"units": np.zeros((1, 5, 10), np.int16)},
+        {"units": np.zeros((1, 10, 4), np.int16)},
         {"codec": "dac_24khz"},
         {"sample_rate": 24000},
         {"hop_length": 8},

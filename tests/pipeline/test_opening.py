@@ -13,7 +13,8 @@ from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.task.open import open_task, read_tokens
-from dacse_cli.tokens.files import TokenFile, dump, load
+from dacse_cli.tokens.files import TokenFile
+from dacse_cli.tokens.formats import dump, load
 
 CODES = np.random.default_rng(0).integers(0, 2 * LEVELS, (2, 4, 50)).astype(np.int16)
 TOKENS = TokenFile(CODES, "exact", 16000, 4, 2 * LEVELS, 16000, 200, "x.wav")

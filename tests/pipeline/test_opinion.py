@@ -28,7 +28,8 @@ from dacse_cli.pipeline.task.open import open_task
 from dacse_cli.pipeline.task.sources import ArraySource, Signal
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 from dacse_cli.speech.recogniser import BUNDLED, PACKAGE, RATE, Transcript
-from dacse_cli.tokens.files import TokenFile, dump
+from dacse_cli.tokens.files import TokenFile
+from dacse_cli.tokens.formats import dump
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 WORDS = st.lists(st.sampled_from("abcde"), max_size=12)

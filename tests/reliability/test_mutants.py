@@ -18,7 +18,8 @@ import soundfile
 from dacse_cli.codec.descript.container import DacFile, read_dac, write_dac
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.run.decoders import Intake, Look
-from dacse_cli.tokens.files import TOKEN_FORMATS, TokenFile, dump, load
+from dacse_cli.tokens.files import TOKEN_FORMATS, TokenFile
+from dacse_cli.tokens.formats import dump, load
 
 CODES = np.random.default_rng(0).integers(0, 1024, (1, 9, 8)).astype(np.int16)
 TOKENS = TokenFile(CODES, "descript/dac_44khz", 44100, 512, 1024, 44100, 8 * 512, "a.wav")

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import pickle
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -13,10 +14,20 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from dacse_cli.errors import InputError
-from dacse_cli.tokens.files import TOKEN_FORMATS, TokenFile, dump, load
+from dacse_cli.tokens.files import (
+    TOKEN_FORMATS,
+    TokenFile,
+    has_token_suffix,
+    is_token_name,
+    token_name,
+    token_stem,
+)
+from dacse_cli.tokens.formats import dump, load
 
 CODES = np.random.default_rng(0).integers(0, 1024, (2, 9, 40)).astype(np.int16)
 TOKENS = TokenFile(CODES, "descript/dac_44khz", 44100, 512, 1024, 48000, 22280, "speech.wav")
+VALUES = np.random.default_rng(1).standard_normal((2, 80, 13)).astype(np.float32)
+LATENTS = TokenFile(VALUES, "KdaiP/DC-Speech-VAE", 22050, 4096, 0, 48000, 115000, "speech.wav")
 
 
 @pytest.mark.parametrize("form", ["safetensors", "npz"])
@@ -27,8 +38,68 @@ def test_all_fields_come_back(form):
     assert back.metadata() == TOKENS.metadata()
 
 
+@pytest.mark.parametrize("form", ["safetensors", "npz"])
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_latents_come_back(form, dtype):
+    """As they are: half precision stays half precision."""
+    tokens = LATENTS.with_units(VALUES.astype(dtype))
+    back = load(dump(tokens, form), form)
+    assert back.units.dtype == dtype
+    assert (back.units == tokens.units).all()
+    assert back.metadata() == tokens.metadata()
+    assert back.metadata()["units"] == "latents"
+    assert "codebook_size" not in back.metadata()
+
+
+def test_latents_are_not_taken_for_codes():
+    """A task that needs codes must fail with words, not compute with floats."""
+    with pytest.raises(InputError) as caught:
+        load(dump(LATENTS, "safetensors"), "safetensors").codes  # noqa: B018
+    assert caught.value.reason == "other-units"
+    with pytest.raises(InputError) as caught:
+        dump(LATENTS, "txt")
+    assert caught.value.reason == "format"
+
+
+@pytest.mark.parametrize("form", ["safetensors", "npz"])
+def test_version_1_is_read_for_ever(form):
+    """Files written by every dacse before: no `units`, `version` 1."""
+    metadata = TOKENS.metadata() | {"version": "1"}
+    del metadata["units"]
+    old = save({"codes": CODES}, metadata=metadata)
+    if form == "npz":
+        old = npz(codes=CODES, metadata=np.array(json.dumps(metadata)))
+    back = load(old, form)
+    assert (back.codes == CODES).all()
+    assert back.metadata() == TOKENS.metadata()
+
+
+def test_names():
+    """What is written must be found again, and mirrored names must lose both suffixes."""
+    for latents, forms in ((False, ("safetensors", "npz", "txt", "dac")), (True, ("safetensors", "npz"))):
+        for form in forms:
+            name = token_name("a.b", form, latents=latents)
+            assert is_token_name(name) and has_token_suffix(name)
+            assert token_stem(name) == "a.b"
+    assert token_name("a", "safetensors", latents=True) == "a.latents.safetensors"
+    assert not is_token_name("a.latents.txt")
+
+
+def test_text_of_any_length_takes_twice_its_size(tmp_path):
+    """A valid text of 100 MB took 2.6 GB: one Python object for every token."""
+    codes = np.random.default_rng(0).integers(0, 1024, (1, 9, 60_000)).astype(np.int16)
+    data = dump(TOKENS.with_units(codes), "txt")
+    tracemalloc.start()
+    back = load(data, "txt")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (back.codes == codes).all()
+    assert len(data) + peak < 2 * len(data) + (64 << 20)
+    assert peak < 5 * len(data)  # what does not grow with the text is a piece of it
+
+
 def test_text_holds_one_channel():
-    back = load(dump(TOKENS.with_codes(CODES[:1]), "txt"), "txt")
+    back = load(dump(TOKENS.with_units(CODES[:1]), "txt"), "txt")
     assert (back.codes == CODES[:1]).all()
     assert back.codec == ""
 
@@ -68,6 +139,37 @@ HOSTILE = {
     "no metadata": (save({"codes": CODES}), "safetensors"),
     "other version": (altered(version="3"), "safetensors"),
     "number missing": (altered(hop_length="many"), "safetensors"),
+    "number of 400 digits": (altered(hop_length="7" * 400), "safetensors"),
+    "number of 5000 digits": (altered(original_length="7" * 5000), "safetensors"),
+    "negative number": (altered(codebook_size="-1024"), "safetensors"),
+    "number in other digits": (altered(hop_length="\u0665\u0661\u0662"), "safetensors"),
+    "true for a number": (
+        npz(codes=CODES, metadata=np.array(json.dumps({**TOKENS.metadata(), "hop_length": True}))),
+        "npz",
+    ),
+    "long name": (altered(codec="x" * 10_000), "safetensors"),
+    "long version": (altered(version="9" * 2_000_000), "safetensors"),
+    "neither codes nor latents": (altered(units="sounds"), "safetensors"),
+    "codes called latents": (save({"codes": CODES}, metadata=LATENTS.metadata()), "safetensors"),
+    "whole numbers called latents": (save({"latents": CODES}, metadata=LATENTS.metadata()), "safetensors"),
+    "latents called codes": (save({"codes": VALUES}, metadata=TOKENS.metadata()), "safetensors"),
+    "latents not finite": (
+        save({"latents": np.where(VALUES > 2, np.nan, VALUES)}, metadata=LATENTS.metadata()),
+        "safetensors",
+    ),
+    "double latents": (
+        save({"latents": VALUES.astype(np.float64)}, metadata=LATENTS.metadata()),
+        "safetensors",
+    ),
+    "latents of another length": (
+        save({"latents": VALUES}, metadata={**LATENTS.metadata(), "original_length": "9000000"}),
+        "safetensors",
+    ),
+    "two tensors": (save({"latents": VALUES, "codes": CODES}, metadata=LATENTS.metadata()), "safetensors"),
+    "header of 2 MB": (
+        save({"codes": CODES}, metadata={**TOKENS.metadata(), "x": "y" * 2_000_000}),
+        "safetensors",
+    ),
     "floats": (save({"codes": CODES.astype(np.float32)}, metadata=TOKENS.metadata()), "safetensors"),
     "negative": (save({"codes": -CODES}, metadata=TOKENS.metadata()), "safetensors"),
     "code too high": (altered(codebook_size="100"), "safetensors"),
@@ -94,13 +196,15 @@ def test_hostile_files_are_refused_in_one_way(name):
         load(data, form)
     assert caught.value.reason == "not-tokens"
     assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 300
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(TOKEN_FORMATS), st.data())
 def test_flipped_bytes_never_raise_anything_else(form, data):
+    tokens = data.draw(st.sampled_from([TOKENS, LATENTS] if form != "txt" else [TOKENS]))
     whole = bytearray(
-        dump(TOKENS.with_codes(CODES[:1, :, :4]), form) if form == "txt" else dump(TOKENS, form)
+        dump(TOKENS.with_units(CODES[:1, :, :4]), form) if form == "txt" else dump(tokens, form)
     )
     for _ in range(data.draw(st.integers(1, 8))):
         whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))

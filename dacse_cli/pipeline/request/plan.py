@@ -11,7 +11,7 @@ from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, can_write, suffix_
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.inputs import Found, Inputs, Job, choose, find_inputs, plan_jobs
 from dacse_cli.pipeline.request.request import Request
-from dacse_cli.tokens.files import SUFFIX, has_token_suffix, is_token_name
+from dacse_cli.tokens.files import SUFFIX, has_token_suffix, is_token_name, token_name, token_stem
 
 
 def is_descript_weights(codec: str) -> bool:
@@ -147,14 +147,12 @@ def namer(request: Request) -> Callable[[Found], str]:
         file = found.source.name
         stem = _stem(file)
         if form == "tokenize":
-            return (
-                f"{stem}.dac" if request.codes_format == "dac" else f"{stem}{SUFFIX}.{request.codes_format}"
-            )
+            return token_name(stem, request.codes_format)
         if form == "detokenize":
             suffix = suffix_for("wav" if sound.format == "keep" else sound.format, ".wav")
             return f"{stem}{suffix}" if request.output else f"{stem}.decoded{suffix}"
         if has_token_suffix(file) and sound.format == "keep":
-            return f"{stem}{SUFFIX}.safetensors"
+            return token_name(stem, "safetensors")
         source_suffix = ".wav" if has_token_suffix(file) else Path(file).suffix
         return stem + suffix_for(sound.format, source_suffix)
 
@@ -163,5 +161,4 @@ def namer(request: Request) -> Callable[[Found], str]:
 
 def _stem(name: str) -> str:
     """A file's name without its suffix; a token file's without both of its suffixes."""
-    stem = Path(name).stem
-    return stem.removesuffix(SUFFIX) if has_token_suffix(name) else stem
+    return token_stem(name) if has_token_suffix(name) else Path(name).stem

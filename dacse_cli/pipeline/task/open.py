@@ -21,7 +21,8 @@ from dacse_cli.pipeline.task.task import Chain, Task
 from dacse_cli.pipeline.task.tokens import Detokenise, EnhanceTokens, Save, Tokenise, check_codec
 from dacse_cli.pipeline.wire.outcome import OutputFile
 from dacse_cli.pipeline.wire.process import Message
-from dacse_cli.tokens.files import SUFFIX, TokenFile, dump, has_token_suffix, load, token_form
+from dacse_cli.tokens.files import TokenFile, has_token_suffix, token_form, token_stem
+from dacse_cli.tokens.formats import dump, load
 
 MAX_TOKEN_FILE = 1 << 30
 """Bytes; 24 hours of 9 codebooks at 86 frames a second are 0.14 GB."""
@@ -124,10 +125,10 @@ def saver(target: Path) -> Save:
             return [_write(target, write_dac(_to_dac(tokens, source)))]
         if form != "txt" or len(tokens.codes) == 1:
             return [_write(target, dump(tokens, form))]
-        stem = target.name.removesuffix(".txt").removesuffix(SUFFIX)
+        stem = token_stem(target.name)
         files = []
         for c in range(len(tokens.codes)):
-            one = tokens.with_codes(tokens.codes[c : c + 1])
+            one = tokens.with_units(tokens.codes[c : c + 1])
             files.append(_write(target.with_name(f"{stem}.ch{c + 1}.tokens.txt"), dump(one, form)))
         return files
 

@@ -50,7 +50,7 @@ class Tokenise:
         codes = np.ascontiguousarray(self._encoding.rows.spread(rows))
         spec = self._chain.codec.spec
         tokens = TokenFile(
-            codes=codes,
+            units=codes,
             codec=self._chain.codec_name,
             sample_rate=spec.sample_rate,
             hop_length=spec.hop_length,
@@ -259,7 +259,7 @@ class EnhanceTokens:
                 pass
             return replace(self._sound.finish(), guard=report)
         assert self._save is not None
-        files = self._save(self._tokens.with_codes(rows[self._row_of]), None)
+        files = self._save(self._tokens.with_units(rows[self._row_of]), None)
         return Finished(files, self._seconds, [], guard=report)
 
     def abandon(self) -> None:
