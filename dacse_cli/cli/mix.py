@@ -78,8 +78,8 @@ class Mixture:
     def options(self) -> MixOptions:
         """For the library. Raises `UsageError`."""
         from dacse_cli.training.mix.plan import MixOptions
-        from dacse_cli.training.mix.segments import Segmenting
-        from dacse_cli.training.mix.splits import WHOLE, parse_splits
+        from dacse_cli.training.sound.segments import Segmenting
+        from dacse_cli.training.sound.splits import WHOLE, parse_splits
 
         return MixOptions(
             recipe=self.recipe,

@@ -9,7 +9,7 @@ import typer
 
 from dacse_cli.cli.files import recordings
 from dacse_cli.cli.options.grouped import grouped
-from dacse_cli.cli.options.training import Course, OutArg, TrainVoice
+from dacse_cli.cli.options.training import Course, JobsOpt, NoiseOpt, OutArg, TrainVoice
 
 
 @grouped
@@ -25,6 +25,8 @@ def codec(
     output: OutArg,
     course: Course,
     voice: TrainVoice,
+    noise: NoiseOpt = None,
+    jobs: JobsOpt = 1,
     warm_start: Annotated[
         bool,
         typer.Option(
@@ -32,11 +34,11 @@ def codec(
         ),
     ] = False,
 ) -> None:
-    """Train a codec by the DAC recipe, or go on with one.
+    """Train a codec by the DAC recipe, or continue with one.
 
     Mel spectra at seven scales, discriminators of periods and of spectra, codebook and commitment losses,
-    quantizer dropout; codes that fall out of use are moved. A stopped run goes on from its last checkpoint
-    when the command is run again. OUT/STAGE is the best codec of each stage, a folder for
+    quantizer dropout; codes that fall out of use are replaced. A stopped run continues from its last
+    checkpoint when the command is run again. OUT/STAGE is the best codec of each stage, a folder for
     [cyan]--codec[/]. Several GPUs: as for [cyan]train lm[/].
 
     [bold]Examples[/]
@@ -47,12 +49,14 @@ def codec(
 
     dacse train codec speech/ run/ --from descript/dac_44khz --set stage.steps=10000
     """
-    from dacse_cli.training.dac.recipe import CodecRecipe
-    from dacse_cli.training.dac.run import CodecRequest, train_codec
+    from dacse_cli.training.codec.recipe import CodecRecipe
+    from dacse_cli.training.codec.run import CodecRequest, train_codec
 
     request = CodecRequest(
         recipe=course.read(CodecRecipe, *(["model.warm_start=true"] if warm_start else [])),
         clean=recordings(clean, output),
+        noise=recordings(noise or [], output),
+        jobs=jobs,
         out=output,
         until=course.until,
         device=course.device,

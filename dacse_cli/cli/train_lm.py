@@ -11,7 +11,7 @@ import typer
 from dacse_cli.cli.files import recordings
 from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.networks import CodecOpt
-from dacse_cli.cli.options.training import Course, OutArg, TrainVoice
+from dacse_cli.cli.options.training import Course, JobsOpt, NoiseOpt, OutArg, TrainVoice
 
 _data = partial(typer.Option, rich_help_panel="Data")
 
@@ -31,32 +31,21 @@ def lm(
     course: Course,
     voice: TrainVoice,
     codec: CodecOpt = None,
-    noise: Annotated[
-        list[str] | None,
-        _data(
-            "--noise",
-            show_default=False,
-            help="Mix noise into the clean side anew at every step, by the recipe; several times.",
-        ),
-    ] = None,
+    noise: NoiseOpt = None,
     rir: Annotated[
         list[str] | None, _data("--rir", show_default="simulated rooms", help="Room responses for --noise.")
     ] = None,
     cache: Annotated[
         Path | None, _data("--cache", show_default="OUT/tokens", help="Keep codes there.")
     ] = None,
-    jobs: Annotated[
-        int,
-        typer.Option("--jobs", "-j", min=1, rich_help_panel="Run", help="Processes that read recordings."),
-    ] = 1,
+    jobs: JobsOpt = 1,
 ) -> None:
-    """Train the language model that writes clean codes after noisy ones, or go on with one.
+    """Train the language model that writes clean codes after noisy ones, or continue with one.
 
-    Stages, steps, rates and everything else are in a recipe; without one the published one holds. A stopped
-    run goes on from its last checkpoint when the command is run again. OUT/STAGE is the best model of each
-    stage, a folder for [cyan]enhance --model[/]. Several GPUs: [cyan]accelerate launch -m dacse_cli train
-    lm ...[/]; processes of a CPU: [cyan]torchrun --nproc-per-node 2 -m dacse_cli train lm ... --device cpu[/]
-    (both with [cyan]dacse\\[train][/]).
+    Stages, steps, rates and everything else are in a recipe; the default is the published one. With --noise,
+    pairs are mixed anew at every step and nothing is stored. A stopped run continues from its last checkpoint
+    when the command is run again. OUT/STAGE is the best model of each stage, a folder for
+    [cyan]enhance --model[/]. Several GPUs: [cyan]torchrun --nproc-per-node 4 -m dacse_cli train lm ...[/]
 
     [bold]Examples[/]
 
@@ -68,9 +57,9 @@ def lm(
 
     dacse train lm pairs/ run/ --recipe examples/recipes/dac-se1.toml --until joint
     """
-    from dacse_cli.training.llama.folders import clean_side
-    from dacse_cli.training.llama.recipe import LmRecipe
-    from dacse_cli.training.llama.run import LmRequest, train_lm
+    from dacse_cli.training.lm.recipe import LmRecipe
+    from dacse_cli.training.lm.run import LmRequest, train_lm
+    from dacse_cli.training.sound.folders import clean_side
 
     request = LmRequest(
         recipe=course.read(LmRecipe),

@@ -10,8 +10,8 @@ import typer
 from dacse_cli.cli.options import run
 
 if TYPE_CHECKING:
-    from dacse_cli.training.dac.plan import CodecPlan
-    from dacse_cli.training.llama.plan import Plan
+    from dacse_cli.training.codec.plan import CodecPlan
+    from dacse_cli.training.lm.plan import Plan
 
 
 def plan(
@@ -54,10 +54,10 @@ def plan(
 
     from dacse_cli.cli.render import Screen
     from dacse_cli.cli.render.text import aligned
-    from dacse_cli.training.dac.plan import codec_plan
-    from dacse_cli.training.dac.shapes import SIZES as CODECS
-    from dacse_cli.training.llama.plan import Work, published_plan
-    from dacse_cli.training.llama.sizes import SIZES
+    from dacse_cli.training.codec.plan import codec_plan
+    from dacse_cli.training.codec.shapes import SIZES as CODECS
+    from dacse_cli.training.lm.plan import Work, published_plan
+    from dacse_cli.training.lm.sizes import SIZES
 
     screen = Screen(json=json)
     work = Work(frames, rows, accumulate, checkpointing)
@@ -105,7 +105,7 @@ _MODELS: dict[str, Callable[[Plan], str]] = {
 _CODECS: dict[str, Callable[[CodecPlan], str]] = {
     "codec": lambda plan: plan.name,
     "parameters": lambda plan: f"{plan.parameters / 1e6:.1f} M",
-    "judges": lambda plan: f"{plan.judges / 1e6:.1f} M",
+    "discriminators": lambda plan: f"{plan.discriminators / 1e6:.1f} M",
     "state": lambda plan: f"{plan.state_bytes / 1e9:.1f} GB",
     "TFLOP/step": lambda plan: f"{plan.flops_a_step / 1e12:.1f}",
     "hours, {}": lambda plan: f"{plan.hours:.1f}",

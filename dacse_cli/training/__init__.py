@@ -1,15 +1,16 @@
 """Training: noisy speech from clean speech, codecs, language models, and the folders that `enhance` takes.
 
-    mix/     clean recordings -> noisy and clean pairs          `dacse mix`
-    llama/   pairs -> a language model                          `dacse train lm`
-    dac/     clean recordings -> a codec, by the DAC recipe     `dacse train codec`
-    runs/    what both trainings share: recipes, folders, checkpoints, processes, the loop
-    codec    the other way to a codec, that of `nano`: no discriminators, a schedule by the clock;
-             with hearing (a recogniser as a loss) and corpus (what it draws from)
-    losses, quantizer, warm_start   what both ways to a codec use
-    loop     schedules and states on disk;  in_order: one function, many processes, results in order
-    claims   what a folder was begun with, and who holds it
-    export   folders in the released formats
+    runs/      settings, folders, checkpoints, processes and the loop of every training
+    sound/     recordings, crops, noises, splits, folders of pairs
+    mix/       ways to make clean speech noisy                    `dacse mix`
+    losses/    what networks minimise
+    steps/     one move of the weights: towards targets, or against discriminators
+    codec/     clean recordings -> a codec                        `dacse train codec`
+    lm/        pairs -> a language model                          `dacse train lm`
+    export     trained networks as model folders
 
-Knows nothing of enhancing and of commands.
+Imports go down this list's other way: codec and lm use all rooms above them and nothing uses them; steps use
+losses and runs, mix uses sound, sound uses runs. A new network gets a room of its own with a recipe, a network
+and a run; what it needs of the others is in the docstrings of `runs`, `sound` and `steps`. Knows nothing of
+enhancing and of commands.
 """

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from dacse_cli.errors import UsageError
 from dacse_cli.training.mix.pairs import PairPlan
-from dacse_cli.training.mix.segments import Segmenting, cut
-from dacse_cli.training.mix.sources import Recording
-from dacse_cli.training.mix.splits import Split, assign, parse_splits, shared_out
 from dacse_cli.training.mix.tasks import DISTRIBUTIONS, parse_recipe, task_of
+from dacse_cli.training.sound.recordings import Recording
+from dacse_cli.training.sound.segments import Segmenting, cut
+from dacse_cli.training.sound.splits import Split, assign, parse_splits, shared_out
 
 RATE = 100
 SPLITS = parse_splits("train=90,valid=5,test=5")

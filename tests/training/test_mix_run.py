@@ -15,12 +15,13 @@ import soundfile as sf
 from scipy.signal import fftconvolve
 
 from dacse_cli.errors import InputError, LockedError, NoInputError, UsageError
-from dacse_cli.training.mix.manifest import Manifest, read_manifest
 from dacse_cli.training.mix.plan import MixOptions, plan_mix
 from dacse_cli.training.mix.run import run_mix, write_pair
-from dacse_cli.training.mix.segments import Segmenting
-from dacse_cli.training.mix.signals import limit_band, power
-from dacse_cli.training.mix.splits import parse_splits
+from dacse_cli.training.mix.signals import limit_band
+from dacse_cli.training.sound.level import power
+from dacse_cli.training.sound.manifest import Manifest, read_manifest
+from dacse_cli.training.sound.segments import Segmenting
+from dacse_cli.training.sound.splits import parse_splits
 
 RATE = 16_000
 SHORT = Segmenting(0.5, 1.0, 1.5)

@@ -7,12 +7,12 @@ from scipy.signal import fftconvolve
 
 from dacse_cli.errors import InputError
 from dacse_cli.training.mix.lossy import opus_compression, round_trip
-from dacse_cli.training.mix.noises import RecordedNoise, repeat
 from dacse_cli.training.mix.recipes import Range, decaying_room
 from dacse_cli.training.mix.rooms import recorded_room, simulated_room, without_direct_sound
-from dacse_cli.training.mix.signals import power
-from dacse_cli.training.mix.sources import Recording, look, read_part
-from dacse_cli.training.mix.tasks import TASKS, Means
+from dacse_cli.training.mix.tasks import TASKS, TaskContext
+from dacse_cli.training.sound.level import power
+from dacse_cli.training.sound.noises import RecordedNoise, repeat
+from dacse_cli.training.sound.recordings import FromFiles, Recording, look, read_part
 
 RATE = 16_000
 
@@ -28,8 +28,8 @@ def no_noise(samples):
     raise AssertionError
 
 
-def means(rng=None, noise=no_noise, room=None):
-    return Means(RATE, rng or np.random.default_rng(0), noise, room or simulated_room("decay", RATE))
+def context(rng=None, noise=no_noise, room=None):
+    return TaskContext(RATE, rng or np.random.default_rng(0), noise, room or simulated_room("decay", RATE))
 
 
 def rt60(response, rate):
@@ -90,10 +90,10 @@ def test_silent_noise_is_passed_over(tmp_path):
     loud = recording(tmp_path / "b.wav", white(RATE), RATE)
     drawn = []
     for seed in range(8):
-        RecordedNoise([silent, loud], RATE, np.random.default_rng(seed), drawn)(500)
+        RecordedNoise([silent, loud], FromFiles(RATE), np.random.default_rng(seed), drawn)(500)
     assert {record["file"] for record in drawn} == {"b.wav"}
     with pytest.raises(InputError, match="silent"):
-        RecordedNoise([silent], RATE, np.random.default_rng(0), drawn)(500)
+        RecordedNoise([silent], FromFiles(RATE), np.random.default_rng(0), drawn)(500)
 
 
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 0.8])
@@ -122,7 +122,7 @@ def test_recorded_rooms_start_with_their_direct_sound(tmp_path):
     speech = np.zeros(3 * RATE, np.float32)
     speech[RATE] = 0.5
     drawn = {}
-    noisy = TASKS["reverb"](speech, means(room=room), drawn)
+    noisy, _ = TASKS["reverb"](speech, context(room=room), drawn)
     assert set(np.flatnonzero(np.abs(noisy) > 1e-6)) == {RATE, RATE + 400}
     assert noisy[RATE] == speech[RATE]
     assert 20 * np.log10(0.5 / noisy[RATE + 400]) == pytest.approx(drawn["dry_to_wet_db"], abs=0.01)
@@ -138,7 +138,7 @@ def test_reverberation_can_be_measured_in_the_pair():
     click = np.zeros(2 * RATE, np.float32)
     click[100] = 0.5
     drawn = {}
-    wet = TASKS["reverb"](click, means(), drawn) - click
+    wet = TASKS["reverb"](click, context(), drawn)[0] - click
     assert rt60(wet[100:], RATE) == pytest.approx(drawn["room"]["rt60"], rel=0.1)
     assert 10 * np.log10(power(click) / power(wet)) == pytest.approx(drawn["dry_to_wet_db"], abs=0.05)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -118,3 +119,43 @@ def curve(folder, column="loss"):
     names = lines[0].split(",")
     rows = [dict(zip(names, line.split(","), strict=True)) for line in lines[1:]]
     return [(int(row["step"]), float(row[column])) for row in rows if row[column]]
+
+
+WIDTH, LAYERS = 64, 2
+"""Of the encoder that `write_recogniser` writes."""
+
+
+def _recogniser_tensors():
+    rng = np.random.default_rng(0)
+
+    def drawn(*shape):
+        return (rng.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float16)
+
+    found = {"conv1/weight": drawn(WIDTH, 80, 3), "conv1/bias": drawn(WIDTH)}
+    found |= {"conv2/weight": drawn(WIDTH, WIDTH, 3), "conv2/bias": drawn(WIDTH)}
+    found["position_encodings/encodings"] = drawn(1500, WIDTH)
+    for n in range(LAYERS):
+        at, ff = f"layer_{n}/self_attention/", f"layer_{n}/ffn/"
+        sizes = {at + "linear_0": (3 * WIDTH, WIDTH), at + "linear_1": (WIDTH, WIDTH)}
+        sizes |= {ff + "linear_0": (128, WIDTH), ff + "linear_1": (WIDTH, 128)}
+        for name, (rows, columns) in sizes.items():
+            found |= {f"{name}/weight": drawn(rows, columns), f"{name}/bias": drawn(rows)}
+        for name in (at, ff):
+            found |= {f"{name}layer_norm/gamma": drawn(WIDTH) + 1, f"{name}layer_norm/beta": drawn(WIDTH)}
+    return found | {"layer_norm/gamma": drawn(WIDTH) + 1, "layer_norm/beta": drawn(WIDTH)}
+
+
+def _text(name):
+    return struct.pack("<H", len(name) + 1) + name.encode() + b"\0"
+
+
+def write_recogniser(folder, version=6):
+    """A CTranslate2 folder with the drawn encoder of a small Whisper."""
+    found = _recogniser_tensors()
+    body = struct.pack("<I", version) + _text("WhisperSpec") + struct.pack("<II", 3, len(found) + 1)
+    body += _text("decoder/x") + struct.pack("<BBI", 0, 1, 1) + b"\1"
+    for name, array in found.items():
+        shape = struct.pack(f"<B{array.ndim}I", array.ndim, *array.shape)
+        body += _text("encoder/" + name) + shape + struct.pack("<BI", 4, array.nbytes) + array.tobytes()
+    (folder / "model.bin").write_bytes(body)
+    return folder

@@ -1,4 +1,4 @@
-"""What the trainings share: where a network comes from, a recipe, and what is shown of a run."""
+"""Options of all trainings: where a network comes from, a recipe, and what is shown of a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dacse_cli.cli.options.run import Voice
 
 if TYPE_CHECKING:
     from dacse_cli.cli.render import Screen
-    from dacse_cli.training.runs.loop import Listener, Moment, Outcome
+    from dacse_cli.training.runs.loop import Listener, Outcome, StepReport
     from dacse_cli.training.runs.recipe import Recipe
 
 _model = partial(typer.Option, rich_help_panel="Model")
@@ -24,11 +24,24 @@ _run = partial(typer.Option, rich_help_panel="Run")
 OutArg = Annotated[
     Path, typer.Argument(metavar="OUT", show_default=False, help="A folder for models, log and checkpoint.")
 ]
+NoiseOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--noise",
+        rich_help_panel="Data",
+        show_default=False,
+        help="Recordings of noise, mixed into clean speech anew at every step; may be given several times.",
+    ),
+]
+JobsOpt = Annotated[
+    int,
+    _run("--jobs", "-j", min=0, help="Processes that read and mix ahead; 1: a thread, 0: none."),
+]
 
 
 @dataclass(frozen=True)
 class Course:
-    """What there is to begin with, how it is trained, how far and where."""
+    """The network to begin with, the recipe, how far to train and where."""
 
     recipe: Annotated[
         Path | None,
@@ -45,19 +58,25 @@ class Course:
     ] = None
     size: Annotated[
         str | None,
-        _model("--size", show_default=False, help="A published one, fresh; see [cyan]train plan[/]."),
+        _model(
+            "--size",
+            show_default=False,
+            help="A published size, with fresh weights; see [cyan]train plan[/].",
+        ),
     ] = None
     config: Annotated[
-        str | None, _model("--config", show_default=False, help="A config.json, fresh weights.")
+        str | None, _model("--config", show_default=False, help="A config.json, with fresh weights.")
     ] = None
     start: Annotated[
         str | None,
-        _model("--from", show_default=False, help="Go on with one: a Hub id, id@revision or a folder."),
+        _model("--from", show_default=False, help="Start from a model: a Hub id, id@revision or a folder."),
     ] = None
     until: Annotated[
-        str | None, _run("--until", metavar="STAGE", show_default="the last", help="Stop after it.")
+        str | None, _run("--until", metavar="STAGE", show_default="the last", help="Stop after this stage.")
     ] = None
-    device: Annotated[str, _run("--device", help="auto, cuda, cuda:1, mps or cpu; see accelerate.")] = "auto"
+    device: Annotated[
+        str, _run("--device", help="auto, cuda, cuda:1, mps or cpu; torchrun gives each process its own.")
+    ] = "auto"
 
     def read(self, kind: type[Recipe], *settings: str) -> Recipe:
         """The recipe, with `settings` besides those typed. Raises `UsageError`."""
@@ -69,9 +88,9 @@ class Course:
 
 @dataclass(frozen=True)
 class TrainVoice(Voice):
-    """A training's; of several processes only the first shows anything but errors."""
+    """Of a training; of several processes only the first shows anything but errors."""
 
-    json: Annotated[bool, _run("--json", help="One JSON object a line of the log, then a summary.")] = False
+    json: Annotated[bool, _run("--json", help="One JSON object per line of the log, then a summary.")] = False
 
     def screen(self, *, piped: bool = False) -> Screen:
         """Where it speaks."""
@@ -88,7 +107,7 @@ class TrainVoice(Voice):
         with screen:
             outcome = train(
                 Listener(
-                    moment=lambda moment: _log(screen, moment),
+                    step=lambda report: _log(screen, report),
                     stage=screen.doing,
                     remark=screen.remark,
                     download=screen.download,
@@ -97,11 +116,11 @@ class TrainVoice(Voice):
         _conclude(screen, outcome)
 
 
-def _log(screen: Screen, moment: Moment) -> None:
+def _log(screen: Screen, report: StepReport) -> None:
     from dacse_cli.cli.render.text import measured
 
-    screen.trained(moment.stage, moment.step, moment.steps, measured(moment.numbers))
-    screen.results.record({"type": "step", **asdict(moment)})
+    screen.trained(report.stage, report.step, report.steps, measured(report.numbers))
+    screen.results.record({"type": "step", **asdict(report)})
 
 
 def _conclude(screen: Screen, outcome: Outcome) -> None:

@@ -9,7 +9,7 @@ import soundfile
 
 from dacse_cli.audio.formats import SUBTYPES
 from dacse_cli.audio.resample import resample
-from dacse_cli.training.mix.signals import Samples
+from dacse_cli.training.sound.level import Samples
 
 CODECS = {"opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
 """Name -> libsndfile's container and sample format."""

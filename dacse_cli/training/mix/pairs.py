@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError
-from dacse_cli.training.mix.noises import RecordedNoise
-from dacse_cli.training.mix.recipes import Drawn, DrawRoom
-from dacse_cli.training.mix.rooms import recorded_room, simulated_room
-from dacse_cli.training.mix.segments import Segmenting, cut
-from dacse_cli.training.mix.signals import Samples, fit_both, power
-from dacse_cli.training.mix.sources import Recording, read_part
-from dacse_cli.training.mix.tasks import TASKS, Means, task_of
+from dacse_cli.training.mix.recipes import Drawn
+from dacse_cli.training.mix.rooms import draw_room
+from dacse_cli.training.mix.signals import fit_both
+from dacse_cli.training.mix.tasks import TASKS, TaskContext, task_of
+from dacse_cli.training.sound.level import Samples, power
+from dacse_cli.training.sound.noises import RecordedNoise
+from dacse_cli.training.sound.recordings import FromFiles, Reader, Recording
+from dacse_cli.training.sound.segments import Segmenting, cut
 
 QUIETEST = 1e-3
 """RMS of full scale below which a part of a clean recording is a pause, and another one is taken."""
@@ -65,6 +66,11 @@ class PairPlan:
     """Room responses; where there are none, rooms are simulated by `room_model`."""
     room_model: str
 
+    @property
+    def reader(self) -> Reader:
+        """What reads parts of recordings."""
+        return FromFiles(self.rate)
+
     def rng(self, index: int, attempt: int) -> np.random.Generator:
         """Randomness of one row, unlike that of any other row, split or seed."""
         return np.random.default_rng((self.seed, crc32(self.split.encode()), 1, index, attempt))
@@ -80,12 +86,6 @@ class PairPlan:
         parts = cut(speech.samples_at(self.rate), self.rate, self.lengths)
         start, samples = parts[int(rng.integers(len(parts)))]
         return Row(index, task_of(index, self.shares), speech, start, samples)
-
-    def draw_room(self) -> DrawRoom:
-        """Where reverberation comes from."""
-        return (
-            recorded_room(self.rooms, self.rate) if self.rooms else simulated_room(self.room_model, self.rate)
-        )
 
 
 def make_pair(plan: PairPlan, index: int) -> Pair:
@@ -107,17 +107,24 @@ def make_pair(plan: PairPlan, index: int) -> Pair:
     )
 
 
+def make_batch(fixed: tuple[PairPlan, int], number: int) -> list[Pair]:
+    """The pairs of batch `number`; `fixed` is a plan and the rows of a batch."""
+    plan, rows = fixed
+    return [make_pair(plan, number * rows + row) for row in range(rows)]
+
+
 def _mixed(plan: PairPlan, row: Row, rng: np.random.Generator, passed_over: list[str]) -> Pair:
-    clean = read_part(row.speech, row.start, row.samples, plan.rate)
+    clean = plan.reader.read(row.speech, row.start, row.samples)
     if power(clean) < QUIETEST**2:
         raise InputError(f"silent from sample {row.start}", reason="silent")
     drawn: Drawn = {}
     noises: list[Drawn] = []
-    noise = RecordedNoise(plan.noises, plan.rate, rng, noises)
-    noisy = TASKS[row.task](clean, Means(plan.rate, rng, noise, plan.draw_room()), drawn)
+    noise = RecordedNoise(plan.noises, plan.reader, rng, noises)
+    room = draw_room(plan.rooms, plan.room_model, plan.rate)
+    noisy, target = TASKS[row.task](clean, TaskContext(plan.rate, rng, noise, room), drawn)
     if noises:
         drawn["noises"] = noises
-    fitted_noisy, fitted_clean = fit_both(noisy, clean)
+    fitted_noisy, fitted_target = fit_both(noisy, target)
     record = {
         "row": row.index,
         "task": row.task,
@@ -126,12 +133,12 @@ def _mixed(plan: PairPlan, row: Row, rng: np.random.Generator, passed_over: list
         "start": row.start,
         "samples": row.samples,
         "sample_rate": plan.rate,
-        "gain": float(np.abs(fitted_clean).max() / np.abs(clean).max()),
+        "gain": float(np.abs(fitted_target).max() / np.abs(target).max()),
         "drawn": drawn,
     }
     if passed_over:
         record["passed_over"] = passed_over
-    return Pair(fitted_noisy, fitted_clean, record)
+    return Pair(fitted_noisy, fitted_target, record)
 
 
 @lru_cache(maxsize=4)

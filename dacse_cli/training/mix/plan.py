@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +9,12 @@ from typing import Any
 from dacse_cli.errors import NoInputError, UsageError
 from dacse_cli.training.mix.pairs import PairPlan
 from dacse_cli.training.mix.rooms import choose_model
-from dacse_cli.training.mix.segments import Segmenting, cut
-from dacse_cli.training.mix.sources import Recording, Refused, digest, look
-from dacse_cli.training.mix.splits import WHOLE, Split, assign, shared_out
 from dacse_cli.training.mix.tasks import NEED_NOISE, parse_recipe
+from dacse_cli.training.sound.recordings import Files, Recording, Refused, digest, look
+from dacse_cli.training.sound.segments import Segmenting, cut
+from dacse_cli.training.sound.splits import WHOLE, Split, assign, shared_out
 
 CONTAINERS = {"flac": "FLAC", "wav": "WAV"}
-Files = Sequence[tuple[str, Path]]
-"""(name, path); the name is what the manifest says and what splits go by."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Ranges of the published generator (DAC-SE1, `create_data_SE.py`): the stand-alone tasks and the chances inside
 `mixture`. Here each recipe works at the codec's rate, so a severity means what it says whatever the corpus.
-Every drawn parameter is returned beside the signal, for a manifest.
+Every drawn parameter is entered in `drawn`, for a manifest.
 """
 
 from __future__ import annotations
@@ -14,17 +14,16 @@ from typing import Any
 import numpy as np
 
 from dacse_cli.training.mix.signals import (
-    Samples,
     add_at_snr,
     add_reverb,
     clicks,
     coloured_noise,
     drop_packets,
-    fit_both,
     hum,
     limit_band,
     room_response,
 )
+from dacse_cli.training.sound.level import Samples
 
 Drawn = dict[str, Any]
 DrawNoise = Callable[[int], Samples]
@@ -77,9 +76,10 @@ class MixtureRecipe:
 
 @dataclass(frozen=True)
 class NanoRecipe:
-    """What the built-in model hears: mostly natural noise, milder than the published mixture.
+    """Mostly natural noise, milder than the published mixture.
 
-    A model of a few million parameters that is shown -8 dB learns to guess words; from -2 dB it keeps them.
+    A language model of a few million parameters that is trained from -8 dB learns to guess words; from -2 dB
+    it keeps them.
     """
 
     clean: float = 0.10
@@ -96,12 +96,12 @@ def mixture(
     rate: int,
     noise: DrawNoise,
     rng: np.random.Generator,
+    drawn: Drawn,
     recipe: MixtureRecipe | None = None,
     room: DrawRoom | None = None,
-) -> tuple[Samples, Samples, Drawn]:
-    """The published `mixture` task: (noisy [S], clean [S], what was drawn). No `room`: decaying noise."""
-    recipe = recipe or MixtureRecipe()
-    noisy, drawn = clean, Drawn()
+) -> Samples:
+    """The published `mixture` task: noisy [S]. No `room`: decaying noise."""
+    recipe, noisy = recipe or MixtureRecipe(), clean
     if rng.random() < recipe.band.chance:
         drawn["low_rate"] = int(rng.choice(LOW_RATES))
         noisy = limit_band(noisy, rate, drawn["low_rate"])
@@ -121,18 +121,21 @@ def mixture(
     if not drawn and rng.random() < recipe.fallback:
         drawn["natural_snr_db"] = recipe.fallback_snr_db.draw(rng)
         noisy = add_at_snr(noisy, noise(len(clean)), drawn["natural_snr_db"])
-    return *fit_both(noisy, clean), drawn
+    return noisy
 
 
-def nano_pair(
-    clean: Samples, rate: int, noise: DrawNoise, rng: np.random.Generator, recipe: NanoRecipe | None = None
-) -> tuple[Samples, Samples, Drawn]:
-    """The built-in model's task: (noisy [S], clean [S], what was drawn)."""
-    recipe = recipe or NanoRecipe()
-    drawn = Drawn()
+def nano_mixture(
+    clean: Samples,
+    rate: int,
+    noise: DrawNoise,
+    rng: np.random.Generator,
+    drawn: Drawn,
+    recipe: NanoRecipe | None = None,
+) -> Samples:
+    """What the built-in language model was trained with: noisy [S]."""
+    recipe, noisy = recipe or NanoRecipe(), clean
     if rng.random() < recipe.clean:
-        return clean, clean, drawn
-    noisy = clean
+        return clean
     if rng.random() < recipe.reverb:
         noisy = reverberate(noisy, Range(2.0, 15.0), decaying_room(rate, recipe.rt60), rng, drawn)
     drawn["snr_db"] = recipe.snr_db.draw(rng)
@@ -142,7 +145,7 @@ def nano_pair(
     if rng.random() < recipe.band:
         drawn["low_rate"] = 500 * int(rng.uniform(0.4, 0.9) * rate / 500)  # a short resampling filter
         noisy = limit_band(noisy, rate, drawn["low_rate"])
-    return *fit_both(noisy, clean), drawn
+    return noisy
 
 
 def _made_noise(samples: int, rate: int, rng: np.random.Generator) -> Samples:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError, UsageError
 from dacse_cli.training.mix.recipes import Drawn, DrawRoom, Range, decaying_room
-from dacse_cli.training.mix.signals import Samples
-from dacse_cli.training.mix.sources import Recording, read_part
+from dacse_cli.training.sound.level import Samples
+from dacse_cli.training.sound.recordings import Recording, read_part
 
 DIRECT = 0.0025
 """Seconds after the strongest sample that count as direct sound."""
@@ -63,6 +63,11 @@ def simulated_room(model: str, rate: int) -> DrawRoom:
         return simulate(rng, drawn["room"])
 
     return draw
+
+
+def draw_room(recordings: Sequence[Recording], model: str, rate: int) -> DrawRoom:
+    """Rooms from `recordings`, or where there are none simulated by `model`."""
+    return recorded_room(recordings, rate) if recordings else simulated_room(model, rate)
 
 
 def choose_model(requested: str) -> str:

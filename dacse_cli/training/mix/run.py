@@ -19,11 +19,11 @@ from dacse_cli.audio.atomic import commit, sweep
 from dacse_cli.audio.formats import OutputFormat
 from dacse_cli.audio.write import OutputWriter
 from dacse_cli.errors import InputError, UsageError
-from dacse_cli.training.in_order import in_order
-from dacse_cli.training.mix.manifest import Manifest, Record, claim
 from dacse_cli.training.mix.pairs import make_pair
 from dacse_cli.training.mix.plan import CONTAINERS, Mix, SplitWork
-from dacse_cli.training.mix.signals import Samples
+from dacse_cli.training.runs.ahead import in_order
+from dacse_cli.training.sound.level import Samples
+from dacse_cli.training.sound.manifest import Manifest, Record, claim
 
 
 @dataclass(frozen=True)

@@ -9,19 +9,12 @@ Levels are never normalised one-sidedly: a caller that must avoid clipping scale
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import fftconvolve, resample_poly
 
-Samples = NDArray[np.float32]
+from dacse_cli.training.sound.level import FULL_SCALE, Samples, power
 
-FULL_SCALE = 0.98
 SPEED_OF_DECAY = 60.0
 """Decibels by which a room's energy has fallen after its RT60, by definition."""
-
-
-def power(signal: Samples) -> float:
-    """Mean square of `signal`."""
-    return float(np.mean(np.square(signal, dtype=np.float64)))
 
 
 def add_at_snr(speech: Samples, noise: Samples, snr_db: float) -> Samples:

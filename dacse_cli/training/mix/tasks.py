@@ -21,10 +21,11 @@ from dacse_cli.training.mix.recipes import (
     DrawRoom,
     Range,
     mixture,
-    nano_pair,
+    nano_mixture,
     reverberate,
 )
-from dacse_cli.training.mix.signals import Samples, add_at_snr, clip, coloured_noise, drop_packets, limit_band
+from dacse_cli.training.mix.signals import add_at_snr, clip, coloured_noise, drop_packets, limit_band
+from dacse_cli.training.sound.level import Samples
 
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 CLIPPED_SHARE = (0.001, 0.1)
@@ -36,8 +37,8 @@ MP3_COMPRESSION = Range(0.5, 0.97)
 
 
 @dataclass(frozen=True)
-class Means:
-    """What a task works with."""
+class TaskContext:
+    """What a task draws from."""
 
     rate: int
     rng: np.random.Generator
@@ -45,81 +46,91 @@ class Means:
     room: DrawRoom
 
 
-Task = Callable[[Samples, Means, Drawn], Samples]
-"""Clean speech [S] -> noisy [S]; what was drawn goes into the record."""
+Task = Callable[[Samples, TaskContext, Drawn], tuple[Samples, Samples]]
+"""Clean speech [S] -> noisy [S] and what should become of it [S]; what was drawn goes into the record."""
+Change = Callable[[Samples, TaskContext, Drawn], Samples]
+"""Clean speech [S] -> noisy [S], where the clean speech is what should become of it."""
 
 
-def _clean(clean: Samples, means: Means, drawn: Drawn) -> Samples:
+def _clean(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
     return clean
 
 
-def _white(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    drawn["white_snr_db"] = Range(5.0, 25.0).draw(means.rng)
-    return add_at_snr(clean, coloured_noise(len(clean), 0.0, means.rng), drawn["white_snr_db"])
+def _white(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    drawn["white_snr_db"] = Range(5.0, 25.0).draw(context.rng)
+    return add_at_snr(clean, coloured_noise(len(clean), 0.0, context.rng), drawn["white_snr_db"])
 
 
-def _loss(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    return _lose(clean, means, drawn, Range(0.1, 0.3), Range(0.1, 0.2))
+def _loss(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    return _lose(clean, context, drawn, Range(0.1, 0.3), Range(0.1, 0.2))
 
 
-def _white_loss(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    return _lose(_white(clean, means, drawn), means, drawn, Range(0.02, 0.2), Range(0.05, 0.2))
+def _white_loss(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    return _lose(_white(clean, context, drawn), context, drawn, Range(0.02, 0.2), Range(0.05, 0.2))
 
 
-def _natural(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    drawn["natural_snr_db"] = Range(-5.0, 15.0).draw(means.rng)
-    noisy = add_at_snr(clean, means.noise(len(clean)), drawn["natural_snr_db"])
-    return _reverb(noisy, means, drawn) if means.rng.random() < 0.1 else noisy
+def _natural(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    drawn["natural_snr_db"] = Range(-5.0, 15.0).draw(context.rng)
+    noisy = add_at_snr(clean, context.noise(len(clean)), drawn["natural_snr_db"])
+    return _reverb(noisy, context, drawn) if context.rng.random() < 0.1 else noisy
 
 
-def _reverb(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    return reverberate(clean, Range(0.0, 15.0), means.room, means.rng, drawn)
+def _reverb(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    return reverberate(clean, Range(0.0, 15.0), context.room, context.rng, drawn)
 
 
-def _downsample(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    drawn["low_rate"] = int(means.rng.choice(LOW_RATES))
-    return limit_band(clean, means.rate, drawn["low_rate"])
+def _downsample(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    drawn["low_rate"] = int(context.rng.choice(LOW_RATES))
+    return limit_band(clean, context.rate, drawn["low_rate"])
 
 
-def _mixture(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    noisy, fitted, mixed = mixture(clean, means.rate, means.noise, means.rng, room=means.room)
-    drawn.update(mixed)
-    return _unfitted(noisy, fitted, clean)
+def _mixture(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    return mixture(clean, context.rate, context.noise, context.rng, drawn, room=context.room)
 
 
-def _nano(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    noisy, fitted, mixed = nano_pair(clean, means.rate, means.noise, means.rng)
-    drawn.update(mixed)
-    return _unfitted(noisy, fitted, clean)
+def _nano(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    return nano_mixture(clean, context.rate, context.noise, context.rng, drawn)
 
 
-def _codec(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    drawn["codec"] = str(means.rng.choice(("opus", "mp3")))
+def _codec(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    drawn["codec"] = str(context.rng.choice(("opus", "mp3")))
     if drawn["codec"] == "opus":
-        drawn["compression"] = opus_compression(_draw_log(OPUS_KBPS, means.rng))
+        drawn["compression"] = opus_compression(_draw_log(OPUS_KBPS, context.rng))
     else:
-        drawn["compression"] = MP3_COMPRESSION.draw(means.rng)
-    noisy, drawn["kbps"] = round_trip(clean, means.rate, drawn["codec"], drawn["compression"])
+        drawn["compression"] = MP3_COMPRESSION.draw(context.rng)
+    noisy, drawn["kbps"] = round_trip(clean, context.rate, drawn["codec"], drawn["compression"])
     return noisy
 
 
-def _clip(clean: Samples, means: Means, drawn: Drawn) -> Samples:
-    drawn["clipped_share"] = _draw_log(CLIPPED_SHARE, means.rng)
+def _clip(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
+    drawn["clipped_share"] = _draw_log(CLIPPED_SHARE, context.rng)
     return clip(clean, drawn["clipped_share"])
 
 
+def _kept(change: Change) -> Task:
+    """A task whose target is the clean speech itself."""
+
+    def task(clean: Samples, context: TaskContext, drawn: Drawn) -> tuple[Samples, Samples]:
+        return change(clean, context, drawn), clean
+
+    return task
+
+
 TASKS: Mapping[str, Task] = {
-    "clean": _clean,
-    "white": _white,
-    "loss": _loss,
-    "white-loss": _white_loss,
-    "natural": _natural,
-    "reverb": _reverb,
-    "downsample": _downsample,
-    "mixture": _mixture,
-    "codec": _codec,
-    "clip": _clip,
-    "nano": _nano,
+    name: _kept(change)
+    for name, change in {
+        "clean": _clean,
+        "white": _white,
+        "loss": _loss,
+        "white-loss": _white_loss,
+        "natural": _natural,
+        "reverb": _reverb,
+        "downsample": _downsample,
+        "mixture": _mixture,
+        "codec": _codec,
+        "clip": _clip,
+        "nano": _nano,
+    }.items()
 }
 NEED_NOISE = frozenset({"natural", "mixture", "nano"})
 _CUSTOM = {
@@ -154,7 +165,7 @@ def parse_recipe(text: str) -> dict[str, float]:
             weight = 0.0
         if name not in TASKS or name in weights or not 0 < weight < 1e9:
             known = f"one of {', '.join([*DISTRIBUTIONS, *TASKS])}, or task=weight,task=weight"
-            raise UsageError(f"--recipe {text}: what is {word!r}?", hint=f"Give {known}.")
+            raise UsageError(f"--recipe {text}: unknown task {word!r}", hint=f"Give {known}.")
         weights[name] = weight
     weights = weights or dict(DISTRIBUTIONS[text])
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}
@@ -173,16 +184,10 @@ def task_of(row: int, shares: Mapping[str, float]) -> str:
     return name
 
 
-def _lose(signal: Samples, means: Means, drawn: Drawn, drop: Range, seconds: Range) -> Samples:
-    drawn["drop"] = drop.draw(means.rng)
-    drawn["packet"] = round(seconds.draw(means.rng) * means.rate)
-    return drop_packets(signal, drawn["packet"], drawn["drop"], means.rng)
-
-
-def _unfitted(noisy: Samples, fitted: Samples, clean: Samples) -> Samples:
-    """`noisy` without the gain that made `fitted` of `clean`: the caller fits and records it."""
-    gain = np.abs(fitted).max() / np.abs(clean).max()
-    return np.asarray(noisy / gain, np.float32)
+def _lose(signal: Samples, context: TaskContext, drawn: Drawn, drop: Range, seconds: Range) -> Samples:
+    drawn["drop"] = drop.draw(context.rng)
+    drawn["packet"] = round(seconds.draw(context.rng) * context.rate)
+    return drop_packets(signal, drawn["packet"], drawn["drop"], context.rng)
 
 
 def _draw_log(limits: tuple[float, float], rng: np.random.Generator) -> float:

@@ -1,15 +1,22 @@
 """What every training run shares, whatever it trains.
 
-    settings   a recipe (TOML) and overrides -> frozen dataclasses, unknown keys refused
-    recipe     what every recipe says: where the network comes from, seed, cadence
-    stages     names and lengths of its parts
+    settings   a recipe (TOML) and overrides -> frozen dataclasses; unknown keys are refused
+    recipe     what every recipe contains: where the network comes from, seed, cadence
+    stages     names and lengths of the parts of a run
+    pace       the learning rate at a step or at a time
     start      from a request to the loop: the frame of every training
-    folder     the folder of a run: who holds it, what it is, its last state, its log
-    machine    one device, or the processes `accelerate` has started
-    loop       steps, stages, checkpoints, logs: one loop for all networks
+    folder     the folder of a run: lock, settings, last checkpoint, best models
+    state      checkpoints on disk, as safetensors
+    machine    one device, or the processes that `torchrun` has started
+    loop       steps, stages, validation, checkpoints, log: one loop for all networks
     logbook    the curve as CSV, and for TensorBoard where that is installed
-    chance     seeds from numbers: what is drawn at a step follows from the step alone
+    ahead      results by number, computed ahead of their use in threads or processes
+    chance     seeds from numbers: what is drawn at a step depends on the step alone
 
-A step of training is decided by the settings and its number. Nothing is carried from step to step but weights
-and the optimizer, so a run that was killed goes on as if it had not been.
+A step is determined by the settings and its number. Nothing is carried from step to step but weights,
+optimizer state and what the trainer puts into its checkpoint, so a run that was killed continues as if it
+had not been.
+
+A new recipe needs three things: a recipe class (`recipe.RunRecipe`), a `loop.Trainer`, and one function that
+builds a `start.Ready` and passes it to `start.carry_out`. Knows no network, no audio and no command.
 """

@@ -1,16 +1,20 @@
-"""Randomness by number: every draw has a key of integers, and no generator lives from one step to the next.
+"""Randomness by number: every draw has a key of integers, and no generator is carried from step to step.
 
-So a run can be taken up at any step, in any process, without a generator's state in the checkpoint.
+So a run can be continued at any step, in any process, without a generator's state in the checkpoint.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def seed_of(*key: int) -> int:
-    """A 63-bit seed that is like that of no other key."""
+    """A 63-bit seed that differs from that of any other key."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -21,4 +25,6 @@ def numpy_rng(*key: int) -> np.random.Generator:
 
 def torch_rng(*key: int) -> torch.Generator:
     """A torch generator (CPU) for one draw."""
+    import torch  # not at import: processes that only read and mix audio need no torch
+
     return torch.Generator().manual_seed(seed_of(*key))

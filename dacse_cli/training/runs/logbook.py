@@ -15,10 +15,10 @@ LOG = "log.csv"
 
 
 class Logbook:
-    """Rows by `step`, appended. Taken up at a step, later rows are dropped: they are computed again."""
+    """Rows by `step`, appended. Rows after the step at which a run continues are dropped."""
 
     def __init__(self, folder: Path, columns: Sequence[str], at: int) -> None:
-        """Open the log of `folder` behind step `at`. Raises `OutputError`."""
+        """Open the log of `folder` after step `at`. Raises `OutputError`."""
         self._path, self._columns = folder / LOG, ("step", "stage", *columns)
         self._board = _board(folder, at)
         write_bytes_atomically(self._path, self._text(self._kept(at)).encode())
@@ -41,7 +41,7 @@ class Logbook:
 
     def _text(self, rows: Sequence[Mapping[str, Any]], header: bool = True) -> str:
         text = io.StringIO()
-        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n", extrasaction="ignore")
         if header:
             writer.writeheader()
         writer.writerows(rows)
@@ -49,7 +49,7 @@ class Logbook:
 
 
 def read_log(folder: Path) -> list[dict[str, str]]:
-    """All whole rows of the log in `folder`; a last one that was cut by a kill is none."""
+    """All whole rows of the log in `folder`; a last line that a kill has cut is left out."""
     try:
         lines = (folder / LOG).read_text().splitlines(keepends=True)
     except FileNotFoundError:

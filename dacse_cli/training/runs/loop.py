@@ -1,7 +1,8 @@
-"""Steps, stages, checkpoints: the loop that is the same whatever is trained.
+"""Steps, stages, validation, checkpoints and log: the loop that is the same whatever is trained.
 
-Numbers that are logged are means since the line before; what has been summed up is part of the checkpoint, so
-that the curve of a run that was killed is that of one that was not.
+The log holds means over the steps since the line before and over all processes. They are summed on the
+device and read only when a line is due, so a step does not wait for its numbers; what has been summed is
+part of the checkpoint, so that the curve of a run that was killed is that of one that was not.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import torch
+from torch import Tensor
 
 from dacse_cli.errors import DeviceError, UsageError
 from dacse_cli.training.runs.folder import RunFolder
@@ -21,24 +23,28 @@ from dacse_cli.training.runs.logbook import Logbook
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.stages import Cadence, StagePlan
 
-Numbers = dict[str, float]
+Numbers: TypeAlias = Mapping[str, "float | Tensor"]
+"""What is measured, by column of the log; tensors are scalars and stay on the device."""
+FINITE = ("loss", "gradient")
+"""Numbers that end a training when they are not finite."""
 
 
 @dataclass(frozen=True)
-class Moment:
-    """For who watches: `step` of `steps` in `stage`; `numbers` are those just logged."""
+class StepReport:
+    """A line of the log: `step` of `steps` in `stage` (0 where it ends by the clock), `share` of it done."""
 
     stage: str
     step: int
     steps: int
+    share: float
     numbers: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Who is told how it goes."""
+    """Callbacks for whoever shows how a run goes."""
 
-    moment: Callable[[Moment], None] = lambda moment: None
+    step: Callable[[StepReport], None] = lambda report: None
     stage: Callable[[str], None] = lambda text: None
     remark: Callable[[str], None] = lambda text: None
     download: Callable[[str, int, int], None] = lambda file, done, total: None
@@ -46,7 +52,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a run has got to."""
+    """What a run has reached."""
 
     steps: int
     """Taken in this process."""
@@ -64,16 +70,22 @@ class Trainer(Protocol):
 
     @property
     def columns(self) -> Sequence[str]:
-        """What may be logged."""
+        """Names of all numbers that may be logged."""
 
-    def begin(self, stage: int) -> None:
-        """Get ready for a stage: a new optimizer, another share of the data."""
+    def begin(self, stage: int, fresh: bool) -> None:
+        """Get ready for a stage: new optimizers, its share of the data.
 
-    def step(self, number: int) -> Numbers:
-        """Step `number` (from 0) of the stage."""
+        Not `fresh`: a checkpoint of this stage follows (`restore`); what it holds need not be computed.
+        """
 
-    def validate(self) -> Numbers:
-        """Numbers with `valid_loss`; nothing where nothing is held out."""
+    def step(self, number: int, share: float) -> Numbers:
+        """Step `number` (from 0) of the stage, when `share` (0 to 1) of the stage has passed.
+
+        With several processes each returns its own numbers; the log has their mean.
+        """
+
+    def validate(self) -> Mapping[str, float]:
+        """Numbers with `valid_loss`, the same in all processes; empty where nothing is held out."""
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, in the stage it was taken in."""
@@ -84,6 +96,9 @@ class Trainer(Protocol):
     def write(self, folder: Path) -> None:
         """The network as a model folder."""
 
+    def close(self) -> None:
+        """End threads and processes that work ahead."""
+
 
 @dataclass
 class _Place:
@@ -92,19 +107,31 @@ class _Place:
     stage: int = 0
     step: int = 0
     """Steps taken in the stage."""
+    seconds: float = 0.0
+    """Time spent in the stage, by all runs so far."""
     best: float | None = None
     """Least validation loss of the stage."""
-    sums: dict[str, list[float]] = field(default_factory=dict)
-    """Number and sum of what was measured since the last line of the log."""
+    sums: dict[str, list[Any]] = field(default_factory=dict)
+    """Number of steps and sum, by name, since the last line of the log."""
 
     def add(self, numbers: Numbers) -> None:
         """What a step has measured."""
         for name, number in numbers.items():
-            count, total = self.sums.get(name, [0, 0.0])
-            self.sums[name] = [count + 1, total + number]
+            entry = self.sums.setdefault(name, [0, 0.0])
+            entry[0] += 1
+            entry[1] = entry[1] + (_wide(number.detach()) if isinstance(number, Tensor) else number)
 
-    def means(self) -> Numbers:
-        """Of everything since they were last asked for."""
+    def settle(self, machine: Machine) -> None:
+        """Make all sums plain numbers, and means over all processes."""
+        measured = [total for _, total in self.sums.values() if isinstance(total, Tensor)]
+        read = iter(torch.stack(measured).cpu().tolist() if measured else ())
+        values = [next(read) if isinstance(total, Tensor) else total for _, total in self.sums.values()]
+        totals = machine.total(values)
+        for entry, total in zip(self.sums.values(), totals, strict=True):
+            entry[1] = total / machine.count
+
+    def means(self) -> dict[str, float]:
+        """Per step, since they were last taken; all sums must be settled."""
         sums, self.sums = self.sums, {}
         return {name: total / count for name, (count, total) in sums.items()}
 
@@ -119,93 +146,132 @@ class Loop:
         folder: RunFolder,
         machine: Machine,
         cadence: Cadence,
-        watch: Callable[[Moment], None] | None = None,
+        listener: Listener | None = None,
     ) -> None:
         self._trainer, self._stages, self._folder, self._machine = trainer, stages, folder, machine
-        self._cadence, self._watch = cadence, watch
-        self._place, self._last, self._taken = _Place(), Numbers(), 0
+        self._cadence, self._listener = cadence, listener or Listener()
+        self._place, self._last, self._taken = _Place(), dict[str, float](), 0
+        self._before = 0
+        """Steps of the stages before this one."""
 
     def run(self, last: int) -> Outcome:
         """All steps up to the end of stage `last` that have not been taken. Raises `OutputError`."""
         began = time.monotonic()
-        self._take_up()
-        columns = self._trainer.columns
-        self._log = Logbook(self._folder.path, columns, self._total()) if self._machine.first else None
-        while True:
-            self._run_stage(self._stages[self._place.stage])
-            if self._place.stage >= last:
-                break
-            self._place = _Place(stage=self._place.stage + 1)
-            self._trainer.begin(self._place.stage)
+        try:
+            self._run_stages(last)
+        finally:
+            self._trainer.close()
         model = self._folder.path / self._stages[self._place.stage].folder
         return Outcome(self._taken, model, self._place.best, self._last, time.monotonic() - began)
 
-    def _take_up(self) -> None:
-        state = self._folder.state()
-        if state is not None:
-            self._place = _Place(**state["place"])
-        self._trainer.begin(self._place.stage)
-        if state is not None:
-            self._trainer.restore(state["trainer"])
+    def _run_stages(self, last: int) -> None:
+        self._continue()
+        columns = (*self._trainer.columns, "seconds")
+        at = self._before + self._place.step
+        self._log = Logbook(self._folder.path, columns, at) if self._machine.first else None
+        while True:
+            self._run_stage(self._stages[self._place.stage])
+            if self._place.stage >= last:
+                return
+            self._before += self._place.step
+            self._place = _Place(stage=self._place.stage + 1)
+            self._trainer.begin(self._place.stage, True)
 
-    def _total(self) -> int:
-        """Steps since the run began, over all stages."""
-        return sum(stage.steps for stage in self._stages[: self._place.stage]) + self._place.step
+    def _continue(self) -> None:
+        state = self._folder.state()
+        if state is None:
+            self._trainer.begin(0, True)
+            return
+        self._place, self._before = _Place(**state["place"]), state["before"]
+        self._trainer.begin(self._place.stage, False)
+        self._trainer.restore(state["trainer"])
 
     def _run_stage(self, stage: StagePlan) -> None:
         place, cadence = self._place, self._cadence
-        while place.step < stage.steps:
-            place.add(self._stepped(place.step))
+        mark = time.monotonic()
+        share = self._share(stage)
+        while share < 1.0:
+            place.add(self._stepped(share))
             place.step += 1
             self._taken += 1
-            ends = place.step == stage.steps
-            numbers = place.means() if ends or _due(place.step, cadence.log_every) else {}
-            if ends or _due(place.step, cadence.validate_every):
+            now = time.monotonic()
+            place.add({"seconds": now - mark})
+            place.seconds, mark = place.seconds + now - mark, now
+            share = self._share(stage)
+            ends = share >= 1.0
+            logs, measures, saves = (
+                ends or _due(place.step, every)
+                for every in (cadence.log_every, cadence.validate_every, cadence.save_every)
+            )
+            if logs or measures or saves:
+                self._settle()
+            numbers = place.means() if logs else {}
+            if measures:
                 numbers |= self._validate(stage, ends)
             if numbers:
-                self._tell(stage, numbers)
-            if ends or _due(place.step, cadence.save_every):
+                self._report(stage, share, numbers)
+            if saves:
                 self._save()
 
-    def _stepped(self, number: int) -> Numbers:
-        """One step. Raises `DeviceError` where memory runs out, `UsageError` where the loss is no number."""
+    def _share(self, stage: StagePlan) -> float:
+        """How much of the stage has passed, 0 to 1; the same in all processes."""
+        if stage.minutes:
+            return min(1.0, self._machine.agree(self._place.seconds) / 60.0 / stage.minutes)
+        return self._place.step / stage.steps
+
+    def _stepped(self, share: float) -> Numbers:
+        """One step. Raises `DeviceError` where memory runs out."""
         try:
-            numbers = self._trainer.step(number)
+            return self._trainer.step(self._place.step, share)
         except torch.OutOfMemoryError as error:
             raise DeviceError(
-                f"the device is out of memory at step {number + 1}",
+                f"the device is out of memory at step {self._place.step + 1}",
                 hint="Fewer rows or frames, or model.checkpointing=true.",
             ) from error
-        if not math.isfinite(numbers["loss"]):
-            raise UsageError(
-                f"the loss is {numbers['loss']} at step {number + 1} of the stage: the training has diverged",
-                hint="Lower stage.rate, and go on from the last checkpoint in another folder (--from).",
-            )
-        return numbers
 
-    def _validate(self, stage: StagePlan, ends: bool) -> Numbers:
+    def _settle(self) -> None:
+        """Read what was summed. Raises `UsageError`, in all processes, if it is not finite in any."""
+        self._place.settle(self._machine)
+        wrong = [name for name in FINITE if not math.isfinite(self._place.sums.get(name, (0, 0.0))[1])]
+        if wrong:
+            stage = self._stages[self._place.stage].folder
+            raise UsageError(
+                f"the {wrong[0]} is not a number any more by step {self._place.step} of the stage: "
+                "the training has diverged",
+                hint=f"Lower stage.rate and start a new folder with --from {self._folder.path / stage}.",
+            )
+
+    def _validate(self, stage: StagePlan, ends: bool) -> dict[str, float]:
         """Measure, and write the model if it is the best of its stage (or the last, if none is measured)."""
-        numbers = self._trainer.validate()
+        numbers = dict(self._trainer.validate())
         loss = numbers.get("valid_loss")
         better = loss is not None and (self._place.best is None or loss < self._place.best)
         if better:
             self._place.best = loss
-        if self._machine.first and (better or (loss is None and ends)):
-            self._folder.replace(stage.folder, self._trainer.write)
-        self._machine.wait()
+        with self._machine.together():
+            if self._machine.first and (better or (loss is None and ends)):
+                self._folder.replace(stage.folder, self._trainer.write)
         return numbers
 
-    def _tell(self, stage: StagePlan, numbers: Numbers) -> None:
-        self._last = numbers
-        if self._log is not None:
-            self._log.add(self._total(), stage.name, numbers)
-        if self._watch is not None and self._machine.first:
-            self._watch(Moment(stage.name, self._place.step, stage.steps, numbers))
+    def _report(self, stage: StagePlan, share: float, numbers: dict[str, float]) -> None:
+        self._last, place = numbers, self._place
+        with self._machine.together():
+            if self._log is not None:
+                self._log.add(self._before + place.step, stage.name, numbers)
+        if self._machine.first:
+            steps = 0 if stage.minutes else stage.steps
+            self._listener.step(StepReport(stage.name, place.step, steps, share, numbers))
 
     def _save(self) -> None:
-        if self._machine.first:
-            self._folder.save({"place": asdict(self._place), "trainer": self._trainer.state()})
-        self._machine.wait()
+        with self._machine.together():
+            if self._machine.first:
+                place = asdict(self._place)
+                self._folder.save({"place": place, "before": self._before, "trainer": self._trainer.state()})
+
+
+def _wide(number: Tensor) -> Tensor:
+    """`number` in float64 where the device has it: sums of many steps must not lose digits."""
+    return number if number.device.type == "mps" else number.double()
 
 
 def _due(step: int, every: int) -> bool:

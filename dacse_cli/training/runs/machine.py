@@ -1,34 +1,45 @@
-"""Where a run computes: one device alone, or the processes that `accelerate launch` has started.
+"""Where a run computes: one device alone, or one of the processes that `torchrun` has started.
 
-`accelerate` is asked only when there are several processes: one needs nothing of it. Number formats are the
-recipe's business, so its own mixed precision stays off.
+Only `torch.distributed` is used. Processes agree on numbers and on failures over their CPUs (gloo), so that
+an agreement never makes a GPU wait; gradients are averaged where they are.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
+import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import DacseError, UsageError
 from dacse_cli.lm.device import resolve_device
 
 Network = TypeVar("Network", bound=nn.Module)
+PATIENCE = timedelta(days=1)
+"""How long a process waits for another one, which may be encoding a corpus."""
+
+
+class PeerError(DacseError):
+    """Another process of this run has failed; that one says why."""
+
+    exit_code = 1
 
 
 @dataclass(frozen=True)
 class Machine:
-    """This process's device and its place among `count`; alone, all sums are no-ops."""
+    """This process's device and its place among `count`; alone, all agreements are no-ops."""
 
     device: torch.device
     rank: int = 0
     count: int = 1
-    accelerator: Any = None
 
     @property
     def first(self) -> bool:
@@ -36,58 +47,124 @@ class Machine:
         return self.rank == 0
 
     def wrap(self, network: Network) -> Network:
-        """`network` on the device; with several processes one whose gradients are averaged."""
-        network = network.to(self.device)
-        if self.accelerator is None:
-            return network
-        return cast(Network, self.accelerator.prepare_model(network))
+        """`network` on the device; with several processes in a wrapper that averages gradients.
 
-    def gathering(self, network: nn.Module, last: bool) -> AbstractContextManager[None]:
-        """Around a backward pass: only that of the `last` part of a batch averages gradients."""
-        if self.accelerator is None or last:
+        Only parameters that require a gradient now are averaged: wrap again after freezing others.
+        """
+        network = network.to(self.device)
+        if self.count == 1 or not any(p.requires_grad for p in network.parameters()):
+            return network
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return cast(Network, DistributedDataParallel(network, device_ids=ids))
+
+    def sync_gradients(self, network: nn.Module, last: bool) -> AbstractContextManager[None]:
+        """Around a backward pass: only that of the `last` part of a step averages gradients."""
+        if last or not isinstance(network, DistributedDataParallel):
             return nullcontext()
-        return cast(AbstractContextManager[None], self.accelerator.no_sync(network))
+        return cast(AbstractContextManager[None], network.no_sync())
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """`tensor` summed over all processes."""
-        if self.accelerator is None:
-            return tensor
-        return cast(Tensor, self.accelerator.reduce(tensor, "sum"))
+        """`tensor`, on the device or on the CPU, summed over all processes."""
+        if self.count > 1:
+            tensor = tensor.clone()
+            dist.all_reduce(tensor)
+        return tensor
 
-    def wait(self) -> None:
-        """Until all processes are here."""
-        if self.accelerator is not None:
-            self.accelerator.wait_for_everyone()
+    def total(self, numbers: Sequence[float]) -> list[float]:
+        """Sums of plain numbers over all processes; does not touch the device."""
+        if self.count == 1:
+            return list(numbers)
+        return cast(list[float], self.sum(torch.tensor(list(numbers), dtype=torch.float64)).tolist())
+
+    def same(self, tensors: Iterable[Tensor]) -> None:
+        """Overwrite `tensors` by those of the first process."""
+        if self.count > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, 0)
+
+    def agree(self, number: float) -> float:
+        """The first process's `number`."""
+        shared = torch.tensor(number, dtype=torch.float64)
+        self.same([shared])
+        return float(shared)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All processes go through the block, and on only if none has failed in it.
+
+        The block must contain no other agreement. Raises what was raised here, else `PeerError`.
+        """
+        failure: BaseException | None = None
+        try:
+            yield
+        except Exception as error:
+            failure = error
+        failed = self.total([0.0 if failure is None else 1.0])[0]
+        if failure is not None:
+            raise failure
+        if failed:
+            raise PeerError("another process of this run has failed")
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first process goes through the block before the others do."""
-        if not self.first:
-            self.wait()
-        yield
+        """The first process goes through the block before the others do. Failures as in `together`."""
         if self.first:
-            self.wait()
+            with self.together():
+                yield
+        else:
+            with self.together():
+                pass  # until the first is through
+        if not self.first:
+            yield
 
     def autocast(self, bf16: bool) -> AbstractContextManager[Any]:
-        """bfloat16 where that is exact enough, if asked for."""
+        """bfloat16 where it is exact enough, if asked for."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+
+    def tensor(self, array: NDArray[Any]) -> Tensor:
+        """`array` on the device; through pinned memory, so that a GPU does not wait for the copy."""
+        tensor = torch.from_numpy(array)
+        if self.device.type == "cuda":
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    @contextmanager
+    def joined(self) -> Iterator[None]:
+        """Around all work of the processes together: leaves the group after it.
+
+        Raises `PeerError` where another process has gone away in the middle of an agreement.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            gone = isinstance(error, dist.DistError) or "gloo" in str(error).lower()
+            if self.count == 1 or not gone:
+                raise
+            raise PeerError("another process of this run has ended") from error
+        if self.count > 1:
+            dist.destroy_process_group()
 
 
 def find_machine(device: str = "auto") -> Machine:
-    """The device asked for, or this process's place in a launch of several.
+    """The device asked for, or this process's place among those that `torchrun` has started.
 
-    Raises `DeviceError`, and `UsageError` where several processes were started without `accelerate`.
+    Raises `DeviceError`, and `UsageError` for a launch that does not say where the processes meet.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count <= 1:
         return Machine(torch.device(resolve_device(device)))
-    try:
-        from accelerate import Accelerator
-    except ImportError:
+    missing = [
+        name for name in ("RANK", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT") if name not in os.environ
+    ]
+    if missing:
         raise UsageError(
-            "several processes were started, but accelerate is not installed",
-            hint="pip install 'dacse[train]'",
-        ) from None
-    accelerator = Accelerator(cpu=device == "cpu" or None, mixed_precision="no")
-    return Machine(
-        accelerator.device, accelerator.process_index, accelerator.num_processes, accelerator=accelerator
-    )
+            f"WORLD_SIZE asks for {count} processes, but {missing[0]} is not set",
+            hint="Start several processes with torchrun, or unset WORLD_SIZE.",
+        )
+    name = resolve_device(device)
+    if name.startswith("cuda"):
+        name = resolve_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(torch.device(name))
+    backend = "cpu:gloo,cuda:nccl" if name.startswith("cuda") else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
+    return Machine(torch.device(name), dist.get_rank(), count)

@@ -1,4 +1,4 @@
-"""What every recipe says, whatever is trained. Numbers and names only; imports no torch."""
+"""What every recipe contains, whatever is trained. Numbers and names only; imports no torch."""
 
 from __future__ import annotations
 

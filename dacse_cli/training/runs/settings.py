@@ -1,7 +1,7 @@
 """A recipe file, TOML, as frozen dataclasses. Knows no particular recipe.
 
 The dataclass is the schema: a key that is no field is refused with its place, a value of another type too.
-Tables are nested dataclasses, arrays of tables tuples of them. Imports no torch.
+Tables are nested dataclasses or dicts of one type, arrays of tables tuples of dataclasses. Imports no torch.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def _override(kind: type[Any], table: Table, text: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """`text` as TOML; what is none stands for itself, so words need no quotes."""
+    """`text` as TOML; anything else stands for itself, so words need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -95,6 +95,11 @@ def _converted(hint: Any, value: Any, place: str) -> Any:
             raise UsageError(f"recipe: {place} must be a list")
         (inner, _) = get_args(hint)
         return tuple(_converted(inner, item, place) for item in value)
+    if get_origin(hint) is dict:
+        if not isinstance(value, dict):
+            raise UsageError(f"recipe: {place} must be a table")
+        (_, inner) = get_args(hint)
+        return {key: _converted(inner, item, f"{place}.{key}") for key, item in value.items()}
     allowed = get_args(hint) or (hint,)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
@@ -105,7 +110,7 @@ def _converted(hint: Any, value: Any, place: str) -> Any:
 
 
 def _problems(recipe: Any, place: str) -> list[str]:
-    """What the dataclasses themselves find wrong (`problems()`), inner ones first."""
+    """What the dataclasses find wrong with themselves (`problems()`), inner ones first."""
     found: list[str] = []
     for field in fields(recipe):
         value = getattr(recipe, field.name)

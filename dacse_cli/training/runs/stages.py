@@ -1,4 +1,4 @@
-"""What a run consists of: stages by name, and how often it is looked at. Imports no torch."""
+"""The stages of a run, and how often it is logged, measured and saved. Imports no torch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dacse_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often, in steps; 0 is never but at the end of a stage."""
+    """How often, in steps; 0: at the end of a stage only."""
 
     log_every: int = 10
     validate_every: int = 500
@@ -24,10 +24,13 @@ class Cadence:
 
 @dataclass(frozen=True)
 class StagePlan:
-    """A stage by name, and its steps."""
+    """A stage by name, and its length."""
 
     name: str
     steps: int
+    minutes: float = 0.0
+    """Above 0 the stage ends by the clock instead, and schedules follow the time that has passed; time in
+    which the run was stopped does not count."""
 
     @property
     def folder(self) -> str:

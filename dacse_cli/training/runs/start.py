@@ -35,32 +35,38 @@ class Ready:
     """A training that may begin."""
 
     settings: dict[str, Any]
-    """What must be the same when the run is taken up, besides what is the same for all."""
-    trainer: Callable[[], Trainer]
+    """What must be the same when the run is continued, besides what is the same for all."""
+    trainer: Callable[[bool], Trainer]
+    """Whether the run begins now -> its trainer; else a checkpoint follows, and nothing need be computed
+    that it holds."""
 
 
 def carry_out(
     request: RunRequest, prepare: Callable[[Machine, Listener], Ready], listener: Listener | None
 ) -> Outcome:
-    """Train, from where `request.out` has got to. Raises any `DacseError`."""
+    """Train, from where `request.out` is. Raises any `DacseError`."""
     listener, recipe = listener or Listener(), request.recipe
     stages = recipe.stages()
     last = last_stage(stages, request.until)
     machine = find_machine(request.device)
     tune_allocator()
-    with _flushed_denormals(), RunFolder(request.out, writes=machine.first) as folder:
+    with machine.joined(), _flushed_denormals(), RunFolder(request.out, writes=machine.first) as folder:
+        with machine.together():
+            folder.open()
         ready = prepare(machine, listener)
         shared = {
             "run": {"seed": recipe.run.seed, "bf16": recipe.run.bf16},
             "processes": machine.count,
         }
-        folder.claim(shared | ready.settings, [asdict(stage) for stage in stages])
-        return Loop(ready.trainer(), stages, folder, machine, recipe.run.cadence, listener.moment).run(last)
+        with machine.together():
+            folder.claim(shared | ready.settings, [asdict(stage) for stage in stages])
+        trainer = ready.trainer(folder.peek("place") is None)
+        return Loop(trainer, stages, folder, machine, recipe.run.cadence, listener).run(last)
 
 
 @contextmanager
 def _flushed_denormals() -> Iterator[None]:
-    """Numbers near zero are zero meanwhile: a CPU is many times slower at them."""
+    """Numbers near zero are zero meanwhile: a CPU computes many times slower with them."""
     torch.set_flush_denormal(True)
     try:
         yield

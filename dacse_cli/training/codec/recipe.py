@@ -1,0 +1,213 @@
+"""How a codec is trained, as a recipe file states it. Numbers only; imports no torch.
+
+The defaults are the released recipe: crops of 0.38 s at -16 dB, weights 15, 2, 1, 1 and 0.25 of mel, feature,
+adversarial, codebook and commitment losses, AdamW at 1e-4 decaying by 0.999996 per step, quantizer dropout
+0.5.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
+from dacse_cli.training.runs.stages import Cadence, StagePlan
+
+BANDS = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)
+"""Edges of the discriminators' spectral bands, as shares of the bins."""
+
+
+@dataclass(frozen=True)
+class CodecPart(Origin):
+    """Where the codec comes from (a size is 16khz, 24khz or 44khz), how it begins and what it is made of."""
+
+    warm_start: bool = False
+    """A fresh network begins as a linear transform coder with k-means codebooks (even strides only)."""
+    weight_norm: bool = True
+    """Of all convolutions while training; folded in what is written."""
+    thin: bool = False
+    """Train without the residual units at the full rate, the most expensive; they are written as zeros."""
+    codebooks: str = "gradient"
+    """How codebooks learn: by `gradient`, as released, or by moving `average`, with a Euclidean look-up."""
+    store: str = "float32"
+    """Number format of the convolutions in the models written: float32 or float16."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with these values."""
+        found = super().problems()
+        if self.warm_start and self.start:
+            found.append("warm_start is for fresh networks")
+        if self.codebooks not in ("gradient", "average") or self.store not in ("float32", "float16"):
+            found.append("codebooks are gradient or average, store is float32 or float16")
+        if self.codebooks == "average" and not (self.warm_start or self.start):
+            found.append("codebooks average need warm_start, or a start that has such codebooks")
+        if self.warm_start and self.weight_norm and self.codebooks == "average":
+            found.append("codebooks average with warm_start need weight_norm = false")
+        return found
+
+
+@dataclass(frozen=True)
+class DataPart:
+    """What is made of the recordings."""
+
+    seconds: float = 0.38
+    level_db: float = -16.0
+    """Root mean square of a crop, dB of full scale, where its peaks allow it."""
+    spread_db: float = 0.0
+    """Standard deviation of that level."""
+    shares: dict[str, float] = field(default_factory=dict)
+    """Share of crops by the first folder of a recording's name; empty: by length."""
+    speeds: tuple[float, ...] = (1.0,)
+    """Recordings are also played at these speeds (with `decoded`)."""
+    decoded: bool = False
+    """Keep all recordings decoded in OUT/sound, two bytes per sample: much faster to draw from."""
+    recipe: str = "nano"
+    """How noise is mixed where `stage.noisy` asks for it: see `dacse mix --recipe`."""
+    recogniser: str | None = None
+    """For `stage.hearing`: the CTranslate2 folder of a Whisper model."""
+    valid: float = 0.02
+    """Share of recordings (by speaker) held out."""
+    valid_rows: int = 32
+    """Crops that a validation measures."""
+    valid_seconds: float = 1.0
+
+    def problems(self) -> list[str]:
+        """What is wrong with these values."""
+        found = []
+        if not (0 < self.seconds <= 60 and 0 < self.valid_seconds <= 60 and 0 <= self.valid < 1):
+            found.append("seconds must lie within 0 to 60, valid within 0 to 1")
+        if not self.speeds or min(self.speeds) < 0.5 or max(self.speeds) > 2:
+            found.append("speeds must lie within 0.5 to 2")
+        if self.speeds != (1.0,) and not self.decoded:
+            found.append("speeds need decoded = true")
+        if any(share <= 0 for share in self.shares.values()):
+            found.append("shares must be above 0")
+        return found
+
+
+@dataclass(frozen=True)
+class DiscriminatorPart:
+    """The discriminators."""
+
+    periods: tuple[int, ...] = (2, 3, 5, 7, 11)
+    windows: tuple[int, ...] = (2048, 1024, 512)
+    """Of the spectra, samples."""
+    width: int = 32
+    """Channels of the first layers."""
+    kind: str = "lsgan"
+    """Their loss: lsgan or hinge."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with these values."""
+        good = all(p >= 1 for p in self.periods) and all(w >= 32 and w % 4 == 0 for w in self.windows)
+        found = []
+        if not (good and self.width >= 1 and (self.periods or self.windows)):
+            found.append(
+                "periods must be at least 1, windows multiples of 4 from 32, width at least 1; "
+                "give at least one period or window"
+            )
+        if self.kind not in ("lsgan", "hinge"):
+            found.append("kind is lsgan or hinge")
+        return found
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the losses that the codec minimises."""
+
+    mel: float = 15.0
+    spectrum: float = 0.0
+    """Of compressed complex spectra,"""
+    wave: float = 0.0
+    """of samples, not part of the released recipe."""
+    features: float = 2.0
+    adversarial: float = 1.0
+    codebook: float = 1.0
+    commitment: float = 0.25
+
+
+@dataclass(frozen=True)
+class CodecStage(StagePlan):
+    """A part of the run with its own length and pace."""
+
+    name: str = "dac"
+    steps: int = 400_000
+    rows: int = 72
+    """Crops per step, of all processes together."""
+    rate: float = 1e-4
+    by_fan_in: bool = False
+    """Divide each weight's rate by the root of its inputs: see `warm_start`."""
+    decay: float = 0.999996
+    """Factor on the learning rate per step."""
+    warm_up: int = 0
+    cosine: float | None = None
+    """A cosine over the stage down to this share of the rate; None: none."""
+    betas: tuple[float, ...] = (0.8, 0.99)
+    weight_decay: float = 0.01
+    clip: float = 1000.0
+    """Of the codec's gradient; the discriminators' has a hundredth."""
+    dropout: float = 0.5
+    """Share of rows that use fewer codebooks,"""
+    dropout_from: int = 1
+    """and how many at least (with codebooks by averages)."""
+    adversarial: bool = True
+    """Train discriminators and against them."""
+    floor: str = "clamp"
+    """What keeps logarithms of mel spectra finite: clamp, as released, or add (see `losses.spectra`)."""
+    revive_every: int = 200
+    """Steps after which codes that have fallen out of use are replaced; 0: never."""
+    noisy: float = 0.0
+    """Share of rows whose input is noisy while their target is clean; needs --noise."""
+    hearing: float = 0.0
+    """Weight of `data.recogniser`'s distance: length of its gradient over that of all other losses."""
+    only: str = "all"
+    """What learns: all, or decoder: encoder, codebooks and so all codes stay as they are."""
+    restart: int = 0
+    """Place codebooks anew by k-means, in so many main directions of the latents, when the stage begins (with
+    codebooks by averages); 0: no."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with these values."""
+        found = []
+        if min(self.steps, self.rows, self.dropout_from) < 1 or min(self.warm_up, self.revive_every) < 0:
+            found.append("steps, rows and dropout_from must be at least 1, warm_up and revive_every 0")
+        if self.rate <= 0 or not 0 < self.decay <= 1 or self.clip <= 0 or not 0 <= self.dropout <= 1:
+            found.append("rate and clip must be above 0, decay and dropout within 0 to 1")
+        if not 0 <= self.noisy <= 1 or min(self.hearing, self.minutes, self.restart) < 0:
+            found.append("noisy must lie within 0 to 1, hearing, minutes and restart must be at least 0")
+        if self.only not in ("all", "decoder") or self.floor not in ("clamp", "add"):
+            found.append("only is all or decoder, floor is clamp or add")
+        if len(self.betas) != 2:
+            found.append("betas are two numbers")
+        return [f"{self.name}: {problem}" for problem in found]
+
+
+@dataclass(frozen=True)
+class CodecRun(RunPart):
+    """bfloat16 is for encoder, decoder and discriminators; the quantizer always computes in float32."""
+
+    cadence: Cadence = field(default_factory=lambda: Cadence(10, 1000, 1000))
+
+
+@dataclass(frozen=True)
+class CodecRecipe(RunRecipe):
+    """A whole run."""
+
+    model: CodecPart = field(default_factory=CodecPart)
+    run: CodecRun = field(default_factory=CodecRun)
+    data: DataPart = field(default_factory=DataPart)
+    discriminators: DiscriminatorPart = field(default_factory=DiscriminatorPart)
+    weights: Weights = field(default_factory=Weights)
+    stage: tuple[CodecStage, ...] = (CodecStage(),)
+
+    def stages(self) -> tuple[CodecStage, ...]:
+        """As they are written."""
+        return self.stage
+
+    def problems(self) -> list[str]:
+        """What is wrong with these values."""
+        found = [] if self.stage else ["there is no stage"]
+        if any(stage.hearing for stage in self.stage) and self.data.recogniser is None:
+            found.append("stage.hearing needs data.recogniser")
+        if any(stage.restart for stage in self.stage) and self.model.codebooks != "average":
+            found.append("stage.restart needs model.codebooks = average")
+        return found

@@ -1,0 +1,159 @@
+"""A folder of noisy/clean pairs -> those to train on and those held out. Reads manifests and headers only.
+
+DATA/manifest.jsonl                  as `dacse mix` writes it; with --split the folders below
+DATA/train/..., DATA/valid/...       have one each, and `valid` is what is held out
+DATA/noisy/..., DATA/clean/...       without a manifest: recordings of one name, whatever the suffix
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dacse_cli.audio.formats import AUDIO_SUFFIXES
+from dacse_cli.errors import InputError, NoInputError
+from dacse_cli.training.sound.manifest import MANIFEST, SETTINGS, Record, read_manifest
+from dacse_cli.training.sound.recordings import Recording, Refused, fingerprint, look
+from dacse_cli.training.sound.splits import Split, assign
+
+TRAIN, VALID = "train", "valid"
+WANTED = ("noisy", "clean", "sample_rate", "samples")
+
+
+@dataclass(frozen=True)
+class PairFiles:
+    """Two recordings of the same speech, equally long."""
+
+    noisy: Recording
+    clean: Recording
+    task: str | None
+    """What `dacse mix` has done to it; None where there is no manifest."""
+    speaker: str
+    mark: str
+    """A word that differs between pairs of other contents, even where names and lengths are equal."""
+
+
+@dataclass(frozen=True)
+class PairSet:
+    """What is trained on, what is held out, and what could not be used."""
+
+    train: tuple[PairFiles, ...]
+    valid: tuple[PairFiles, ...]
+    refused: tuple[Refused, ...] = ()
+
+
+def find_pairs(data: Path, held_out: float) -> PairSet:
+    """The pairs of `data`. A share `held_out` of the speakers is kept for validation where it has no split.
+
+    Raises `NoInputError` where there are none, `InputError` for a damaged manifest.
+    """
+    if (data / TRAIN / MANIFEST).exists():
+        valid = _of_manifest(data / VALID) if (data / VALID / MANIFEST).exists() else ()
+        return PairSet(_some(_of_manifest(data / TRAIN), data), valid)
+    refused: tuple[Refused, ...] = ()
+    if (data / MANIFEST).exists():
+        pairs = _of_manifest(data)
+    else:
+        pairs, refused = _of_folders(data)
+    train, valid = _hold_out(_some(pairs, data), held_out)
+    return PairSet(train, valid, refused)
+
+
+def clean_side(data: Path) -> Path:
+    """Where the clean speech of `data` is: of pairs their clean side, else `data` itself."""
+    for folder in (data / TRAIN, data):
+        if (folder / "clean").is_dir() and (folder / "noisy").is_dir():
+            return folder / "clean"
+    return data
+
+
+def digest(pairs: Iterable[PairFiles]) -> str:
+    """One word for the names, headers and contents of `pairs`, wherever they lie."""
+    sha = hashlib.sha256()
+    for pair in pairs:
+        sides = ((side.name, side.frames, side.sample_rate) for side in (pair.noisy, pair.clean))
+        sha.update(json.dumps([*sides, pair.task, pair.mark]).encode())
+    return sha.hexdigest()[:16]
+
+
+def of_tasks(pairs: Sequence[PairFiles], tasks: Sequence[str]) -> tuple[int, ...]:
+    """Rows of the pairs that belong to `tasks`; all if there are none."""
+    return tuple(row for row, pair in enumerate(pairs) if not tasks or pair.task in tasks)
+
+
+def _of_manifest(folder: Path) -> tuple[PairFiles, ...]:
+    """Headers are not read, for the manifest holds what is in them."""
+    try:
+        settings = (folder / SETTINGS).read_bytes()
+    except OSError:  # with splits they lie one folder up; a manifest may also have come without any
+        settings = (folder.parent / SETTINGS).read_bytes() if (folder.parent / SETTINGS).is_file() else b""
+    return tuple(_pair(folder, record, settings) for record in read_manifest(folder))
+
+
+def _pair(folder: Path, record: Record, settings: bytes) -> PairFiles:
+    missing = [key for key in WANTED if key not in record]
+    if missing:
+        raise InputError(f"{folder / MANIFEST} has no {missing[0]} in row {record['row']}", reason="manifest")
+    noisy, clean = (
+        Recording(record[side], folder / record[side], record["samples"], record["sample_rate"], 1)
+        for side in ("noisy", "clean")
+    )
+    # what was drawn, and from which recordings, decides what the files hold
+    mark = hashlib.sha256(settings + json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
+    return PairFiles(noisy, clean, record.get("task"), str(record.get("speaker", record["row"])), mark)
+
+
+def _of_folders(data: Path) -> tuple[tuple[PairFiles, ...], tuple[Refused, ...]]:
+    sides = {}
+    refused: list[Refused] = []
+    for side in ("noisy", "clean"):
+        found, bad = look(_audio_below(data / side))
+        refused += bad
+        sides[side] = {Path(recording.name).with_suffix("").as_posix(): recording for recording in found}
+    pairs = []
+    for name in sorted(sides["noisy"].keys() | sides["clean"].keys()):
+        noisy, clean = sides["noisy"].get(name), sides["clean"].get(name)
+        if noisy is None or clean is None:
+            alone = noisy or clean
+            assert alone is not None
+            refused.append(Refused(alone.path, "has no recording of its name on the other side"))
+        elif noisy.frames * clean.sample_rate != clean.frames * noisy.sample_rate:
+            refused.append(Refused(noisy.path, f"is not as long as {clean.path}"))
+        else:
+            mark = f"{fingerprint(noisy.path)} {fingerprint(clean.path)}"
+            pairs.append(PairFiles(noisy, clean, None, clean.speaker, mark))
+    return tuple(pairs), tuple(refused)
+
+
+def _audio_below(folder: Path) -> list[tuple[str, Path]]:
+    return [
+        (path.relative_to(folder).as_posix(), path)
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in AUDIO_SUFFIXES and not path.name.startswith(".")
+    ]
+
+
+def _some(pairs: tuple[PairFiles, ...], data: Path) -> tuple[PairFiles, ...]:
+    if not pairs:
+        raise NoInputError(
+            f"{data} holds no pairs of recordings",
+            hint="It needs noisy/ and clean/ with equal names, as `dacse mix` makes them; with --noise it "
+            "may be clean speech.",
+        )
+    return pairs
+
+
+def _hold_out(
+    pairs: tuple[PairFiles, ...], share: float
+) -> tuple[tuple[PairFiles, ...], tuple[PairFiles, ...]]:
+    """By speaker, or pair by pair where there is only one speaker."""
+    if share == 0 or len(pairs) < 2:
+        return pairs, ()
+    speakers = {pair.speaker for pair in pairs}
+    group = {pair: pair.speaker if len(speakers) > 1 else pair.clean.name for pair in pairs}
+    splits = assign(set(group.values()), (Split(TRAIN, 1 - share), Split(VALID, share)), "speakers")
+    train = tuple(pair for pair in pairs if splits[group[pair]] == TRAIN)
+    return train, tuple(pair for pair in pairs if splits[group[pair]] == VALID)

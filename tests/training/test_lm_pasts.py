@@ -1,0 +1,31 @@
+"""Targets after a past that is not right."""
+
+import torch
+from training_runs import fresh_codec
+
+from dacse_cli.training.lm.pasts import ResidualTargets
+
+K, N, T = 4, 32, 6
+
+
+def test_a_clean_past_keeps_its_targets():
+    clean = torch.randint(0, N, (2, K, T))
+    assert (ResidualTargets(fresh_codec(K, N))(clean, clean) == clean).all()
+
+
+def test_a_wrong_code_is_made_up_for_in_its_own_frame():
+    """With the clean targets kept, later codes correct what is right and leave what is wrong."""
+    model = fresh_codec(K, N)
+    targets = ResidualTargets(model)
+    clean = torch.randint(0, N, (1, K, T))
+    read = clean.clone()
+    read[0, 0, 2] = (read[0, 0, 2] + 1) % N
+    wanted = targets(clean, read)
+    others = [t for t in range(T) if t != 2]
+    assert (wanted[:, :, others] == clean[:, :, others]).all()
+    assert (wanted[0, 0] == clean[0, 0]).all()  # the first codebook has no past in its frame
+    first, second = model.quantizer.quantizers[:2]
+    missing = sum(
+        q.out_proj(q.codebook(clean[:, k]).transpose(1, 2)) for k, q in enumerate(model.quantizer.quantizers)
+    ) - first.out_proj(first.codebook(read[:, 0]).transpose(1, 2))
+    assert wanted[0, 1, 2] == second.decode_latents(second.in_proj(missing))[1][0, 2]

@@ -1,0 +1,100 @@
+"""Losses: the published mel distance, discriminators and what both sides minimise, latents kept apart."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from training_runs import RATE, voice
+
+from dacse_cli.training.codec.recipe import BANDS, DiscriminatorPart
+from dacse_cli.training.losses.adversarial import (
+    adversarial_loss,
+    discriminator_loss,
+    feature_distance,
+    halves,
+)
+from dacse_cli.training.losses.discriminators import WaveDiscriminators
+from dacse_cli.training.losses.dispersive import dispersive_loss
+from dacse_cli.training.losses.spectra import SCALES, SpectralDistance, mel_filters
+
+
+def discriminators(periods=(), windows=(), width=2):
+    return WaveDiscriminators(periods, windows, width, BANDS)
+
+
+def test_the_released_mel_distance_cuts_at_its_floor():
+    """log10 of max(mel, 1e-5), summed over seven scales; a version of it had mel + 2e-3."""
+    wav = torch.stack([torch.from_numpy(voice(4000, 1)), torch.from_numpy(voice(4000, 2))])
+    wav[:, 2000:] = 1e-6 * torch.randn(2, 2000)
+    expected = 0.0
+    for window, bins in SCALES:
+        stft = torch.stft(wav, window, window // 4, window=torch.hann_window(window), return_complex=True)
+        log = (mel_filters(RATE, window, bins) @ stft.abs()).clamp(min=1e-5).log10()
+        expected += float((log[0] - log[1]).abs().mean())
+    found = SpectralDistance(RATE)(wav[:1], wav[1:])
+    assert float(found.mel) == pytest.approx(expected, rel=1e-5)
+    assert float(SpectralDistance(RATE, floor="add")(wav[:1], wav[1:]).mel) < 0.8 * expected
+    assert float(found.wave) == pytest.approx(float((wav[0] - wav[1]).abs().mean()))
+
+
+def test_mel_filters_are_slaneys():
+    """Unit area over hertz, linear below 1 kHz: what librosa's default gives."""
+    filters = mel_filters(16000, 512, 40)
+    assert filters.shape == (40, 257)
+    peaks = filters.argmax(1) * 16000 / 512
+    assert float(peaks[1] - peaks[0]) == pytest.approx(float(peaks[5] - peaks[4]), abs=32)
+    assert float((filters.sum(1) * 16000 / 512)[20:].mean()) == pytest.approx(1.0, rel=0.05)
+
+
+def test_discriminators_return_maps_of_every_layer_and_a_verdict():
+    features = discriminators((2, 3), (128, 64))(torch.randn(4, 999))
+    assert [len(one) for one in features] == [6, 6, 26, 26]
+    first, second = halves(features)
+    assert all(
+        a.shape == b.shape and len(a) == 2
+        for x, y in zip(first, second, strict=True)
+        for a, b in zip(x, y, strict=True)
+    )
+
+
+def test_the_released_discriminators_have_their_size():
+    """Five periods of 8.2 M and three spectra of 0.47 M parameters each, weight norm's gains included."""
+    part = DiscriminatorPart()
+    with torch.device("meta"):
+        network = discriminators(part.periods, part.windows, part.width)
+    assert sum(parameter.numel() for parameter in network.parameters()) == pytest.approx(42e6, rel=0.03)
+
+
+def test_a_level_or_an_offset_changes_no_verdict():
+    network, wav = discriminators((2,), (64,)), torch.randn(1, 500)
+    for a, b in zip(network(wav), network(0.3 * wav + 0.1), strict=True):
+        assert torch.allclose(a[-1], b[-1], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["lsgan", "hinge"])
+def test_discriminators_learn_to_distinguish_tones_from_noise_and_the_losses_show_it(kind):
+    torch.manual_seed(0)
+    network = discriminators((2,), (64,), 4)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
+    real = torch.from_numpy(np.stack([voice(800, number) for number in range(4)]))
+    made, seen = 0.2 * torch.randn(4, 800), []
+    for _ in range(25):
+        features = halves(network(torch.cat([real, made])))
+        loss = discriminator_loss(kind, *features)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        seen.append((float(loss.detach()), float(adversarial_loss(kind, features[1]).detach())))
+    assert seen[-1][0] < 0.6 * seen[0][0]
+    assert seen[-1][1] > seen[-1][0]
+    assert float(feature_distance(features[0], features[0]).detach()) == 0.0
+
+
+def test_latents_are_dispersed_when_they_are_orthogonal():
+    assert float(dispersive_loss(torch.eye(3))) == pytest.approx(0.0)
+    assert float(dispersive_loss(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))) == pytest.approx(0.5)
+    assert float(dispersive_loss(torch.ones(4, 2, 3))) == pytest.approx(1.0)
+    assert math.isclose(float(dispersive_loss(torch.tensor([[1.0], [-1.0]]))), 1.0)
+    with pytest.raises(ValueError, match="at least 2"):
+        dispersive_loss(torch.ones(1, 5))

@@ -1,0 +1,31 @@
+"""A recogniser's encoder as a loss: read from a file, and pulling a signal towards another."""
+
+import pytest
+import torch
+from training_runs import write_recogniser
+
+from dacse_cli.errors import CheckpointError
+from dacse_cli.training.losses.hearing import Hearing
+
+
+def test_its_gradient_leads_to_what_is_target(tmp_path):
+    hearing = Hearing(write_recogniser(tmp_path))
+    torch.manual_seed(0)
+    target = 0.1 * torch.randn(2, 3200)
+    assert hearing(target, target) == 0
+    estimate = (0.1 * torch.randn(2, 3200)).requires_grad_()
+    optimizer, first = torch.optim.Adam([estimate], 3e-3), float(hearing(estimate, target))
+    for _ in range(30):
+        optimizer.zero_grad()
+        distance = hearing(estimate, target)
+        distance.backward()
+        optimizer.step()
+    assert float(hearing(estimate, target)) < 0.9 * first
+
+
+def test_other_files_are_refused(tmp_path):
+    with pytest.raises(CheckpointError, match="version 5"):
+        Hearing(write_recogniser(tmp_path, version=5))
+    (tmp_path / "model.bin").write_bytes((write_recogniser(tmp_path) / "model.bin").read_bytes()[:500])
+    with pytest.raises(CheckpointError, match="no CTranslate2 model"):
+        Hearing(tmp_path)
