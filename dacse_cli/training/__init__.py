@@ -9,8 +9,8 @@
     lm/        pairs -> a language model                          `dacse train lm`
     export     trained networks as model folders
 
-Imports go down this list's other way: codec and lm use all rooms above them and nothing uses them; steps use
-losses and runs, mix uses sound, sound uses runs. A new network gets a room of its own with a recipe, a network
-and a run; what it needs of the others is in the docstrings of `runs`, `sound` and `steps`. Knows nothing of
+Imports point up this list: codec and lm use all rooms above them and nothing uses them; steps use losses and
+runs, mix uses sound, sound uses runs. A new network gets a room of its own with a recipe, a network and a
+run; what it needs of the others is in the docstrings of `runs`, `sound` and `steps`. Knows nothing of
 enhancing and of commands.
 """

@@ -84,7 +84,7 @@ def test_stages_that_have_begun_may_not_change_and_others_may(tmp_path, train, t
 
 def test_codes_are_kept_and_shared(tmp_path, train, tone_pairs, small_network):
     words = ["--config", small_network, "--cache", tmp_path / "codes"]
-    train(tone_pairs, tmp_path / "a", *words, "--jobs", 2)
+    train(tone_pairs, tmp_path / "a", *words)
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "codes").rglob("*.safetensors")}
     train(tone_pairs, tmp_path / "b", *words)
     train(tone_pairs, tmp_path / "c", *words[:2])

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
+from dacse_cli.codec.model import load_codec
 from safetensors.numpy import load_file
 from training_runs import NETWORK, RATE, voice, write_recogniser
 from typer.testing import CliRunner
 
 from dacse_cli.cli.app import app
-from dacse_cli.codec.model import load_codec
 from dacse_cli.training.codec.recipe import CodecRecipe
 from dacse_cli.training.lm.recipe import LmRecipe
 from dacse_cli.training.runs.recipe import read_run_recipe

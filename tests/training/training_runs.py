@@ -6,12 +6,15 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 import torch
 from transformers import DacConfig, DacModel
+
+from dacse_cli.cli.app import app
 
 RATE = 16000
 CODEC = {
@@ -102,15 +105,25 @@ def run_dacse(*words, **options):
 
 
 def kill_when(words, reached, *, patience=120.0):
-    """Start a command and `kill -9` it as soon as `reached()`; whether it was still running then."""
-    process = subprocess.Popen(command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    """Run a command in a copy of this process and `kill -9` it as soon as `reached()`; whether it still ran.
+
+    A copy, because a new process imports torch and transformers first.
+    """
+    child = os.fork()
+    if child == 0:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            try:
+                app([str(word) for word in words], standalone_mode=False)
+            finally:
+                os._exit(1)
     until = time.monotonic() + patience
-    while process.poll() is None and not reached() and time.monotonic() < until:
-        time.sleep(0.01)
-    alive = process.poll() is None
-    os.kill(process.pid, signal.SIGKILL) if alive else None
-    process.wait()
-    return alive
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if reached() or time.monotonic() > until:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return True
+        time.sleep(0.005)
+    return False
 
 
 def curve(folder, column="loss"):

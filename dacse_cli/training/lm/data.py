@@ -8,8 +8,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Protocol
 
-from dacse_cli.interfaces import Codec
 from dacse_cli.errors import UsageError
+from dacse_cli.interfaces import Codec
 from dacse_cli.training.lm.encode import Encoded, cached
 from dacse_cli.training.lm.recipe import LmRecipe, Stage
 from dacse_cli.training.lm.shards import CodePair, Shards

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 
 from dacse_cli.interfaces import Codec
-from dacse_cli.errors import InputError
 from dacse_cli.training.lm.shards import (
     CodePair,
     Shards,
@@ -21,9 +20,8 @@ from dacse_cli.training.lm.shards import (
 )
 from dacse_cli.training.runs.ahead import in_order
 from dacse_cli.training.runs.machine import Machine
-from dacse_cli.training.sound.folders import PairFiles, digest
+from dacse_cli.training.sound.folders import PairFiles, digest, read_pair
 from dacse_cli.training.sound.level import Samples
-from dacse_cli.training.sound.recordings import Recording, read_part
 
 TOGETHER = 4
 """Pairs of equal length that are encoded at once."""
@@ -64,7 +62,7 @@ def cached(
     with machine.together():
         missing = list(missing_shards(folder, len(pairs), machine.rank, machine.count))
         rows = [row for index in missing for row in shard_rows(len(pairs), index)]
-        sounds = in_order(_sounds, (pairs, codec.spec.sample_rate), rows, jobs)
+        sounds = in_order(read_pair, (pairs, codec.spec.sample_rate), rows, jobs)
         done = 0
         for index in missing:
             coded: list[CodePair] = []
@@ -75,19 +73,6 @@ def cached(
                     encoded(done, len(rows))
             write_shard(shard_path(folder, index), coded)
     return Shards(folder, len(pairs))
-
-
-def _sounds(fixed: tuple[Sequence[PairFiles], int], row: int) -> Sound:
-    """Both sides [S] of pair `row` at the rate wanted."""
-    pair, rate = fixed[0][row], fixed[1]
-    noisy, clean = (_whole(side, rate) for side in (pair.noisy, pair.clean))
-    if len(noisy) != len(clean):
-        raise InputError(f"{pair.noisy.path} is not as long as {pair.clean.path}", reason="not-aligned")
-    return noisy, clean
-
-
-def _whole(recording: Recording, rate: int) -> Samples:
-    return read_part(recording, 0, recording.samples_at(rate), rate)
 
 
 def _blocks(items: Iterable[Sound], size: int) -> Iterator[list[Sound]]:

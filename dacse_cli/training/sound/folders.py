@@ -1,4 +1,4 @@
-"""A folder of noisy/clean pairs -> those to train on and those held out. Reads manifests and headers only.
+"""A folder of noisy/clean pairs -> those to train on and those held out, by manifests and headers.
 
 DATA/manifest.jsonl                  as `dacse mix` writes it; with --split the folders below
 DATA/train/..., DATA/valid/...       have one each, and `valid` is what is held out
@@ -15,8 +15,9 @@ from pathlib import Path
 
 from dacse_cli.audio.formats import AUDIO_SUFFIXES
 from dacse_cli.errors import InputError, NoInputError
+from dacse_cli.training.sound.level import Samples
 from dacse_cli.training.sound.manifest import MANIFEST, SETTINGS, Record, read_manifest
-from dacse_cli.training.sound.recordings import Recording, Refused, fingerprint, look
+from dacse_cli.training.sound.recordings import Recording, Refused, fingerprint, look, read_part
 from dacse_cli.training.sound.splits import Split, assign
 
 TRAIN, VALID = "train", "valid"
@@ -77,6 +78,15 @@ def digest(pairs: Iterable[PairFiles]) -> str:
         sides = ((side.name, side.frames, side.sample_rate) for side in (pair.noisy, pair.clean))
         sha.update(json.dumps([*sides, pair.task, pair.mark]).encode())
     return sha.hexdigest()[:16]
+
+
+def read_pair(fixed: tuple[Sequence[PairFiles], int], row: int) -> tuple[Samples, Samples]:
+    """Both sides [S] of pair `row`; `fixed` is all pairs and the rate wanted. Raises `InputError`."""
+    pair, rate = fixed[0][row], fixed[1]
+    noisy, clean = (read_part(side, 0, side.samples_at(rate), rate) for side in (pair.noisy, pair.clean))
+    if len(noisy) != len(clean):
+        raise InputError(f"{pair.noisy.path} is not as long as {pair.clean.path}", reason="not-aligned")
+    return noisy, clean
 
 
 def of_tasks(pairs: Sequence[PairFiles], tasks: Sequence[str]) -> tuple[int, ...]:
