@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from dacse_cli.codec.shape import shape_from_config
 from training_runs import CODEC, voice
 from transformers import DacConfig, DacModel
 
+from dacse_cli.codec.dac.shape import shape_from_config
 from dacse_cli.errors import UsageError
 from dacse_cli.training.codec.codebooks import (
     AverageQuantizer,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from dacse_cli.codec.network import dac_config
 from transformers import DacModel
 
 from dacse_cli.errors import UsageError
 from dacse_cli.training.codec import plan
+from dacse_cli.training.codec.network import dac_config
 from dacse_cli.training.codec.recipe import BANDS, CodecRecipe, CodecStage, DiscriminatorPart
 from dacse_cli.training.codec.shapes import shape_of
 from dacse_cli.training.losses.discriminators import WaveDiscriminators

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from dacse_cli.codec.model import load_codec
 from safetensors.numpy import load_file
 from training_runs import NETWORK, RATE, voice, write_recogniser
 from typer.testing import CliRunner
 
 from dacse_cli.cli.app import app
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.training.codec.recipe import CodecRecipe
 from dacse_cli.training.lm.recipe import LmRecipe
 from dacse_cli.training.runs.recipe import read_run_recipe
@@ -100,7 +100,7 @@ def test_every_part_hands_on_to_the_next(tmp_path, nano):
     assert card["codec"] == "codec" and card["licence"] == nano.CARD["licence"]
     shipped = load_file(work / "nano" / "codec" / "model.safetensors")
     assert all(np.array_equal(shipped[name], last[name]) for name in last)
-    assert load_codec(work / "nano" / "codec").spec.n_codebooks == 3
+    assert load_codec(work / "nano" / "codec").spec.units.books == 3
 
 
 def test_its_recipes_are_read():

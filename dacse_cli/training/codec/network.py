@@ -9,15 +9,16 @@ import torch
 from torch import Tensor, nn
 from transformers import DacConfig, DacModel
 
-from dacse_cli.codec.checkpoint import check_weights, fold_weight_norm, read_weights
-from dacse_cli.codec.network import dac_config
-from dacse_cli.codec.shape import DacShape, read_shape
-from dacse_cli.errors import UsageError
+from dacse_cli.codec.dac.network import dac_shapes
+from dacse_cli.codec.dac.shape import DacShape, read_shape
+from dacse_cli.errors import CodecError, UsageError
 from dacse_cli.training.codec.codebooks import AverageQuantizer, Quantised
 from dacse_cli.training.codec.warm_start import start_linear, whiten
 from dacse_cli.training.export import write_json, write_network
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.steps.adversarial import Made
+from dacse_cli.weights.folding import fold_weight_norm
+from dacse_cli.weights.loading import load_folder
 
 NUDGE = 1e-3
 """Relative deviation of the random direction given to all-zero filters, which weight norm cannot scale."""
@@ -87,12 +88,26 @@ class CodecNetwork(nn.Module):
         return Quantised(quantised, losses["commitment"], codes, asked), {} if self.frozen else losses
 
 
+def dac_config(shape: DacShape) -> DacConfig:
+    """`transformers`' config of a checked shape."""
+    config = DacConfig(
+        encoder_hidden_size=shape.encoder_hidden_size,
+        decoder_hidden_size=shape.decoder_hidden_size,
+        downsampling_ratios=list(shape.downsampling_ratios),
+        n_codebooks=shape.n_codebooks,
+        codebook_size=shape.codebook_size,
+        codebook_dim=shape.codebook_dim,
+        sampling_rate=shape.sampling_rate,
+    )
+    config.hidden_size = shape.hidden_size  # the class derives it, which is wrong for a narrower latent
+    return config
+
+
 def stored_codec(folder: Path) -> DacModel:
     """The codec in `folder`, checked as for use. Raises `CodecError`."""
-    model = DacModel(dac_config(read_shape(folder)))
-    weights = read_weights(folder)
-    check_weights(weights, {name: tensor.shape for name, tensor in model.state_dict().items()})
-    model.load_state_dict(weights)
+    shape = read_shape(folder)
+    model = DacModel(dac_config(shape))
+    model.load_state_dict(load_folder(folder, dac_shapes(shape), CodecError))
     return model
 
 
@@ -144,7 +159,7 @@ def write_codec(folder: Path, network: CodecNetwork, store: str = "float32") -> 
     codec, not with the one in memory, what a language model is to be trained on.
     """
     state: dict[str, Any] = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
-    folded = fold_weight_norm(state)
+    folded = fold_weight_norm(state, CodecError)
     config = DacConfig.from_dict(network.config.to_dict() | {"quantizer_dropout": 0.0})
     config.hidden_size = network.config.hidden_size
     whole = DacModel(config)

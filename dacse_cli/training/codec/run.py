@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dacse_cli.codec.shape import DacShape, read_shape
+from dacse_cli.codec.dac.shape import DacShape, read_shape
 from dacse_cli.errors import UsageError
 from dacse_cli.hub import Resolved, resolve
 from dacse_cli.training.codec.codebooks import AverageQuantizer
