@@ -28,7 +28,7 @@ from dacse_cli.audio.probe import scan
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError, InputError, LockedError, ModelError, OutputError, UsageError
 from dacse_cli.pipeline.engine.engine import Engine
-from dacse_cli.pipeline.engine.load import fitting_batch, load_chain
+from dacse_cli.pipeline.engine.load import fitting_batch, load_chain, prepare_steps
 from dacse_cli.pipeline.request.networks import chain_files, find_networks
 from dacse_cli.pipeline.request.plan import ChainFiles
 from dacse_cli.pipeline.request.request import Request
@@ -126,7 +126,7 @@ class Enhancer:
 
     def _set_up(self, files: ChainFiles, progress: Callable[[float], None] | None) -> None:
         self.chain = load_chain(files)
-        self.batch_size = fitting_batch(files, self.chain)
+        self.batch_size = prepare_steps(self.chain, fitting_batch(files, self.chain))
         self._progress = progress or (lambda seconds: None)
         self._lock = threading.Lock()
 

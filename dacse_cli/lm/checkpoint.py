@@ -8,9 +8,9 @@ import torch
 from safetensors import SafetensorError
 
 from dacse_cli.errors import CheckpointError
+from dacse_cli.lm.cpu.attention import fastest_dtype
 from dacse_cli.lm.device import resolve_device, resolve_dtype
 from dacse_cli.lm.generate import LanguageModel
-from dacse_cli.lm.host import host_dtype
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.shape import read_shape
 from dacse_cli.lm.shards import compare, find_tensors
@@ -39,7 +39,7 @@ def load_language_model(
         raise CheckpointError(f"{folder} is not a folder")
     shape = read_shape(folder)
     if dtype == "auto" and where.type == "cpu":
-        kind = host_dtype(shape)
+        kind = fastest_dtype(shape)
     if vocab_size is not None and shape.vocab_size != vocab_size:
         raise CheckpointError(
             f"the model in {folder} has {shape.vocab_size} tokens, the codec's layout needs {vocab_size}",

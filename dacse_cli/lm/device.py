@@ -39,7 +39,7 @@ def cuda_devices() -> int:
 def resolve_dtype(name: str, device: str) -> torch.dtype:
     """`auto` -> bfloat16 on CUDA devices built for it, else float32. Raises `DeviceError`.
 
-    On a CPU it depends on the network, too: `host.host_dtype`.
+    On a CPU it depends on the network as well: `cpu.attention.fastest_dtype`.
     """
     if name == "auto":
         fast = device.startswith("cuda") and torch.cuda.get_device_capability(torch.device(device)) >= (8, 0)

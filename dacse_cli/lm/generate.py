@@ -1,63 +1,80 @@
-"""The language model as others see it: prompts in, exactly so many ids out."""
+"""The language model as the rest of dacse sees it: prompts in, exactly the requested number of ids out."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dacse_cli.errors import CheckpointError, DeviceError, UsageError
-from dacse_cli.lm.arena import ROUNDED, KeyValueArena
-from dacse_cli.lm.drafts import DraftDecoder, table_of
-from dacse_cli.lm.graphs import GraphDecoder, RungUnavailableError, find_kernel
-from dacse_cli.lm.greedy import Choice, Decoder, EagerDecoder, Ids, Report
-from dacse_cli.lm.host import HostRung, KernelUnavailableError, load_kernel
+from dacse_cli.errors import CheckpointError, UsageError
+from dacse_cli.lm.attention.cache import ROUNDED, KeyValueArena
+from dacse_cli.lm.attention.prefix import BackendUnavailableError
+from dacse_cli.lm.cpu.attention import CpuBackend
+from dacse_cli.lm.cpu.drafts import DraftDecoder, table_of
+from dacse_cli.lm.decoding.backends import Ladder, check_cache, find_decoders
+from dacse_cli.lm.decoding.choice import Choice
+from dacse_cli.lm.decoding.greedy import Decoder, EagerDecoder, Ids, Report
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import NOBODY, BatchPlan, FixedShape, plan_batch
-from dacse_cli.lm.sampling import Dice, Draw, DrawnChoice
+from dacse_cli.lm.sampling import Draw, RowNoise
 
-AUTO = "use --kv auto"
+Ranges = Sequence[tuple[int, int]]
+Result = TypeVar("Result")
+BATCH_CAP = {"cpu": 16, "cuda": 64, "mps": 16}
+"""Rows beyond which a larger batch is hardly faster: from there, time is spent on the rows' own caches."""
 
 
 class LanguageModel:
-    """A loaded Llama that continues prompts. Not for use by two threads at once: the cache is shared."""
+    """A loaded Llama that continues prompts. Not for two threads at once: the cache is shared."""
 
     def __init__(self, network: Llama, *, kv: str = "auto") -> None:
-        """`kv` names the cache's numbers: `auto` (the network's), `int8` or `fp8`. Raises `DeviceError`."""
-        _check_cache(kv, network.device)
+        """`kv` names the cache's format: `auto` (the network's), `int8` or `fp8`. Raises `DeviceError`."""
+        check_cache(kv, network.device)
         self.network = network
         self.arena = KeyValueArena(network.shape, network.device, ROUNDED.get(kv, network.dtype))
         self._choices: dict[tuple[int, int], Choice] = {}
         self._fixed: FixedShape | None = None
         self._drafter: DraftDecoder | None = None
-        self._eager, self._why = self._best_eager()
-        self.decoder: Decoder = self._eager
-        kernel = find_kernel(network) if kv == "auto" else None
-        if kernel is not None:
-            self.decoder = GraphDecoder(network, self.arena, kernel)
+        with self._on_device():
+            self._use(find_decoders(network, self.arena))
 
-    def _best_eager(self) -> tuple[EagerDecoder, str]:
-        """The best rung without graphs, and why it is not a better one. Raises `DeviceError`."""
-        network, stored = self.network, self.arena.dtype
-        if network.device.type != "cpu" or stored is ROUNDED["fp8"]:
-            return EagerDecoder(network, self.arena), ""
-        try:
-            kernel = load_kernel(network.shape.head_dim, network.dtype, stored)
-        except KernelUnavailableError as error:
-            if stored is ROUNDED["int8"]:
-                raise DeviceError(f"an int8 cache cannot be had: {error}", hint=AUTO) from None
-            return EagerDecoder(network, self.arena), f" ({error})"
-        return EagerDecoder(network, self.arena, HostRung(kernel, stored)), ""
+    def use(self, decoder: Decoder) -> None:
+        """Decode this way from now on, and with torch's own attention if it fails."""
+        self._use(Ladder([decoder, EagerDecoder(self.network, self.arena)]))
+
+    def _use(self, ladder: Ladder) -> None:
+        self.arena.before_release()
+        self._ladder = ladder
+        self.arena.before_release = ladder.release
+
+    @property
+    def decoder(self) -> Decoder:
+        """The way of decoding in use."""
+        return self._ladder.best
 
     def fix(self, shape: FixedShape) -> None:
-        """From now on every batch has this shape, so that no row's ids depend on the others.
+        """Give every later batch this shape, so that the ids of a row do not depend on the other rows.
 
         Raises `torch.OutOfMemoryError` or `MemoryError` where there is no memory for it.
         """
         self.arena.view(shape.rows, shape.positions)
         self._fixed = shape
+
+    def prepare(self, rows: int, positions: int, ranges: Ranges) -> None:
+        """Capture decode steps for batches of up to `rows` rows of up to `positions` positions (CUDA).
+
+        Without it the first batches do that, one after the other. Batches of a fixed shape have one graph
+        only. Raises `torch.OutOfMemoryError`.
+        """
+        choices, fixed = [self._choice(lo, hi) for lo, hi in ranges], self._fixed
+        if fixed is not None:
+            rows, positions = fixed.rows, fixed.positions
+        with torch.inference_mode(), self._on_device():
+            self._try(lambda decoder: decoder.prepare(rows, positions, choices, one=fixed is not None))
 
     @property
     def device(self) -> str:
@@ -77,49 +94,59 @@ class LanguageModel:
         return self.network.shape.max_positions
 
     @property
-    def takes_drafts(self) -> bool:
-        """Whether drafts are looked at: by the CPU's own kernel, in batches of any shape, in float32.
+    def useful_rows(self) -> int:
+        """Rows beyond which a larger batch is hardly faster; twice as many with a cache of half the bytes."""
+        device, halved = self.network.device.type, self.arena.dtype.itemsize < self.network.dtype.itemsize
+        return BATCH_CAP[device] * (2 if device == "cuda" and halved else 1)
 
-        There they change no id; in bfloat16 another width of a pass may.
+    @property
+    def takes_drafts(self) -> bool:
+        """Whether drafts are used: by the CPU kernel, in batches of any shape, in float32.
+
+        There they change no id; in bfloat16 another number of tokens per pass may.
         """
-        own = isinstance(self._eager.rung, HostRung) and self.decoder is self._eager
-        return own and not self._fixed and self.network.dtype is torch.float32
+        return self._draft_backend() is not None
+
+    def _draft_backend(self) -> CpuBackend | None:
+        decoder = self.decoder
+        if self._fixed or self.network.dtype is not torch.float32 or not isinstance(decoder, EagerDecoder):
+            return None
+        return decoder.backend if isinstance(decoder.backend, CpuBackend) else None
 
     def row_bytes(self, positions: int) -> int:
         """Cache bytes of one row whose prompt and new tokens make `positions` positions."""
         return self.arena.position_bytes * positions
 
     def describe(self) -> str:
-        """What runs, for logs: size, precision, device and the attention that was chosen."""
+        """One line for logs: size, precision, device, the attention in use and why not a faster one."""
         shape = self.network.shape
         return (
             f"Llama {shape.layers} x {shape.hidden}, {shape.heads}/{shape.kv_heads} heads, "
-            f"{self.dtype} on {self.device}, attention: {self.decoder.name}{self._why}"
+            f"{self.dtype} on {self.device}, attention: {self._ladder.describe()}"
         )
 
     def release(self) -> None:
-        """Give the cache's memory back until the next batch."""
-        self.decoder.release()
+        """Free the cache's memory until the next batch."""
         self.arena.release()
 
     def generate(
         self,
         prompts: Sequence[Ids],
         new_tokens: Sequence[int],
-        ranges: Sequence[tuple[int, int]],
+        ranges: Ranges,
         on_step: Report | None = None,
         draws: Sequence[Draw] | None = None,
         drafts: Sequence[Ids] | None = None,
     ) -> list[Ids]:
         """Continue every prompt (int64 `[P_i]`) by exactly `new_tokens[i]` ids, `[n_i]` each.
 
-        The best id every time; with `draws`, one a row, by chance, at the plain rung's speed. `drafts` are
-        guesses of what will be written (int64 `[n_i]`, -1 for none): where they are looked at
-        (`takes_drafts`), several are checked at once, which changes no id but saves time.
+        Token n is the best id within range n (cyclic); with `draws`, one per row, it is sampled. `drafts`
+        are guesses of the answers (int64 `[n_i]`, -1 for none): where they are used (`takes_drafts`),
+        several are checked at once, which changes no id but saves time.
 
-        `on_step` hears 0 after every prefill pass, then the number of tokens written by the longest row,
-        about every 50 tokens and at the end; it may raise to stop. Raises `UsageError` (does not fit
-        the context), `CheckpointError` (the network computes NaN), `torch.OutOfMemoryError` or
+        `on_step` is called with 0 after every prefill pass, then with the number of tokens written by the
+        longest row, about every 50 tokens and at the end; it may raise to stop. Raises `UsageError` (does
+        not fit the context), `CheckpointError` (the network computes NaN), `torch.OutOfMemoryError` or
         `MemoryError` (fewer rows may fit), `ValueError` (ids or ranges outside the vocabulary).
         """
         report = on_step or (lambda step: None)
@@ -128,21 +155,25 @@ class LanguageModel:
         plan = plan_batch([len(prompt) for prompt in prompts], new_tokens, self._fixed)
         if plan is None:
             return written
-        with torch.inference_mode():
-            ordered = [prompts[i] if i != NOBODY else np.zeros(1, np.int64) for i in plan.order]
+        ordered = [prompts[i] if i != NOBODY else np.zeros(1, np.int64) for i in plan.order]
+        with torch.inference_mode(), self._on_device():
+            choices = [self._choice(lo, hi) for lo, hi in ranges]
             if drafts is not None and draws is None and self.takes_drafts:
-                ids = self._draft(plan, ordered, ranges, report, [drafts[i] for i in plan.order])
-            elif draws is None:
-                ids = self._run(plan, ordered, ranges, report)
+                guesses = table_of(plan, [drafts[i] for i in plan.order], ranges)
+                picked, health = self._drafting().run(plan, ordered, choices, guesses, report)
             else:
-                drawn = [draws[i] if i != NOBODY else Draw(0.0, 0) for i in plan.order]
-                ids = self._draw(plan, ordered, ranges, report, drawn)
+                noise = draws and RowNoise([_draw_of(draws, i) for i in plan.order], self.network.device)
+                picked, health = self._try(
+                    lambda decoder: decoder.run(plan, ordered, choices, report, noise or None)
+                )
+            ids = self._ids(plan, picked, health, choices)
+        report(plan.steps)
         for row, request in enumerate(plan.order):
             if request != NOBODY:
                 written[request] = np.ascontiguousarray(ids[: plan.news[row], row])
         return written
 
-    def _check(self, prompts: Sequence[Ids], news: Sequence[int], ranges: Sequence[tuple[int, int]]) -> None:
+    def _check(self, prompts: Sequence[Ids], news: Sequence[int], ranges: Ranges) -> None:
         if len(prompts) != len(news):
             raise ValueError(f"{len(prompts)} prompts but {len(news)} lengths")
         if not ranges or any(not 0 <= lo < hi <= self.vocab_size for lo, hi in ranges):
@@ -156,61 +187,27 @@ class LanguageModel:
                     hint="use a shorter --chunk",
                 )
 
-    def _run(
-        self,
-        plan: BatchPlan,
-        prompts: list[Ids],
-        ranges: Sequence[tuple[int, int]],
-        report: Report,
-    ) -> Ids:
-        """The ids of all rows, `[steps, rows]`; a row's entries after its own end are meaningless."""
-        choices = [self._choice(lo, hi) for lo, hi in ranges]
-        try:
-            picked, finite = self.decoder.run(plan, prompts, choices, report)
-        except RungUnavailableError as error:  # raised before the first token
-            self._why = f" ({self.decoder.name} failed: {error})"
-            self.decoder = self._eager
-            picked, finite = self.decoder.run(plan, prompts, choices, report)
-        return self._ids(plan, picked, finite, choices, report)
+    def _try(self, work: Callable[[Decoder], Result]) -> Result:
+        """`work` with the best decoder that can do it; decoders fail before the first token or not at all."""
+        while True:
+            try:
+                return work(self.decoder)
+            except BackendUnavailableError as error:
+                self._ladder.step_down(error)
 
-    def _draw(
-        self,
-        plan: BatchPlan,
-        prompts: list[Ids],
-        ranges: Sequence[tuple[int, int]],
-        report: Report,
-        draws: list[Draw],
-    ) -> Ids:
-        """As `_run`, by chance. Faster rungs have no place for noise from outside; second tries are few."""
-        dice = Dice(draws, self.network.device)
-        choices = [DrawnChoice(self._choice(lo, hi), dice) for lo, hi in ranges]
-        picked, finite = self._eager.run(plan, prompts, choices, report)
-        return self._ids(plan, picked, finite, choices, report)
-
-    def _draft(
-        self,
-        plan: BatchPlan,
-        prompts: list[Ids],
-        ranges: Sequence[tuple[int, int]],
-        report: Report,
-        drafts: list[Ids],
-    ) -> Ids:
-        """As `_run`, several tokens a pass where drafts are good enough."""
-        assert isinstance(self._eager.rung, HostRung)
+    def _drafting(self) -> DraftDecoder:
+        backend = self._draft_backend()
+        assert backend is not None
         if self._drafter is None:
-            self._drafter = DraftDecoder(self.network, self.arena, self._eager.rung.kernel)
-        choices = [self._choice(lo, hi) for lo, hi in ranges]
-        picked, finite = self._drafter.run(plan, prompts, choices, table_of(plan, drafts, ranges), report)
-        return self._ids(plan, picked, finite, choices, report)
+            self._drafter = DraftDecoder(self.network, self.arena, backend.kernel)
+        return self._drafter
 
-    def _ids(
-        self, plan: BatchPlan, picked: Tensor, finite: Tensor, choices: Sequence[Choice], report: Report
-    ) -> Ids:
-        if not bool(finite):
+    def _ids(self, plan: BatchPlan, picked: Tensor, health: Tensor, choices: Sequence[Choice]) -> Ids:
+        """The ids of all rows, `[steps, rows]`; entries after a row's own end are meaningless."""
+        if not bool(health.isfinite().all()):
             raise CheckpointError(
                 f"the model computes NaN or infinite values in {self.dtype}", hint="try --dtype float32"
             )
-        report(plan.steps)
         offsets = np.array([choices[step % len(choices)].lo for step in range(plan.steps)], dtype=np.int64)
         ids: Ids = picked.cpu().numpy() + offsets[:, None]
         return ids
@@ -220,9 +217,12 @@ class LanguageModel:
             self._choices[lo, hi] = Choice(self.network, lo, hi)
         return self._choices[lo, hi]
 
+    def _on_device(self) -> AbstractContextManager[object]:
+        """Kernels are launched on the current device, which need not be the network's."""
+        device = self.network.device
+        return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
-def _check_cache(kv: str, device: torch.device) -> None:
-    if kv == "int8" and device.type != "cpu":
-        raise DeviceError(f"an int8 cache is for CPUs, not for {device}", hint=AUTO)
-    if kv == "fp8" and device.type == "mps":
-        raise DeviceError(f"an fp8 cache is for CUDA devices and CPUs, not for {device}", hint=AUTO)
+
+def _draw_of(draws: Sequence[Draw], request: int) -> Draw:
+    """How a row is sampled; rows without a request take the best id."""
+    return draws[request] if request != NOBODY else Draw(0.0, 0)

@@ -9,14 +9,14 @@ On a CPU the tests put a plain call in the place of the capture, and so run ever
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from dacse_cli.lm.graphs import Replay, capture_graph, row_bucket
+from dacse_cli.lm.gpu.capture import Capture, GraphCapture, Replay, graph_rows
 from dacse_cli.set.expansion import Propose, expand, first_scores
 from dacse_cli.set.scoring import NetworkScorer, ScoringWeights
 from dacse_cli.set.search import REPORT_EVERY, Report, read_back
@@ -74,9 +74,9 @@ class GraphSearch:
     def __init__(
         self,
         weights: ScoringWeights,
-        capture: Callable[[Callable[[], None]], Replay] = capture_graph,
+        capture: Capture | None = None,
     ) -> None:
-        self.weights, self.capture = weights, capture
+        self.weights, self.capture = weights, capture or GraphCapture()
         self._state: _State | None = None
 
     def release(self) -> None:
@@ -119,7 +119,7 @@ class GraphSearch:
     def _prepare(self, rows: int, beam: int, frames: int, propose: Propose | None) -> _State:
         if self._state is None or not self._state.holds(rows, beam, frames, propose):
             self._state = None  # before its successor takes memory
-            B, T = row_bucket(rows, max(rows, MAX_ROWS)), -(-frames // SPAN) * SPAN
+            B, T = graph_rows(rows, max(rows, MAX_ROWS)), -(-frames // SPAN) * SPAN
             scorer = NetworkScorer(self.weights, B, beam, T, spans_all=True)
             device, K = self.weights.device, self.weights.codes.books
             links = torch.zeros(T, B, beam, dtype=torch.int64, device=device)

@@ -29,8 +29,11 @@ from dacse_cli.evaluation.metric import Clip, ScoringOptions
 from dacse_cli.evaluation.metrics import mos, pesq, stoi
 from dacse_cli.evaluation.recording import fit
 from dacse_cli.lm.checkpoint import load_language_model
+from dacse_cli.lm.decoding.choice import Choice
+from dacse_cli.lm.decoding.greedy import EagerDecoder
 from dacse_cli.lm.generate import LanguageModel
-from dacse_cli.lm.greedy import Choice, EagerDecoder
+from dacse_cli.lm.gpu.capture import NoCapture
+from dacse_cli.lm.gpu.graphs import GraphDecoder
 from dacse_cli.lm.rows import plan_batch
 from dacse_cli.pipeline.request.networks import chain_files, find_networks
 from dacse_cli.pipeline.request.plan import ChainFiles
@@ -53,16 +56,17 @@ METRICS = {"dnsmos_ovrl": mos.DNSMOS, "pesq": pesq.METRIC, "stoi": stoi.METRIC}
 
 
 class Forced(Choice):
-    """Notes what it would pick and writes what the teacher says."""
+    """Records what it would pick and writes the teacher's token."""
 
     def __init__(self, choice: Choice, teacher: torch.Tensor, noted: list[torch.Tensor]) -> None:
-        self.lo, self.head, self.embedding = choice.lo, choice.head, choice.embedding
+        self.__dict__.update(choice.__dict__)
         self._teacher, self._noted = teacher, noted
 
-    def pick(self, normed: torch.Tensor, out: torch.Tensor) -> None:
+    def pick(self, normed: torch.Tensor, out: torch.Tensor, noise: torch.Tensor | None = None) -> None:
         super().pick(normed, out)
         self._noted.append(out.clone())
-        out.copy_(self._teacher[len(self._noted) - 1] - self.lo)
+        step = min(len(self._noted), len(self._teacher)) - 1  # a last cycle may go beyond the end
+        out.copy_(self._teacher[step] - self.lo)
 
 
 def pairs_of_speech(enhancer: Enhancer, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -85,14 +89,16 @@ def forced(lm: LanguageModel, prompts: list[np.ndarray], teacher: np.ndarray, ra
     """What `lm` would write at every step of the teacher's text `[steps, rows]`; the same shape."""
     noted: list[torch.Tensor] = []
     says = torch.from_numpy(teacher).to(lm.device)
-    decoder = lm.decoder if isinstance(lm.decoder, EagerDecoder) else lm._eager  # no notes in a graph
+    decoder = lm.decoder
+    if isinstance(decoder, GraphDecoder):  # replays run no Python, so each step must run as it is
+        decoder = GraphDecoder(lm.network, lm.arena, decoder.attention, NoCapture())
     choices = [Forced(lm._choice(lo, hi), says, noted) for lo, hi in ranges]
     plan = plan_batch([len(prompt) for prompt in prompts], [len(teacher)] * len(prompts))
     assert plan is not None and list(plan.order) == list(range(len(prompts)))
     with torch.inference_mode():
         decoder.run(plan, prompts, choices, lambda step: None)
     starts = np.array([ranges[step % len(ranges)][0] for step in range(len(teacher))])
-    return torch.stack(noted).cpu().numpy() + starts[:, None]
+    return torch.stack(noted[: len(teacher)]).cpu().numpy() + starts[:, None]
 
 
 def written(
@@ -142,7 +148,7 @@ def modes(
             continue
         lm = load_language_model(Path(files.model_folder), device=files.device, dtype=dtype, kv=kv)
         if plain:
-            lm.decoder = EagerDecoder(lm.network, lm.arena)
+            lm.use(EagerDecoder(lm.network, lm.arena))
         equal = forced(lm, prompts, teacher, layout.ranges) == teacher
         free = written(lm, prompts, steps, layout.ranges, rows)
         result = {"mode": name, "agreement": float(equal.mean()), "free": float((free == teacher).mean())}

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from tiny_llama import CONFIG, random_tensors
 
 from dacse_cli.lm.checkpoint import load_language_model
-from dacse_cli.lm.drafts import NONE, WIDTHS, Widths
+from dacse_cli.lm.cpu.drafts import NONE, WIDTHS, Widths
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.rows import FixedShape
 
@@ -72,17 +72,17 @@ def test_drafts_that_lose_are_left_alone() -> None:
     widths = Widths(2)
     for width in WIDTHS:
         for _ in range(3):
-            widths.paid(4, width, 1.0 + 0.3 * (width - 1))
+            widths.record_cost(4, width, 1.0 + 0.3 * (width - 1))
     first = np.zeros(4, np.int64)
     for _ in range(60):
-        widths.saw(0, False)
-        widths.saw(1, True)
+        widths.record_guess(0, False)
+        widths.record_guess(1, True)
     chosen = [widths.choose(4, first) for _ in range(200)]
     assert chosen.count(1) > 190
     assert set(chosen) == {1, 2}
     assert widths.choose(4, first + 1) == 2  # the other codebook's guess is good, the one behind it is not
     for _ in range(60):
-        widths.saw(0, True)
+        widths.record_guess(0, True)
     assert widths.choose(4, first) == 8
 
 
@@ -91,7 +91,7 @@ def test_a_width_that_costs_too_much_is_not_chosen() -> None:
     widths = Widths(1)
     widths.acceptance[:] = 0.9
     for width in WIDTHS:
-        widths.paid(16, width, float(width))
+        widths.record_cost(16, width, float(width))
     assert widths.choose(16, np.zeros(16, np.int64)) == 1
     assert widths.expected(4, np.zeros(16, np.int64)) == pytest.approx(1 + 0.9 + 0.81 + 0.729)
 

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
+from device_attention import use_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
-from test_lm_graphs import play_twice, varlen_stand_in
 from tiny_llama import CONFIG, random_tensors
 
 from dacse_cli.lm.checkpoint import load_language_model
+from dacse_cli.lm.decoding.choice import Choice
 from dacse_cli.lm.generate import LanguageModel
-from dacse_cli.lm.graphs import GraphDecoder
-from dacse_cli.lm.greedy import Choice
 from dacse_cli.lm.rows import FixedShape, plan_batch
 
 RANGES = [(5, 17), (17, 29), (29, 41)]
@@ -29,31 +27,29 @@ class Recorder(Choice):
     """Keeps the logits that ids were picked from."""
 
     def __init__(self, choice: Choice, kept: list[torch.Tensor]) -> None:
-        self.lo, self.head, self.embedding = choice.lo, choice.head, choice.embedding
+        self.__dict__.update(choice.__dict__)
         self._kept = kept
 
-    def pick(self, normed: torch.Tensor, out: torch.Tensor) -> None:
+    def pick(self, normed: torch.Tensor, out: torch.Tensor, noise: torch.Tensor | None = None) -> None:
         self._kept.append(self.head(normed).clone())
-        super().pick(normed, out)
+        super().pick(normed, out, noise)
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LanguageModel]:
-    """One model by every rung that runs on a CPU, in float32 and bfloat16, packed weights among them."""
+    """One model for every attention that runs on a CPU, in float32 and bfloat16, with packed weights."""
     made = {}
-    for rung, changes in {
+    for kind, changes in {
         "torch": {"head_dim": 8, "hidden_size": 256, "intermediate_size": 400},
         "kernel": {"head_dim": 16, "hidden_size": 256, "intermediate_size": 400},
     }.items():
         for dtype in ("float32", "bfloat16"):
-            folder = tmp_path_factory.mktemp(rung)
+            folder = tmp_path_factory.mktemp(kind)
             config = CONFIG | changes
             (folder / "config.json").write_text(json.dumps(config))
             save_file(random_tensors(config), folder / "model.safetensors")
-            made[f"{rung} {dtype}"] = load_language_model(folder, dtype=dtype)
-    graphs = load_language_model(folder, dtype="float32")
-    graphs.decoder = GraphDecoder(graphs.network, graphs.arena, varlen_stand_in, play_twice)
-    return made | {"graphs float32": graphs}
+            made[f"{kind} {dtype}"] = load_language_model(folder, dtype=dtype)
+    return made | {"graphs float32": use_graphs(load_language_model(folder, dtype="float32"))}
 
 
 def logits_of(
@@ -65,7 +61,7 @@ def logits_of(
     with torch.inference_mode():
         choices = [Recorder(model._choice(lo, hi), kept) for lo, hi in RANGES]
         ordered = [prompts[i] if i >= 0 else np.zeros(1, np.int64) for i in plan.order]
-        model._eager.run(plan, ordered, choices, lambda step: None)
+        model.decoder.run(plan, ordered, choices, lambda step: None)
     return {
         request: [step[row] for step in kept[: news[request]]]
         for row, request in enumerate(plan.order)
@@ -117,26 +113,3 @@ def test_what_does_not_fit_the_shape_is_refused(
     """Fails when a longer chunk than planned silently gets another shape."""
     with pytest.raises(ValueError, match="do not fit"):
         plan_batch([p for p, _ in lengths], [n for _, n in lengths], SHAPE)
-
-
-def test_the_graphs_split_no_row_of_a_fixed_shape(models: dict[str, LanguageModel]) -> None:
-    """Fails when the kernel may share a row's keys out in another way for another batch."""
-    model = models["graphs float32"]
-    seen: list[int | None] = []
-
-    def attend(*args: object, num_splits: int | None, **options: object) -> torch.Tensor:
-        seen.append(num_splits)
-        return varlen_stand_in(*args, num_splits=num_splits, **options)
-
-    before: Callable[..., object] = model.decoder.attend
-    model.decoder.attend = attend
-    try:
-        model.fix(SHAPE)
-        model.generate([np.array([1, 2])], [4], RANGES)
-        assert set(seen) == {1}
-        model._fixed = None
-        seen.clear()
-        model.generate([np.array([1, 2])], [4], RANGES)
-        assert set(seen) == {None}
-    finally:
-        model._fixed, model.decoder.attend = None, before

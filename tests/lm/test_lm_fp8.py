@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tiny_llama import WriteModel
 
 from dacse_cli.errors import DeviceError
-from dacse_cli.lm.arena import ROUNDED, Cache, rounded
-from dacse_cli.lm.attention import PrefixAttention, RoundedPrefixAttention
+from dacse_cli.lm.attention.cache import ROUNDED, Cache, rounded
+from dacse_cli.lm.attention.prefix import PrefixAttention, RoundedPrefixAttention
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.rows import FixedShape
@@ -59,7 +59,7 @@ def test_an_fp8_cache_is_half_of_bfloat16_and_near(write_model: WriteModel) -> N
     folder = write_model(head_dim=64, hidden_size=64)
     exact, rough = load_language_model(folder), load_language_model(folder, kv="fp8")
     assert rough.row_bytes(10) == 10 * 2 * 2 * 2 * (64 + 4)
-    assert rough.describe().endswith("torch SDPA, fp8 cache")
+    assert "torch SDPA, fp8 cache (dacse's CPU kernel: no kernel for" in rough.describe()
     prompts = [np.random.default_rng(i).integers(0, 41, 60 - i) for i in range(8)]
     ours = np.stack(rough.generate(prompts, [20] * 8, RANGES))
     theirs = np.stack(exact.generate(prompts, [20] * 8, RANGES))

@@ -7,16 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from device_attention import use_graphs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_llama import CONFIG, WriteModel, random_tensors
 
 from dacse_cli.errors import CheckpointError, UsageError
+from dacse_cli.interfaces import Draw
 from dacse_cli.lm.checkpoint import load_language_model
+from dacse_cli.lm.cpu.drafts import Widths
+from dacse_cli.lm.decoding.greedy import EagerDecoder
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.linear import PackedLinear, PlainLinear, can_pack, make_linear
 from dacse_cli.lm.model import Llama
-from dacse_cli.lm.sampling import Draw
 from dacse_cli.lm.shape import parse_shape
 from dacse_cli.lm.weights import load_weights
 
@@ -78,7 +81,7 @@ def test_a_draw_follows_the_temperature(model: LanguageModel) -> None:
     ids = torch.from_numpy(prompts[0])[None]
     with torch.inference_mode():
         cache = model.arena.view(1, 9)
-        logits = model.network.normed(model.network.prefill(ids, cache)) @ model.network.weights.head[5:41].T
+        logits = model.network.prefill(ids, cache) @ model.network.weights.head[5:41].T
     expected = torch.softmax(logits[0].float(), 0).numpy() * rows
     assert np.abs(counts - expected).max() < 5 * np.sqrt(expected.max())
     assert counts.argmax() == expected.argmax() or counts.max() - counts[expected.argmax()] < 40
@@ -168,11 +171,66 @@ def test_nan_is_an_error_not_a_token(write_model: WriteModel) -> None:
         model.generate(prompts_of([5]), [5], RANGES)
 
 
+class Poison:
+    """The network's step; the outputs of chosen rows are NaN at chosen steps (0 is the prompt's)."""
+
+    def __init__(self, network: Llama, bad: set[tuple[int, int]]) -> None:
+        self._prefill, self._step, self.bad, self.steps = network.prefill, network.step, bad, 0
+
+    def prefill(self, ids: torch.Tensor, cache: object) -> torch.Tensor:
+        return self._spoil(self._prefill(ids, cache), 0)
+
+    def step(self, *args: object) -> torch.Tensor:
+        self.steps += 1
+        return self._spoil(self._step(*args), self.steps)
+
+    def _spoil(self, h: torch.Tensor, step: int) -> torch.Tensor:
+        for row, when in self.bad:
+            if when == step and row < len(h):
+                h[row, 3] = torch.nan
+        return h
+
+
+@pytest.mark.parametrize("way", ["torch", "kernel", "drafts", "graphs"])
+@pytest.mark.parametrize(
+    ("bad", "refused"),
+    [({(0, 0)}, True), ({(1, 2)}, True), ({(0, 9)}, True), ({(1, 4), (1, 9)}, False), (set(), False)],
+    ids=["prompt", "row that ends early", "last step", "after a row's end", "none"],
+)
+def test_nan_of_any_row_at_any_step_is_an_error(
+    write_model: WriteModel,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+    bad: set[tuple[int, int]],
+    refused: bool,
+) -> None:
+    """Fails when a row that ended before the last step returns tokens picked from NaN.
+
+    What is computed for a row after its end (by graphs) is no row's answer and must not stop the batch.
+    """
+    model = load_language_model(write_model(head_dim=16))
+    if way == "torch":
+        model.use(EagerDecoder(model.network, model.arena))
+    elif way == "graphs":
+        use_graphs(model, lambda body: body)
+    poison = Poison(model.network, bad)
+    monkeypatch.setattr(model.network, "prefill", poison.prefill)
+    monkeypatch.setattr(model.network, "step", poison.step)
+    monkeypatch.setattr(Widths, "choose", lambda self, rows, first: 1)
+    drafts = [np.full(10, -1), np.full(4, -1)] if way == "drafts" else None
+    prompts = [np.arange(5), np.arange(5)]
+    if refused:
+        with pytest.raises(CheckpointError, match="NaN or infinite values in float32"):
+            model.generate(prompts, [10, 4], RANGES, drafts=drafts)
+    else:
+        assert [len(ids) for ids in model.generate(prompts, [10, 4], RANGES, drafts=drafts)] == [10, 4]
+
+
 def test_what_runs_is_told(model: LanguageModel) -> None:
     """Fails when logs no longer say which engine ran."""
     assert model.describe() == (
         "Llama 2 x 32, 4/2 heads, float32 on cpu, attention: torch SDPA "
-        "(heads of 8 numbers are no multiple of 16)"
+        "(dacse's CPU kernel: head dimension 8 is not a multiple of 16)"
     )
     assert (model.device, model.dtype, model.vocab_size, model.max_positions) == ("cpu", "float32", 41, 128)
     assert model.row_bytes(10) == 10 * 2 * 2 * 2 * 8 * 4

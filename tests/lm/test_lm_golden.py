@@ -47,8 +47,8 @@ def test_logits_after_the_prompt(model: LanguageModel, golden: dict[str, np.ndar
     """Fails when the network is only nearly right: greedy choices forgive errors that logits show."""
     ids = torch.from_numpy(prompt_of(golden[f"noisy_{frames}"]))[None]
     with torch.inference_mode():
-        x = model.network.prefill(ids, model.arena.view(1, ids.shape[1]))
-        logits = model.network.normed(x) @ model.network.weights.head.t()
+        h = model.network.prefill(ids, model.arena.view(1, ids.shape[1]))
+        logits = h @ model.network.weights.head.t()
     np.testing.assert_allclose(logits[0].numpy(), golden[f"prefill_last_logits_{frames}"], atol=2e-5)
 
 

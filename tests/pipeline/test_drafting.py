@@ -7,7 +7,7 @@ import pytest
 from fakes import EchoLM, fake_chain
 
 from dacse_cli import Enhancer
-from dacse_cli.lm.drafts import Widths
+from dacse_cli.lm.cpu.drafts import Widths
 from dacse_cli.pipeline.engine import generate as generating
 from dacse_cli.pipeline.engine.generate import DRAFT_ROWS, Generator
 from dacse_cli.pipeline.task.task import Chunk

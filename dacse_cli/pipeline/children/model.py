@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dacse_cli.errors import DacseError
 from dacse_cli.lm.device import cuda_devices
 from dacse_cli.pipeline.engine.engine import Engine
-from dacse_cli.pipeline.engine.load import fitting_batch, load_chain
+from dacse_cli.pipeline.engine.load import fitting_batch, load_chain, prepare_steps
 from dacse_cli.pipeline.engine.resume import resuming
 from dacse_cli.pipeline.request.plan import ChainFiles
 from dacse_cli.pipeline.task.open import open_task
@@ -44,11 +44,12 @@ class Worker:
             chain = load_chain(files)
             batch = fitting_batch(files, chain)
             beside = share_cores(chain, load.get("sharing", 1))
+            if not files.deterministic:
+                batch = max(1, batch // load.get("divide_batch", 1))
+            batch = prepare_steps(chain, batch)
         except DacseError as error:
             self._answer(fatal_message(error))
             return
-        if not files.deterministic:
-            batch = max(1, batch // load.get("divide_batch", 1))
         self._answer({"type": "loaded", "batch": batch, **_description(chain)})
         Engine[int](
             chain,

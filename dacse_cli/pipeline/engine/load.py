@@ -23,8 +23,6 @@ from dacse_cli.pipeline.wire.failures import is_out_of_memory
 from dacse_cli.speech.recogniser import load as load_recogniser
 from dacse_cli.tokens.layout import TokenLayout
 
-BATCH_CAP = {"cpu": 16, "cuda": 64, "mps": 16}
-"""Rows beyond which a bigger batch brings next to nothing (bandwidth is shared out by then)."""
 FIXED_ROWS = {"cpu": 8, "cuda": 32, "mps": 8}
 """Rows of every batch where results must not depend on what else is in it."""
 
@@ -63,8 +61,24 @@ def fitting_batch(files: ChainFiles, chain: Chain) -> int:
     if files.deterministic:  # free memory is not the same on another day
         return FIXED_ROWS[chain.lm.device.split(":")[0]]
     row = chain.lm.row_bytes(chain.layout.positions(chain.grid.longest))
-    device = str(chain.lm.device)
-    return fit_batch(row, free_memory(device), BATCH_CAP[device.split(":")[0]])
+    return fit_batch(row, free_memory(chain.lm.device), chain.lm.useful_rows)
+
+
+def prepare_steps(chain: Chain, rows: int) -> int:
+    """Take the memory for batches of `rows` chunks and capture their steps (CUDA); how many rows fit.
+
+    Before the first file, so that no batch waits for it and `describe` says what will run.
+    """
+    if chain.lm is None or not chain.lm.device.startswith("cuda"):
+        return rows
+    while True:
+        try:
+            chain.lm.prepare(rows, chain.layout.positions(chain.grid.longest), chain.layout.ranges)
+            return rows
+        except Exception as error:
+            if rows == 1 or not is_out_of_memory(error):
+                raise
+        rows //= 2
 
 
 def _fix_shape(lm: LanguageModel, grid: ChunkGrid, layout: TokenLayout, rows: int | None) -> None:

@@ -1,10 +1,10 @@
-"""Attention of a decode step on a CPU, compiled by numba when it is first used and kept on disk.
+"""The CPU's attention kernel of a decode step, compiled by numba at first use and kept on disk.
 
-A step reads every key and value of its rows once: on a CPU it lasts as long as that read. torch's own kernel
-reaches a fraction of the memory's bandwidth with one query a row (least with bfloat16). This one walks the
-slots of a head in blocks that stay in the first-level cache, converts numbers in registers, and adds up in
+A step reads every key and value of its rows once: on a CPU it lasts as long as that read. Torch's own kernel
+reaches a fraction of the memory's bandwidth with one query per row (least with bfloat16). This one reads the
+slots of a head in blocks that stay in the first-level cache, converts numbers in registers, and sums in
 float32 with a running softmax (Milakov and Gimelshein, arXiv 1805.02867). What it computes for a row depends
-on nothing outside that row. Knows arrays only; imports numba.
+on that row alone. Knows arrays only; imports numba.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 BLOCK = 64
-"""Slots a pass takes at once: 64 keys of 64 numbers are 4 to 16 KiB."""
+"""Slots read per block: 64 keys of 64 numbers are 4 to 16 KiB."""
 LOG2E, LN2_HIGH, LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
 LOWEST = np.float32(-87.0)
 """exp of less is below the smallest normal float32."""
 FIRST = np.float32(-1e30)
-"""Stands for minus infinity where a running maximum begins."""
+"""Initial value of a running maximum, in place of minus infinity."""
 SETTINGS: dict[str, Any] = {
     "nogil": True,
     # sums may be reordered; NaN and infinity keep their meaning
@@ -67,7 +67,7 @@ def from_float(context: Any, like: Any, x: Any) -> Any:
 
 @intrinsic
 def is_scaled(context: Any, like: Any) -> Any:
-    """Whether the array `like` holds int8 with scales beside it; known when compiled."""
+    """Whether the array `like` holds int8 with scales; a constant at compile time."""
 
     def answer(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return ir.Constant(ir.IntType(1), int(like.dtype == types.int8))
@@ -87,7 +87,7 @@ def float_of(context: Any, x: Any) -> Any:
 
 @njit(inline="always")
 def exp(x):
-    """exp of a float32 not above 0, to 1e-7: Cephes' polynomial, which vectorises where a call does not."""
+    """exp of a float32 that is not above 0, to 1e-7: the polynomial of Cephes, which vectorises."""
     x = max(x, LOWEST)
     n = np.floor(x * LOG2E + np.float32(0.5))
     r = x - n * LN2_HIGH - n * LN2_LOW
@@ -120,7 +120,7 @@ def store(new, slots, scales, at):
 
 @njit(inline="always")
 def fade_in(scores, n, top, sums, at):
-    """Scores `[:n]` become weights relative to the new maximum; gives it and what old sums shrink by."""
+    """Turn scores `[:n]` into weights relative to the new maximum; return it and the factor for old sums."""
     best = top
     for i in range(n):
         best = max(best, scores[i])
@@ -134,14 +134,14 @@ def fade_in(scores, n, top, sums, at):
 
 
 def compile_attend(D: int, *, keep: bool) -> Callable[..., None]:
-    """The kernel for heads of `D` numbers: a constant, so that a head's sums stay in registers.
+    """The kernel for head dimension `D`, a constant so that the sums of a head stay in registers.
 
-    With `keep` it is stored beside this file, or where that cannot be written in the user's cache; raises
-    `RuntimeError` or `OSError` (when called) where neither can be.
+    With `keep` it is stored beside this file, or in the user's cache if that folder cannot be written;
+    raises `RuntimeError` or `OSError` (when called) if neither can.
     """
 
     def attend(heads, keys, values, key_scales, value_scales, positions, out, first, last):
-        """Store new positions, then attend over all: the work of units `first <= b * H + h < last`.
+        """Store new positions, then attend over all, for units `first <= b * H + h < last`.
 
         heads `[B, Q, G * H + 2 * H, D]` (queries, keys, values, rotated) for Q new tokens a row, keys and
         values `[B, H, L, D]`, their scales `[B, H, L]` (used for int8 alone), positions `[B]`: the slot of

@@ -1,14 +1,14 @@
-"""Several tokens a pass, from guesses that cost nothing: a draft is checked, never trusted.
+"""Decoding with drafts: several tokens per pass, from guesses that are checked before they are kept.
 
-A pass takes each row's last token and the next few of its draft, and picks what follows each of them. What
-the picks and the draft agree on is kept, with the first pick that differs: the ids are those of one token a
-pass, while keys, values and weights are read once for several. Rows advance at their own speed.
+A pass takes the last token of each row and the next few of its draft, and picks what follows each of them.
+The drafted tokens that equal the picks are kept, with the first pick that differs: the ids are those of one
+token per pass, while keys, values and weights are read once for several. Rows advance at their own speed.
 
 Whether that pays depends on how often drafts are right, which differs by codebook, and on what a wider pass
-costs, which differs by machine and batch; both are measured as it goes (`Widths`), and a draft that loses is
-not looked at. A batch lasts as long as its row with the worst drafts: with `nano`'s noisy tokens they pay for
-one or two rows, not for 8 or 16 (figures in the changelog). Runs on the CPU's own kernel, which takes several
-tokens a row; on CUDA there are no drafts.
+costs, which differs by machine and batch; both are measured while decoding (`Widths`), and drafts that do
+not pay are not used. A batch lasts as long as its row with the worst drafts: with the noisy tokens as drafts
+for `nano` they pay for one or two rows, not for 8 or 16 (figures in the changelog). Uses the CPU kernel,
+which takes several tokens per row; there are no drafts on CUDA.
 """
 
 from __future__ import annotations
@@ -22,25 +22,27 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dacse_cli.lm.arena import KeyValueArena
-from dacse_cli.lm.greedy import REPORT_EVERY, Choice, Ids, Report, prefill_batch
-from dacse_cli.lm.host import HostAttention, Kernel
+from dacse_cli.lm.attention.cache import KeyValueArena
+from dacse_cli.lm.cpu.attention import CpuAttention, Kernel
+from dacse_cli.lm.decoding.choice import Choice
+from dacse_cli.lm.decoding.greedy import REPORT_EVERY, Ids, Report, prefill_batch
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import BatchPlan
 
 NONE = -1
 """In a draft: no guess."""
 WIDTHS = (1, 2, 4, 8)
-"""Tokens a row that a pass may take."""
-GUESS = 0.15
-"""What a token more is taken to add to a pass until it has been measured: little, so that it is tried."""
-LEARN = 0.1
+"""Possible numbers of tokens per row and pass."""
+ASSUMED_COST = 0.15
+"""Assumed cost of one more token, as a share of a pass, until measured; low, so that it is tried."""
+SMOOTHING = 0.1
+"""Weight of a new measurement in the running averages."""
 PROBE = 64
-"""Passes after which a draft that did not pay is tried again."""
+"""Passes after which drafts that did not pay are tried again."""
 
 
 class Widths:
-    """How many tokens the next pass shall take: running acceptance by codebook against running cost."""
+    """How many tokens the next pass takes: running acceptance per codebook against running cost per pass."""
 
     def __init__(self, codebooks: int) -> None:
         self.acceptance = np.full(codebooks, 0.5)
@@ -58,25 +60,25 @@ class Widths:
         return max(WIDTHS, key=lambda width: self.expected(width, first) / self._price(rows, width, single))
 
     def expected(self, width: int, first: NDArray[np.int64]) -> float:
-        """Tokens a row gains by a pass: one, and each drafted one if it and all before it are right."""
+        """Mean tokens a row gains by a pass: one, and each drafted one if it and all before it are right."""
         codebooks = (first[:, None] + np.arange(width - 1)) % len(self.acceptance)
         return 1 + float(np.cumprod(self.acceptance[codebooks], axis=1).sum(axis=1).mean())
 
     def _price(self, rows: int, width: int, single: float) -> float:
-        return self._cost.get((rows, width), single * (1 + GUESS * (width - 1)))
+        return self._cost.get((rows, width), single * (1 + ASSUMED_COST * (width - 1)))
 
-    def paid(self, rows: int, width: int, seconds: float) -> None:
-        """What a pass took; a lasting change counts, a moment's noise does not."""
+    def record_cost(self, rows: int, width: int, seconds: float) -> None:
+        """The time a pass took, into a running average."""
         before = self._cost.get((rows, width), seconds)
-        self._cost[rows, width] = before + LEARN * (seconds - before)
+        self._cost[rows, width] = before + SMOOTHING * (seconds - before)
 
-    def saw(self, codebook: int, right: bool) -> None:
-        """How a drafted token fared."""
-        self.acceptance[codebook] += LEARN * (right - self.acceptance[codebook])
+    def record_guess(self, codebook: int, right: bool) -> None:
+        """Whether a drafted token was right, into a running average."""
+        self.acceptance[codebook] += SMOOTHING * (right - self.acceptance[codebook])
 
 
 def table_of(plan: BatchPlan, drafts: Sequence[Ids], ranges: Sequence[tuple[int, int]]) -> NDArray[np.int64]:
-    """Drafts of a plan's rows, as ids, -> `[steps, rows]` counted from their range's start, or `NONE`."""
+    """Drafts of a plan's rows, as ids, -> `[steps, rows]`, counted from their range's start, or `NONE`."""
     table = np.full((plan.steps, plan.rows), NONE, np.int64)
     bounds = np.array(ranges)[np.arange(plan.steps) % len(ranges)]  # [steps, 2]
     for row, (draft, new) in enumerate(zip(drafts, plan.news, strict=True)):
@@ -87,17 +89,18 @@ def table_of(plan: BatchPlan, drafts: Sequence[Ids], ranges: Sequence[tuple[int,
 
 
 class _Rows:
-    """What every row has written, and what its draft says comes next. Numbers count from a choice's `lo`."""
+    """What every row has written, and what its draft says comes next. Ids count from their choice's `lo`."""
 
     def __init__(self, plan: BatchPlan, drafts: NDArray[np.int64], codebooks: int) -> None:
         self.news = np.array(plan.news)
         self.done = np.zeros(plan.rows, np.int64)
         self.picked = np.zeros((plan.steps, plan.rows), np.int64)
         self.drafts, self.codebooks = drafts, codebooks
+        self.health = np.zeros(plan.rows)
         self._columns = np.arange(plan.rows)
 
     def active(self) -> int:
-        """Rows in front of which some are not finished; the others end the batch."""
+        """Number of leading rows that contain every unfinished row."""
         open_rows = np.flatnonzero(self.done < self.news)
         return int(open_rows[-1]) + 1 if len(open_rows) else 0
 
@@ -108,26 +111,36 @@ class _Rows:
         return np.where(steps < self.news[:rows, None], self.drafts[inside, self._columns[:rows, None]], NONE)
 
     def inputs(self, guesses: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What a pass is fed: the last token and the guesses, `[rows, width]`."""
+        """The tokens a pass takes: the last one written and the guesses, `[rows, width]`."""
         rows = len(guesses)
         last = self.picked[self.done[:rows] - 1, self._columns[:rows]]
         return np.concatenate([last[:, None], np.maximum(guesses, 0)], axis=1)
 
-    def keep(self, picks: NDArray[np.int64], guesses: NDArray[np.int64], widths: Widths) -> None:
-        """Append what `picks` `[rows, width]` and `guesses` agree on, and one pick more."""
+    def keep(
+        self,
+        picks: NDArray[np.int64],
+        guesses: NDArray[np.int64],
+        sums: NDArray[np.float32],
+        widths: Widths,
+    ) -> None:
+        """Append what `picks` `[rows, width]` and `guesses` agree on, and one pick more.
+
+        `sums` `[rows, width]` are NaN or infinite where the network's output was: kept tokens count.
+        """
         for row, right in enumerate(guesses == picks[:, :-1]):
             agreed = int(right.argmin()) if not right.all() else len(right)
             start, left = int(self.done[row]), int(self.news[row] - self.done[row])
             for at in range(min(agreed + 1, len(right), left)):
                 if guesses[row, at] != NONE:
-                    widths.saw((start + at) % self.codebooks, bool(right[at]))
+                    widths.record_guess((start + at) % self.codebooks, bool(right[at]))
             count = min(agreed + 1, left)
             self.picked[start : start + count, row] = picks[row, :count]
+            self.health[row] += sums[row, :count].sum()
             self.done[row] += count
 
 
 class DraftDecoder:
-    """A batch with drafts. `widths` goes on learning from batch to batch."""
+    """Decodes batches with drafts. `widths` keeps its averages from batch to batch."""
 
     def __init__(self, network: Llama, arena: KeyValueArena, kernel: Kernel) -> None:
         self.network, self.arena, self._kernel = network, arena, kernel
@@ -147,11 +160,11 @@ class DraftDecoder:
             self.widths = Widths(len(choices))
         network, widths = self.network, self.widths
         store = self.arena.view(plan.rows, plan.positions + WIDTHS[-1])
-        x = prefill_batch(network, plan, prompts, store, [0] * plan.rows, report)
+        h = prefill_batch(network, plan, prompts, store, [0] * plan.rows, report)
         rows = _Rows(plan, drafts, len(choices))
-        none = np.empty((plan.rows, 0), np.int64)
-        rows.keep(self._pick(x, choices, np.zeros((plan.rows, 1), np.int64)), none, widths)
-        attention, lengths, told = HostAttention(store, self._kernel), np.array(plan.prompts), 0
+        first_picks = self._pick(h, choices, np.zeros((plan.rows, 1), np.int64))
+        rows.keep(first_picks, np.empty((plan.rows, 0), np.int64), _sums(h, plan.rows), widths)
+        attention, lengths, told = CpuAttention(store, self._kernel), np.array(plan.prompts), 0
         while count := rows.active():
             first = rows.done[:count] % len(choices)
             width = widths.choose(count, first)
@@ -160,15 +173,15 @@ class DraftDecoder:
             codebooks = (first[:, None] + np.arange(width)) % len(choices)
             positions = np.minimum(lengths[:count] + rows.done[:count] - 1, plan.positions)
             attention.place(positions)
-            x = self._step(rows.inputs(guesses), codebooks, positions, choices, attention)
-            rows.keep(self._pick(x, choices, codebooks), guesses, widths)
-            widths.paid(count, width, time.perf_counter() - began)
+            h = self._step(rows.inputs(guesses), codebooks, positions, choices, attention)
+            rows.keep(self._pick(h, choices, codebooks), guesses, _sums(h, count), widths)
+            widths.record_cost(count, width, time.perf_counter() - began)
             self.passes += 1
             written = int(rows.done.max())
             if written - told >= REPORT_EVERY and written < plan.steps:
                 report(written)
                 told = written
-        return torch.from_numpy(rows.picked), x.isfinite().all()
+        return torch.from_numpy(rows.picked), torch.from_numpy(rows.health)
 
     def _step(
         self,
@@ -176,7 +189,7 @@ class DraftDecoder:
         codebooks: NDArray[np.int64],
         positions: NDArray[np.int64],
         choices: Sequence[Choice],
-        attention: HostAttention,
+        attention: CpuAttention,
     ) -> Tensor:
         """Tokens `[B, Q]`, whose followers are of `codebooks` `[B, Q]`, from slot `positions` `[B]` on."""
         los = np.array([choice.lo for choice in choices])
@@ -187,13 +200,19 @@ class DraftDecoder:
         turn = self.network.rotations[torch.from_numpy(places.reshape(-1))].unsqueeze(1)
         return self.network.step(x, turn, attention)
 
-    def _pick(self, x: Tensor, choices: Sequence[Choice], codebooks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The best ids `[B, Q]` after the residual stream `[B * Q, hidden]`, each of its own codebook."""
-        normed, flat = self.network.normed(x), codebooks.reshape(-1)
+    def _pick(self, h: Tensor, choices: Sequence[Choice], codebooks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The best ids `[B, Q]` for outputs h `[B * Q, hidden]`, each of its own codebook."""
+        flat = codebooks.reshape(-1)
         picks = np.empty(len(flat), np.int64)
         for codebook in np.unique(flat):
             at = np.flatnonzero(flat == codebook)
             out = torch.empty(len(at), dtype=torch.int64)
-            choices[codebook].pick(normed[torch.from_numpy(at)], out)
+            choices[codebook].pick(h[torch.from_numpy(at)], out)
             picks[at] = out.numpy()
         return picks.reshape(codebooks.shape)
+
+
+def _sums(h: Tensor, rows: int) -> NDArray[np.float32]:
+    """Sums over the hidden dimension, `[rows, tokens]`."""
+    sums: NDArray[np.float32] = h.sum(-1).view(rows, -1).numpy()
+    return sums

@@ -1,8 +1,7 @@
-"""Attention over the cache: what a decode step needs of it, and the form that runs on every device.
+"""Attention over the cache by torch's own kernel, on every device; and the interface all kernels share.
 
-`StepAttention` is the interface the rungs share; `PrefixAttention` is torch's fused kernel (SDPA) on a
-slice of the cache. The CPU's own kernel is used by `host.py`, the CUDA rung lives in `graphs.py`. Heads may
-share keys and values (GQA).
+`PrefixAttention` calls `scaled_dot_product_attention` (SDPA) on the filled part of the cache. Several query
+heads may share one key head (grouped-query attention).
 """
 
 from __future__ import annotations
@@ -12,16 +11,20 @@ from typing import Protocol
 import torch.nn.functional as F
 from torch import Tensor
 
-from dacse_cli.lm.arena import Cache
+from dacse_cli.lm.attention.cache import Cache
+
+
+class BackendUnavailableError(Exception):
+    """A kernel, or a way of decoding, cannot run here; the text says why."""
 
 
 class StepAttention(Protocol):
-    """Stores the new positions of every row and attends over all positions stored so far."""
+    """Stores the keys and values of new tokens and attends over all tokens stored so far."""
 
     def __call__(self, layer: int, heads: Tensor) -> Tensor:
-        """heads `[N, Hq + 2 * H, D]`: queries, new keys, new values, rotated -> `[N, Hq * D]`.
+        """heads `[N, Hq + 2 * H, D]`: queries, new keys, new values -> `[N, Hq * D]`.
 
-        N is one new token a row; for attention that takes several, row by row.
+        N is the number of rows, or rows times tokens (row by row) for kernels that take several tokens.
         """
 
 
@@ -33,14 +36,14 @@ def split_heads(heads: Tensor, kv_heads: int) -> tuple[Tensor, Tensor]:
 
 
 class PrefixAttention:
-    """Reads exactly the valid slots: `cache` `[layers, 2, B, H, L, D]` ends with the slot being written.
+    """Reads the filled slots only: `cache` `[layers, 2, B, H, L, D]` ends with the slot to be written.
 
-    `mask` `[B, 1, 1, L]` (0 or -inf) exists only where prompts differ in length: it takes torch off its
-    fastest path.
+    `mask` `[B, 1, 1, L]` (0 or -inf) is given only where prompts differ in length, because torch's fastest
+    kernels take none.
     """
 
     def __init__(self, cache: Tensor, mask: Tensor | None) -> None:
-        # one operation for all layers instead of one a layer
+        # one operation for all layers instead of one per layer
         self.slots = cache[..., -1, :].unbind(0)
         self.keys, self.values = cache[:, 0].unbind(0), cache[:, 1].unbind(0)
         self.mask = mask
@@ -52,7 +55,7 @@ class PrefixAttention:
 
 
 class RoundedPrefixAttention:
-    """As `PrefixAttention`, over a rounded cache: what is valid of it is made the network's numbers again."""
+    """As `PrefixAttention`, over a rounded cache, which is restored to the network's dtype at every step."""
 
     def __init__(self, cache: Cache, mask: Tensor | None) -> None:
         self.cache, self.mask = cache, mask
@@ -70,10 +73,9 @@ def prefill_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 def step_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """One new query a row: q `[B, Hq, D]`, k and v `[B, H, L, D]`, mask `[B, 1, 1, L]` -> `[B, Hq, D]`.
+    """One new query per row: q `[B, Hq, D]`, k and v `[B, H, L, D]`, mask `[B, 1, 1, L]` -> `[B, Hq, D]`.
 
-    The query heads of one key head are passed as its rows: no causality is needed among them, and keys are
-    read once for the whole group.
+    The query heads of one key head are passed as its rows, so keys are read once for the whole group.
     """
     B, H = k.shape[:2]
     out = F.scaled_dot_product_attention(q.view(B, H, -1, q.shape[-1]), k, v, attn_mask=mask)

@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from tiny_llama import CONFIG, WriteModel
 
 from dacse_cli.errors import DeviceError
-from dacse_cli.lm import generate, host
-from dacse_cli.lm.arena import Cache
+from dacse_cli.lm import generate
+from dacse_cli.lm.attention.cache import Cache
+from dacse_cli.lm.attention.prefix import BackendUnavailableError
 from dacse_cli.lm.checkpoint import load_language_model
-from dacse_cli.lm.greedy import EagerDecoder
-from dacse_cli.lm.host import HostAttention, HostRung, KernelUnavailableError, load_kernel
+from dacse_cli.lm.cpu import attention as cpu_attention
+from dacse_cli.lm.cpu.attention import CpuAttention, CpuBackend, load_kernel
+from dacse_cli.lm.decoding import backends
+from dacse_cli.lm.decoding.greedy import EagerDecoder
 from dacse_cli.lm.shape import parse_shape
 
 D = 16
@@ -69,7 +72,7 @@ def test_the_kernel_attends_as_torch_does(
         torch.ones(1, 2, B, H, L) if stored is torch.int8 else None,
     )
     cache.fill(0, history.permute(0, 3, 1, 2, 4))
-    attention = HostAttention(cache, load_kernel(D, dtype, stored))
+    attention = CpuAttention(cache, load_kernel(D, dtype, stored))
     attention.place(np.array(positions))
     got = attention(0, heads.flatten(0, 1)).view(B, Q, G * H, D).float()
     for b, position in enumerate(positions):
@@ -79,14 +82,14 @@ def test_the_kernel_attends_as_torch_does(
 
 def test_threads_share_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a head is left out or done twice where work is shared."""
-    monkeypatch.setattr(host, "MIN_SHARED_BYTES", 0)
+    monkeypatch.setattr(cpu_attention, "MIN_SHARED_BYTES", 0)
     torch.set_num_threads(3)
     cache = Cache(torch.randn(1, 2, 2, 5, 40, D))
     heads = torch.randn(2, 15, D)
     outputs = []
     for threads in (3, 1):
         torch.set_num_threads(threads)
-        attention = HostAttention(cache, load_kernel(D, torch.float32, torch.float32))
+        attention = CpuAttention(cache, load_kernel(D, torch.float32, torch.float32))
         attention.place(np.array([30, 7]))
         outputs.append(attention(0, heads))
     assert torch.equal(*outputs)
@@ -105,10 +108,11 @@ def test_the_rung_writes_the_tokens_of_torch(
     prompts = [np.random.default_rng(i).integers(0, 41, p) for i, (p, _) in enumerate(lengths)]
     news = [n for _, n in lengths]
     ours = model.generate(prompts, news, RANGES)
-    kernel, model.decoder = model.decoder, plain
+    kernel = model.decoder
+    model.use(plain)
     theirs = model.generate(prompts, news, RANGES)
-    model.decoder = kernel
-    assert kernel.name == "own CPU kernel"
+    model.use(kernel)
+    assert kernel.name == "dacse's CPU kernel"
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -145,7 +149,7 @@ def test_an_int8_cache_is_a_quarter_and_near(write_model: WriteModel) -> None:
     theirs = np.stack(exact.generate(prompts, [20] * 8, RANGES))
     assert (ours[:, 0] == theirs[:, 0]).all()  # the prompt attends to itself unrounded
     assert (ours == theirs).mean() > 0.5
-    assert "own CPU kernel, int8 cache" in rough.describe()
+    assert "dacse's CPU kernel, int8 cache" in rough.describe()
     memory = rough.arena.memory.nbytes + rough.arena.scales.nbytes
     assert memory == 8 * rough.row_bytes(79)
 
@@ -154,14 +158,16 @@ def test_without_the_compiler_torch_attends(write_model: WriteModel, monkeypatch
     """Fails when a machine without numba cannot run, or does not say why it is slower."""
 
     def missing(*args: object) -> None:
-        raise KernelUnavailableError("ModuleNotFoundError: No module named 'numba'")
+        raise BackendUnavailableError("ModuleNotFoundError: No module named 'numba'")
 
-    monkeypatch.setattr(generate, "load_kernel", missing)
+    monkeypatch.setattr(backends, "load_kernel", missing)
     folder = write_model(head_dim=D)
     model = load_language_model(folder)
-    assert model.describe().endswith("torch SDPA (ModuleNotFoundError: No module named 'numba')")
+    assert model.describe().endswith(
+        "torch SDPA (dacse's CPU kernel: ModuleNotFoundError: No module named 'numba')"
+    )
     assert len(model.generate([np.array([1, 2, 3])], [9], RANGES)[0]) == 9
-    with pytest.raises(DeviceError, match="int8 cache cannot be had: ModuleNotFoundError"):
+    with pytest.raises(DeviceError, match="int8 cache is not available: ModuleNotFoundError"):
         load_language_model(folder, kv="int8")
 
 
@@ -170,39 +176,41 @@ def test_large_networks_take_what_the_cpu_is_fast_at(monkeypatch: pytest.MonkeyP
     small = parse_shape(CONFIG | {"head_dim": D})
     large = replace(small, hidden=1024, intermediate=3000, layers=18)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
-    assert host.host_dtype(large) is torch.bfloat16
-    assert host.host_dtype(small) is torch.float32
-    assert host.host_dtype(replace(large, head_dim=8)) is torch.float32  # left to torch's attention
+    assert cpu_attention.fastest_dtype(large) is torch.bfloat16
+    assert cpu_attention.fastest_dtype(small) is torch.float32
+    assert (
+        cpu_attention.fastest_dtype(replace(large, head_dim=8)) is torch.float32
+    )  # left to torch's attention
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": False})
-    assert host.host_dtype(large) is torch.float32
+    assert cpu_attention.fastest_dtype(large) is torch.float32
 
 
 def test_a_kernel_that_is_wrong_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a compiler's error turns into wrong sound."""
-    from dacse_cli.lm import host_kernel
+    from dacse_cli.lm.cpu import kernel
 
-    def compile_zeros(head_dim: int, *, keep: bool) -> host.Kernel:
+    def compile_zeros(head_dim: int, *, keep: bool) -> cpu_attention.Kernel:
         return lambda *args: args[6].fill(0)
 
-    monkeypatch.setattr(host_kernel, "compile_attend", compile_zeros)
-    with pytest.raises(KernelUnavailableError, match="ArithmeticError: it is off by"):
+    monkeypatch.setattr(kernel, "compile_attend", compile_zeros)
+    with pytest.raises(BackendUnavailableError, match="ArithmeticError: its result is off by"):
         load_kernel.__wrapped__(D, torch.float32, torch.float32)
 
 
 def test_a_kernel_that_cannot_be_kept_is_compiled_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a full disk or a read-only home costs the fast rung."""
-    from dacse_cli.lm import host_kernel
+    from dacse_cli.lm.cpu import kernel
 
     asked: list[bool] = []
     ready = load_kernel(D, torch.float32, torch.float32)
 
-    def compile_or_not(head_dim: int, *, keep: bool) -> host.Kernel:
+    def compile_or_not(head_dim: int, *, keep: bool) -> cpu_attention.Kernel:
         asked.append(keep)
         if keep:
             raise RuntimeError("cannot cache function 'attend': no locator available")
         return ready
 
-    monkeypatch.setattr(host_kernel, "compile_attend", compile_or_not)
+    monkeypatch.setattr(kernel, "compile_attend", compile_or_not)
     assert load_kernel.__wrapped__(D, torch.float32, torch.float32) is ready
     assert asked == [True, False]
 
@@ -210,11 +218,11 @@ def test_a_kernel_that_cannot_be_kept_is_compiled_each_time(monkeypatch: pytest.
 @pytest.mark.parametrize("dtype", [torch.float16, torch.float64])
 def test_other_numbers_are_left_to_torch(dtype: torch.dtype) -> None:
     """Fails when the bits of one format are read as another."""
-    with pytest.raises(KernelUnavailableError, match="no kernel"):
+    with pytest.raises(BackendUnavailableError, match="no kernel"):
         load_kernel(D, dtype, dtype)
 
 
 def test_the_rung_is_named() -> None:
     """Fails when `-v` no longer tells which cache a run used."""
     kernel = load_kernel(D, torch.float32, torch.float32)
-    assert HostRung(kernel, torch.int8).name == "own CPU kernel, int8 cache"
+    assert CpuBackend(kernel, torch.int8).name == "dacse's CPU kernel, int8 cache"

@@ -1,7 +1,7 @@
-"""CPU rung: the package's own attention kernel over the cache, every row at its own position.
+"""Attention of a decode step by the package's own CPU kernel, every row at its own position.
 
-Rows start at slot 0 and may differ in length; no mask exists. Threads share a step by heads, and each works
-alone on its own. The kernel itself is in `host_kernel.py`; here is when it runs and on what.
+Rows start at slot 0 and may differ in length, without masks. Threads share a step by heads, and each works
+on its own heads alone. The kernel itself is in `kernel.py`; this file knows when it can run and on what.
 """
 
 from __future__ import annotations
@@ -16,79 +16,73 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dacse_cli.lm.arena import Cache, note
-from dacse_cli.lm.attention import prefill_attention
+from dacse_cli.lm.attention.cache import Cache, format_note
+from dacse_cli.lm.attention.prefix import BackendUnavailableError, prefill_attention
 from dacse_cli.lm.rows import BatchPlan
 from dacse_cli.lm.shape import LlamaShape
 
 VECTOR = 16
-"""Heads must be multiples of this many numbers; others are left to torch."""
+"""The head dimension must be a multiple of this; other networks use torch's attention."""
 MIN_SHARED_BYTES = 1 << 20
-"""Of a layer's cache: to read less, calling another thread costs more than it saves."""
+"""Bytes of one layer's cache from which a second thread saves more time than calling it costs."""
 KERNEL_DTYPES = {torch.float32: (torch.float32, torch.int8), torch.bfloat16: (torch.bfloat16, torch.int8)}
-"""What the kernel computes from -> what it can keep in the cache."""
+"""The network's dtype -> cache formats the kernel has for it."""
 Kernel = Callable[..., None]
-
-
 LARGE = 50_000_000
-"""Weights from which a CPU's step waits for them; a smaller network's waits for its many small operations."""
+"""Weights from which reading them takes most of a step; below, the many small operations do."""
 BFLOAT16 = ("avx512_bf16", "amx_bf16")
-"""Names of instructions that multiply bfloat16."""
-
-
-class KernelUnavailableError(Exception):
-    """The kernel cannot run here; the reason in words."""
+"""Names of CPU instructions that multiply bfloat16."""
 
 
 @cache
 def load_kernel(head_dim: int, dtype: torch.dtype, stored: torch.dtype) -> Kernel:
-    """The kernel, compiled for these and tried once. Raises `KernelUnavailableError`."""
+    """The kernel, compiled for these and checked once. Raises `BackendUnavailableError`."""
     if head_dim % VECTOR:
-        raise KernelUnavailableError(f"heads of {head_dim} numbers are no multiple of {VECTOR}")
+        raise BackendUnavailableError(f"head dimension {head_dim} is not a multiple of {VECTOR}")
     if stored not in KERNEL_DTYPES.get(dtype, ()):
-        raise KernelUnavailableError(f"no kernel for {dtype} with a cache of {stored}")
+        raise BackendUnavailableError(f"no kernel for {dtype} with a cache of {stored}")
     try:
-        from dacse_cli.lm.host_kernel import compile_attend
+        from dacse_cli.lm.cpu.kernel import compile_attend
 
         try:
             kernel = compile_attend(head_dim, keep=True)
-            _try(kernel, head_dim, dtype, stored)
+            _check(kernel, head_dim, dtype, stored)
         except (OSError, RuntimeError):  # a full disk, or no folder that can be written
             kernel = compile_attend(head_dim, keep=False)
-            _try(kernel, head_dim, dtype, stored)
-    except Exception as error:  # a compiler has many ways to fail, and torch's own attention is there
-        raise KernelUnavailableError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
+            _check(kernel, head_dim, dtype, stored)
+    except Exception as error:  # a compiler fails in many ways, and torch's own attention always runs
+        raise BackendUnavailableError(f"{type(error).__name__}: {error}".splitlines()[0]) from error
     return kernel
 
 
-def host_dtype(shape: LlamaShape) -> torch.dtype:
+def fastest_dtype(shape: LlamaShape) -> torch.dtype:
     """The faster of float32 and bfloat16 for a network on this CPU.
 
-    bfloat16 where there are instructions for it and the kernel runs (torch's own attention reads a bfloat16
-    cache slower than a float32 one), but not for a small network: it would round for nothing.
+    bfloat16 where the CPU has instructions for it and the kernel runs (torch's own attention reads a
+    bfloat16 cache slower than a float32 one), but not for a small network, which would gain nothing.
     """
     able: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     if shape.step_weights < LARGE or not any(able.get(name) for name in BFLOAT16):
         return torch.float32
     try:
         load_kernel(shape.head_dim, torch.bfloat16, torch.bfloat16)
-    except KernelUnavailableError:
+    except BackendUnavailableError:
         return torch.float32
     return torch.bfloat16
 
 
-def _try(kernel: Kernel, head_dim: int, dtype: torch.dtype, stored: torch.dtype) -> None:
+def _check(kernel: Kernel, head_dim: int, dtype: torch.dtype, stored: torch.dtype) -> None:
     """Five tokens through the kernel; raises `ArithmeticError` where it differs from torch."""
     heads = torch.linspace(-2, 2, 5 * 3 * head_dim).sin().view(1, 5, 3, head_dim).to(dtype)
     shape = (1, 2, 1, 1, 5, head_dim)
     store = Cache(torch.zeros(shape, dtype=stored), torch.zeros(shape[:-1]))
-    attention = HostAttention(store, kernel)
+    attention = CpuAttention(store, kernel)
     attention.place(np.zeros(1, np.int64))
     got = attention(0, heads.flatten(0, 1)).float()
     q, k, v = heads.float().transpose(1, 2).unsqueeze(2).unbind(1)
     want = prefill_attention(q, k, v).view(5, head_dim)
     if not torch.allclose(got, want, atol=1e-5 if stored is torch.float32 else 2e-2):
-        raise ArithmeticError(f"it is off by {float((got - want).abs().max()):.2g}")
+        raise ArithmeticError(f"its result is off by {float((got - want).abs().max()):.2g}")
 
 
 @cache
@@ -97,7 +91,7 @@ def _helpers(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="attention")
 
 
-class HostAttention:
+class CpuAttention:
     """`StepAttention` by the kernel. `place` says where the next tokens of the rows go."""
 
     def __init__(self, store: Cache, kernel: Kernel) -> None:
@@ -108,7 +102,7 @@ class HostAttention:
         self._row_bytes = store.values[0, :, 0].nbytes // store.values.shape[4]
 
     def place(self, positions: NDArray[np.int64]) -> None:
-        """The slot of every row's first new token, `[B]`; rows beyond are left alone."""
+        """The slot of the first new token of each row, `[B]`; further rows of the cache are not touched."""
         self._positions = positions
         threads, work = torch.get_num_threads(), self._row_bytes * int(positions.sum())
         units = len(positions) * self._heads
@@ -132,28 +126,28 @@ class HostAttention:
 
 
 def as_array(tensor: Tensor) -> NDArray[Any]:
-    """The same memory for numpy, which has no bfloat16: its bits."""
+    """The same memory as a numpy array; bfloat16, which numpy lacks, as its bits."""
     array: NDArray[Any] = (tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
     return array
 
 
-class HostRung:
-    """A way for `EagerDecoder` to attend: by the kernel."""
+class CpuBackend:
+    """Attends by the kernel, for `EagerDecoder`."""
 
     def __init__(self, kernel: Kernel, stored: torch.dtype) -> None:
         self.kernel = kernel
-        self.name = "own CPU kernel" + note(stored)
+        self.name = "dacse's CPU kernel" + format_note(stored)
 
     def starts(self, plan: BatchPlan) -> list[int]:
         """Every prompt begins at slot 0."""
         return [0] * plan.rows
 
-    def begin(self, plan: BatchPlan, store: Cache) -> Callable[[int, int], HostAttention]:
+    def begin(self, plan: BatchPlan, store: Cache) -> Callable[[int, int], CpuAttention]:
         """A function from (tokens written, rows) to the attention of the next step."""
-        attention = HostAttention(store, self.kernel)
+        attention = CpuAttention(store, self.kernel)
         prompts = np.array(plan.prompts, dtype=np.int64)
 
-        def at(written: int, rows: int) -> HostAttention:
+        def at(written: int, rows: int) -> CpuAttention:
             attention.place(prompts[:rows] + written)
             return attention
 

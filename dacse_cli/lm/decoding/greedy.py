@@ -1,8 +1,7 @@
-"""Greedy decoding of a planned batch on any device: prefill, then one step a token.
+"""Greedy decoding of a planned batch on any device: prefill, then one step per token.
 
-Token n of every row is the best id within the n-th choice (cyclic); only those rows of the head are
-multiplied. Positions, choices and written tokens stay on the device: nothing waits for it until the last
-token is done.
+Token n of every row is the best id within the n-th choice (cyclic). Positions, choices and written tokens
+stay on the device: nothing waits for it until the last token is done.
 """
 
 from __future__ import annotations
@@ -12,61 +11,53 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dacse_cli.lm.arena import Cache, KeyValueArena, note
-from dacse_cli.lm.attention import PrefixAttention, RoundedPrefixAttention, StepAttention
-from dacse_cli.lm.linear import make_linear
+from dacse_cli.lm.attention.cache import Cache, KeyValueArena, format_note
+from dacse_cli.lm.attention.prefix import PrefixAttention, RoundedPrefixAttention, StepAttention
+from dacse_cli.lm.decoding.choice import Choice
 from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import BatchPlan
+from dacse_cli.lm.sampling import RowNoise
 
 Ids = NDArray[np.int64]
 Report = Callable[[int], None]
 PREFILL_TOKENS = {"cpu": 2048}
-"""Prompt tokens a prefill pass holds at once; bounds its scratch memory."""
+"""Prompt tokens of one prefill pass, which bounds its scratch memory."""
 PREFILL_TOKENS_ELSEWHERE = 8192
 REPORT_EVERY = 50
 
 
-class Choice:
-    """One allowed range `lo <= id < hi`: its rows of the head and of the embedding."""
-
-    def __init__(self, network: Llama, lo: int, hi: int) -> None:
-        self.lo = lo
-        self.head = make_linear(network.weights.head[lo:hi])
-        self.embedding = network.weights.embedding[lo:hi]
-
-    def pick(self, normed: Tensor, out: Tensor) -> None:
-        """The best id of every row, counted from `lo`, into `out` int64 `[B]`."""
-        torch.argmax(self.head(normed), dim=-1, out=out)
-
-    def embed(self, picked: Tensor) -> Tensor:
-        """What `pick` wrote, as float32 `[B, hidden]`."""
-        return F.embedding(picked, self.embedding).float()
-
-
 class Decoder(Protocol):
-    """A way of running a batch; the rungs of the ladder."""
+    """A way of running a batch."""
 
     @property
     def name(self) -> str:
-        """What `-v` says of it."""
+        """What `describe` says of it."""
 
     def run(
-        self, plan: BatchPlan, prompts: Sequence[Ids], choices: Sequence[Choice], report: Report
+        self,
+        plan: BatchPlan,
+        prompts: Sequence[Ids],
+        choices: Sequence[Choice],
+        report: Report,
+        noise: RowNoise | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Picked ids `[steps, rows]` counted from their choice's `lo`, and whether all was finite.
+        """Picked ids `[steps, rows]` counted from their choice's `lo`, and a number `[rows]` per row.
 
-        A row's entries after its own end are meaningless.
+        That number is NaN or infinite if any output of the network for this row was, up to the row's end.
+        Picked ids after a row's own end are meaningless.
         """
 
+    def prepare(self, rows: int, positions: int, choices: Sequence[Choice], *, one: bool = False) -> None:
+        """Do now what the first batch would wait for: of up to this size, or with `one` of exactly this."""
+
     def release(self) -> None:
-        """Let go of the arena's memory and of all that points into it."""
+        """Drop what points into the cache's memory."""
 
 
-class Rung(Protocol):
+class Backend(Protocol):
     """How an `EagerDecoder` attends."""
 
     name: str
@@ -78,18 +69,18 @@ class Rung(Protocol):
         """A function from (tokens written after the prompt, rows) to the attention of the next step."""
 
 
-class PrefixRung:
-    """torch's own attention over the valid prefix of the cache: any device and dtype."""
+class PrefixBackend:
+    """Torch's own attention over the filled part of the cache: any device and dtype."""
 
     def __init__(self, stored: torch.dtype) -> None:
-        self.name = "torch SDPA" + note(stored)
+        self.name = "torch SDPA" + format_note(stored)
 
     def starts(self, plan: BatchPlan) -> Sequence[int]:
         """All prompts end at one slot, so that one slice of the cache serves all rows."""
         return plan.pads
 
     def begin(self, plan: BatchPlan, store: Cache) -> Callable[[int, int], StepAttention]:
-        """Masks exist only where prompts differ in length."""
+        """Masks are made only where prompts differ in length."""
         cache, mask = store.values, None
         if plan.mixed:
             pads = torch.tensor(plan.pads, device=cache.device).view(-1, 1, 1, 1)
@@ -112,28 +103,42 @@ class PrefixRung:
 class EagerDecoder:
     """One step after the other, operation by operation."""
 
-    def __init__(self, network: Llama, arena: KeyValueArena, rung: Rung | None = None) -> None:
-        self.network, self.arena, self.rung = network, arena, rung or PrefixRung(arena.dtype)
+    def __init__(self, network: Llama, arena: KeyValueArena, backend: Backend | None = None) -> None:
+        self.network, self.arena = network, arena
+        self.backend = backend or PrefixBackend(arena.dtype)
 
     @property
     def name(self) -> str:
-        return self.rung.name
+        return self.backend.name
 
     def run(
-        self, plan: BatchPlan, prompts: Sequence[Ids], choices: Sequence[Choice], report: Report
+        self,
+        plan: BatchPlan,
+        prompts: Sequence[Ids],
+        choices: Sequence[Choice],
+        report: Report,
+        noise: RowNoise | None = None,
     ) -> tuple[Tensor, Tensor]:
+        network = self.network
         store = self.arena.view(plan.rows, plan.positions)
-        x = prefill_batch(self.network, plan, prompts, store, self.rung.starts(plan), report)
-        picked = torch.zeros(plan.steps, plan.rows, dtype=torch.int64, device=self.network.device)
-        turns, attention = _Turns(plan, self.network), self.rung.begin(plan, store)
+        h = prefill_batch(network, plan, prompts, store, self.backend.starts(plan), report)
+        picked = torch.zeros(plan.steps, plan.rows, dtype=torch.int64, device=network.device)
+        health = torch.zeros(plan.rows, device=network.device)
+        turns, attention = _Turns(plan, network), self.backend.begin(plan, store)
         for step, rows in enumerate(plan.alive()):
             if step:
                 x = choices[(step - 1) % len(choices)].embed(picked[step - 1, :rows])
-                x = self.network.step(x, turns.at(step - 1, rows), attention(step - 1, rows))
-            choices[step % len(choices)].pick(self.network.normed(x), picked[step, :rows])
+                h = network.step(x, turns.at(step - 1, rows), attention(step - 1, rows))
+            health[:rows] += h.sum(-1)
+            choice = choices[step % len(choices)]
+            added = None if noise is None else noise.next(rows, choice.size)
+            choice.pick(h, picked[step, :rows], added)
             if step % REPORT_EVERY == REPORT_EVERY - 1:
                 report(step + 1)
-        return picked, x.isfinite().all()
+        return picked, health
+
+    def prepare(self, rows: int, positions: int, choices: Sequence[Choice], *, one: bool = False) -> None:
+        """Nothing: memory is taken when a batch needs it."""
 
     def release(self) -> None:
         """Nothing is kept between batches."""
@@ -149,22 +154,22 @@ def prefill_batch(
 ) -> Tensor:
     """All prompts into the cache, row r from slot `starts[r]` on.
 
-    Rows of one length go through together, without padding and so without a mask. Returns the last
-    residual stream `[rows, hidden]`.
+    Rows of one length go through together, without padding and so without a mask. Returns the network's
+    output at the last prompt token, float32 `[rows, hidden]`.
     """
     device = network.device
-    x = torch.empty(plan.rows, network.shape.hidden, device=device)
+    h = torch.empty(plan.rows, network.shape.hidden, device=device)
     for rows in plan.prefill(PREFILL_TOKENS.get(device.type, PREFILL_TOKENS_ELSEWHERE)):
         ids = torch.from_numpy(np.stack([prompts[row] for row in rows])).to(device)
         part, start = slice(rows.start, rows.stop), starts[rows.start]
         store.clear(part, start)
-        x[part] = network.prefill(ids, store.part(part, start, start + ids.shape[1]))
+        h[part] = network.prefill(ids, store.part(part, start, start + ids.shape[1]))
         report(0)
-    return x
+    return h
 
 
 class _Turns:
-    """Rotation of every step. Prompts of one length need no index."""
+    """The rotation of every step. Prompts of one length need no index."""
 
     def __init__(self, plan: BatchPlan, network: Llama) -> None:
         self.rotations, self.end = network.rotations, plan.end

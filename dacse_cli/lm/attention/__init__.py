@@ -1,0 +1,1 @@
+"""Keys and values of a batch, and attention over them with torch's own operations."""

@@ -1,0 +1,1 @@
+"""How a planned batch of prompts becomes ids, on any device."""

@@ -1,0 +1,1 @@
+"""What only a CUDA device runs: kernels written in Triton and decode steps captured as CUDA graphs."""
