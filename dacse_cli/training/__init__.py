@@ -6,6 +6,7 @@
     losses/    what networks minimise
     steps/     one move of the weights: towards targets, or against discriminators
     codec/     clean recordings -> a codec                        `dacse train codec`
+    mask/      clean speech and noise -> a filter             `dacse train mask`
     lm/        pairs -> a language model                          `dacse train lm`
     export     trained networks as model folders
 

@@ -81,7 +81,8 @@ class LiveMix:
     def _mixed(self, clean: Samples, row: int, rng: np.random.Generator) -> tuple[Samples, Samples]:
         rate = self.speech.reader.rate
         noise = RecordedNoise(self.noises, self.noise_reader or self.speech.reader, rng, [])
-        context = TaskContext(rate, rng, noise, draw_room(self.rooms, self.room_model, rate))
+        room = draw_room(self.rooms, self.room_model, rate)
+        context = TaskContext(rate, rng, noise, room, voices=lambda samples: self.speech.crop(rng)[:samples])
         return TASKS[task_of(row, self.shares)](clean, context, {})
 
 

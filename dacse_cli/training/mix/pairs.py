@@ -133,7 +133,7 @@ def _mixed(plan: PairPlan, row: Row, rng: np.random.Generator, passed_over: list
         "start": row.start,
         "samples": row.samples,
         "sample_rate": plan.rate,
-        "gain": float(np.abs(fitted_target).max() / np.abs(target).max()),
+        "gain": float(np.abs(fitted_noisy).max() / max(float(np.abs(noisy).max()), 1e-12)),
         "drawn": drawn,
     }
     if passed_over:

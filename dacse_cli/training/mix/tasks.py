@@ -1,6 +1,7 @@
 """The tasks a pair can belong to, each a way to make clean speech worse, and the shares in which they come.
 
-The ranges of the first seven are those of the published generator; `mixture` and `nano` lie in `recipes`.
+The ranges of the first seven are those of the published generator; `mixture` and `nano` lie in `recipes`,
+`filter` in `disturbances`.
 `codec` and `clip` are what recordings suffer in practice and the published data lack.
 """
 
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dacse_cli.errors import UsageError
+from dacse_cli.training.mix.disturbances import Sources, disturbed
 from dacse_cli.training.mix.lossy import opus_compression, round_trip
 from dacse_cli.training.mix.recipes import (
     LOW_RATES,
@@ -44,6 +46,8 @@ class TaskContext:
     rng: np.random.Generator
     noise: DrawNoise
     room: DrawRoom
+    voices: DrawNoise | None = None
+    """Other speech, for babble."""
 
 
 Task = Callable[[Samples, TaskContext, Drawn], tuple[Samples, Samples]]
@@ -92,6 +96,11 @@ def _nano(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
     return nano_mixture(clean, context.rate, context.noise, context.rng, drawn)
 
 
+def _filter(clean: Samples, context: TaskContext, drawn: Drawn) -> tuple[Samples, Samples]:
+    sources = Sources(context.rate, context.noise, context.voices, context.room)
+    return disturbed(clean, sources, context.rng, drawn)
+
+
 def _codec(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
     drawn["codec"] = str(context.rng.choice(("opus", "mp3")))
     if drawn["codec"] == "opus":
@@ -116,23 +125,21 @@ def _kept(change: Change) -> Task:
     return task
 
 
-TASKS: Mapping[str, Task] = {
-    name: _kept(change)
-    for name, change in {
-        "clean": _clean,
-        "white": _white,
-        "loss": _loss,
-        "white-loss": _white_loss,
-        "natural": _natural,
-        "reverb": _reverb,
-        "downsample": _downsample,
-        "mixture": _mixture,
-        "codec": _codec,
-        "clip": _clip,
-        "nano": _nano,
-    }.items()
+_KEPT: Mapping[str, Change] = {
+    "clean": _clean,
+    "white": _white,
+    "loss": _loss,
+    "white-loss": _white_loss,
+    "natural": _natural,
+    "reverb": _reverb,
+    "downsample": _downsample,
+    "mixture": _mixture,
+    "codec": _codec,
+    "clip": _clip,
+    "nano": _nano,
 }
-NEED_NOISE = frozenset({"natural", "mixture", "nano"})
+TASKS: Mapping[str, Task] = {**{name: _kept(change) for name, change in _KEPT.items()}, "filter": _filter}
+NEED_NOISE = frozenset({"natural", "mixture", "nano", "filter"})
 _CUSTOM = {
     "clean": 2000,
     "white": 1000,

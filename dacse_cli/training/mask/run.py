@@ -1,0 +1,170 @@
+"""`train mask` as one call: recipe and recordings in, model folders out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dacse_cli.errors import CheckpointError, UsageError
+from dacse_cli.filters.mask.config import MaskConfig
+from dacse_cli.filters.mask.load import load_mask_network, read_mask_config
+from dacse_cli.training.mask.recipe import RATE, MaskRecipe
+from dacse_cli.training.mask.trainer import MaskTrainer
+from dacse_cli.training.mask.wave import WaveFilter
+from dacse_cli.training.mix.live import LiveMix
+from dacse_cli.training.mix.rooms import choose_model
+from dacse_cli.training.mix.tasks import NEED_NOISE, parse_recipe
+from dacse_cli.training.runs.chance import seed_of
+from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.machine import Machine
+from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
+from dacse_cli.training.sound.decoded import Decoded, decode
+from dacse_cli.training.sound.passages import Passages
+from dacse_cli.training.sound.recordings import Files, Recording, digest, look
+from dacse_cli.training.sound.splits import divide
+
+VALID_ROWS = 8
+"""Rows that are measured at once."""
+SOUND = "sound"
+"""Folder inside OUT for the decoded recordings."""
+SHORTEST = 0.3
+"""Seconds of the shortest recording of speech that is used."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskRequest(RunRequest):
+    """What `train mask` is asked for."""
+
+    recipe: MaskRecipe
+    clean: Files
+    noise: Files = ()
+    rooms: Files = ()
+    """Room responses; without them rooms are simulated."""
+    jobs: int = 1
+    """Processes that read and mix; 1: a thread, 0: none besides the step."""
+    compiled: bool = False
+    """Whether the network is computed by generated code (`torch.compile`)."""
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """All recordings of a run, decoded."""
+
+    train: Decoded
+    valid: Decoded | None
+    noises: Decoded | None
+    rooms: tuple[Recording, ...]
+
+
+def train_mask(request: MaskRequest, listener: Listener | None = None) -> Outcome:
+    """Train, from where `request.out` is. Raises any `DacseError`."""
+    return carry_out(request, partial(_prepare, request), listener)
+
+
+def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Ready:
+    recipe, part = request.recipe, request.recipe.model
+    _check(request, machine)
+    start = Path(part.start) if part.start is not None else None
+    config = MaskConfig(width=part.width, dilations=part.blocks) if start is None else read_mask_config(start)
+    if config.guides:
+        raise UsageError(f"{start} reads a guide: only networks without one are trained")
+    with machine.in_turn():
+        sound = _sound(request, listener)
+    mixes = partial(_mix, recipe, sound)
+
+    def trainer(fresh: bool) -> MaskTrainer:
+        torch.manual_seed(recipe.run.seed)
+        network = WaveFilter(config, machine, recipe.run.bf16)
+        if start is not None and fresh:
+            network.network.load_state_dict(load_mask_network(start).state_dict())
+        if request.compiled:
+            network.compile()
+        return MaskTrainer(network, recipe, machine, mixes, _held_out(recipe, sound, machine), request.jobs)
+
+    settings: dict[str, Any] = {
+        "kind": "mask",
+        "config": asdict(config),
+        "start": None if start is None else _contents(start),
+        "data": asdict(recipe.data),
+        "recordings": {
+            "train": digest_of(sound.train),
+            "valid": digest_of(sound.valid),
+            "noise": digest_of(sound.noises),
+            "rooms": digest(sound.rooms),
+        },
+    }
+    return Ready(settings, trainer)
+
+
+def digest_of(sound: Decoded | None) -> str | None:
+    """One word for decoded recordings: their file's name is made of their contents."""
+    return None if sound is None else sound.path.stem
+
+
+def _contents(folder: Path) -> str:
+    from dacse_cli.training.sound.recordings import fingerprint
+
+    return fingerprint(folder / "model.safetensors")
+
+
+def _check(request: MaskRequest, machine: Machine) -> None:
+    """Raise `UsageError` for what recipe, recordings and processes cannot do together."""
+    for stage in request.recipe.stage:
+        if stage.rows % machine.count:
+            raise UsageError(
+                f"stage {stage.name}: {stage.rows} rows cannot be shared by {machine.count} processes"
+            )
+    if NEED_NOISE & parse_recipe(request.recipe.data.mix).keys() and not request.noise:
+        raise UsageError("the recipe mixes in noise", hint="Name recordings of noise (--noise).")
+    start = request.recipe.model.start
+    if start is not None and not Path(start).is_dir():
+        raise CheckpointError(f"{start} is no folder", hint="Give the folder of a trained mask network.")
+
+
+def _sound(request: MaskRequest, listener: Listener) -> _Sound:
+    """All recordings, decoded once into OUT/sound."""
+    data = request.recipe.data
+    speech = divide(request.clean, RATE, SHORTEST, data.valid)
+    noises, unusable = look(request.noise)
+    rooms, broken = look(request.rooms)
+    for refused in (*speech.refused, *unusable, *broken):
+        listener.remark(str(refused))
+    listener.stage(f"decoding {len(speech.train) + len(speech.valid) + len(noises)} recordings")
+    kept: dict[str, Any] = {"folder": request.out / SOUND, "rate": RATE, "jobs": request.jobs}
+    return _Sound(
+        decode(speech.train, speeds=data.speeds, **kept),
+        decode(speech.valid, **kept) if speech.valid else None,
+        decode(noises, **kept) if noises else None,
+        rooms,
+    )
+
+
+def _mix(recipe: MaskRecipe, sound: _Sound, stage: int, *, valid: bool = False) -> LiveMix:
+    """Where the rows of a stage come from, or those that are held out."""
+    data, speech = recipe.data, sound.valid if valid and sound.valid is not None else sound.train
+    noises = sound.noises
+    shares = None if valid else data.shares or None
+    return LiveMix(
+        Passages(speech.recordings, speech, round(data.seconds * RATE), shares=shares),
+        seed_of(recipe.run.seed, stage, 3 if valid else 4),
+        shares=parse_recipe(data.mix),
+        noises=() if noises is None else noises.recordings,
+        noise_reader=noises,
+        rooms=sound.rooms,
+        room_model="file" if sound.rooms else choose_model(data.rooms),
+    )
+
+
+def _held_out(recipe: MaskRecipe, sound: _Sound, machine: Machine) -> Sequence[Tensor]:
+    """The same noisy and clean rows at every validation; this process's share."""
+    if sound.valid is None:
+        return []
+    mix = _mix(recipe, sound, 0, valid=True)
+    rows = torch.from_numpy(mix.batch(0, recipe.data.valid_rows))
+    return list(torch.split(rows, VALID_ROWS, dim=1))[machine.rank :: machine.count]

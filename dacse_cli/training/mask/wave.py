@@ -1,0 +1,54 @@
+"""The network from samples to samples, all frames at once: what a step of training goes through.
+
+Computes what `filters.mask.stream` does for a whole recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dacse_cli.filters.mask.analysis import Analysis, Features, Synthesis
+from dacse_cli.filters.mask.apply import apply_masks
+from dacse_cli.filters.mask.config import MaskConfig
+from dacse_cli.filters.mask.network import MaskNetwork
+from dacse_cli.training.mask.recipe import RATE
+from dacse_cli.training.runs.machine import Machine
+
+
+class WaveFilter(nn.Module):
+    """Noisy rows [B, S] at 16 kHz -> filtered rows [B, S]."""
+
+    def __init__(self, config: MaskConfig, machine: Machine, bf16: bool) -> None:
+        super().__init__()
+        self.network = MaskNetwork(config)
+        self._call: Callable[[Tensor], Tensor] = self.network
+        self._machine, self._bf16 = machine, bf16
+
+    def compile(self) -> None:
+        """Compute the network by generated code: 1.3 times faster on a CPU, after a minute of compiling."""
+        self._call = torch.compile(self.network, dynamic=False)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """See the class. Gradients reach the weights only."""
+        config, size = self.network.config, noisy.shape[1]
+        with torch.no_grad():
+            spectra, features = _analysed(noisy.cpu())
+        with self._machine.autocast(self._bf16):
+            masks = self._call(features.to(noisy.device))
+        before, after = -min(config.filter_taps), max(config.filter_taps)
+        spectra = F.pad(spectra.to(noisy.device), (0, 0, before, after))
+        filtered = apply_masks(masks.float(), spectra, config.filter_taps, before)
+        return Synthesis(len(noisy), RATE).push(filtered)[:, :size]
+
+
+def _analysed(noisy: Tensor) -> tuple[Tensor, Tensor]:
+    """Spectra and features of whole rows."""
+    analysis, features = Analysis(len(noisy), RATE), Features(len(noisy))
+    spectra = torch.cat([analysis.push(noisy), analysis.finish()], dim=1)
+    first, _ = features.push(spectra)
+    last, _ = features.finish()
+    return spectra, torch.cat([first, last], dim=1)

@@ -1,0 +1,118 @@
+"""`dacse train mask` from end to end: it learns, its folder is a filter, what is killed goes on."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile as sf
+import torch
+from training_runs import RATE, curve, kill_when, voice
+from typer.testing import CliRunner
+
+from dacse_cli.cli.app import app
+from dacse_cli.filters.mask.config import MaskConfig
+from dacse_cli.filters.mask.load import load_mask
+from dacse_cli.filters.mask.stream import MaskStream
+from dacse_cli.training.losses.compressed import compressed_distance
+from dacse_cli.training.mask.wave import WaveFilter
+from dacse_cli.training.runs.machine import Machine
+
+RECIPE = """
+model = { width = 4, blocks = [1, 2] }
+data = { seconds = 0.5, valid = 0.3, valid_rows = 4, rooms = "decay" }
+run = { cadence = { log_every = 2, validate_every = 6, save_every = 3 } }
+[[stage]]
+steps = 12
+rows = 2
+rate = 5e-3
+warm_up = 2
+"""
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """Folders of speech and of noise, and a recipe."""
+    rng = np.random.default_rng(0)
+    for number in range(6):
+        for kind in ("speech", "noise"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            noise = 0.1 * rng.standard_normal(RATE).astype(np.float32)
+            sf.write(
+                tmp_path / kind / f"{number}.wav", voice(RATE, number) if kind == "speech" else noise, RATE
+            )
+    (tmp_path / "mask.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def words(sounds, name, *more):
+    return ["train", "mask", sounds / "speech", sounds / name, "--noise", sounds / "noise", *more]
+
+
+def train(*words):
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+def test_a_killed_run_goes_on_as_if_never_stopped_and_its_folder_is_a_filter(sounds):
+    recipe = ["-r", sounds / "mask.toml"]
+    log = sounds / "killed" / "log.csv"
+    assert kill_when(words(sounds, "killed", *recipe), lambda: log.exists() and len(curve(log.parent)) >= 2)
+    resumed = train(*words(sounds, "killed", *recipe, "--json"))
+    assert json.loads(resumed.stdout.splitlines()[-1])["steps"] < 12
+    train(*words(sounds, "straight", *recipe))
+    for column in ("loss", "valid_loss"):
+        resumed, straight = (dict(curve(sounds / name, column)) for name in ("killed", "straight"))
+        assert resumed == pytest.approx(straight, rel=1e-3), column
+    stream = load_mask(sounds / "straight" / "mask").start(1, RATE)
+    sound = voice(RATE, 1)[None]
+    made = np.concatenate([stream.push(sound), stream.finish()], axis=1)
+    assert made.shape == sound.shape
+    assert np.isfinite(made).all()
+    train(*words(sounds, "more", *recipe, "--from", sounds / "straight" / "mask", "--set", "stage.steps=2"))
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        (["--size", "1B"], "no size"),
+        (["--set", "model.width=1"], "width must lie"),
+        (["--from", "nowhere"], "is no folder"),
+        (["--set", "data.mix=loud"], "unknown task"),
+    ],
+)
+def test_what_cannot_be_is_said_in_one_line(sounds, more, text):
+    done = CliRunner().invoke(app, [str(word) for word in words(sounds, "out", *more)])
+    assert done.exit_code != 0
+    assert text in done.exception.message
+
+
+def test_without_noise(sounds):
+    done = CliRunner().invoke(app, ["train", "mask", str(sounds / "speech"), str(sounds / "out")])
+    assert done.exit_code != 0
+    assert "--noise" in done.exception.hint
+
+
+def test_training_computes_what_the_stream_does():
+    torch.manual_seed(0)
+    filter_ = WaveFilter(
+        MaskConfig(width=4, dilations=(1, 2)), Machine(torch.device("cpu")), bf16=False
+    ).eval()
+    rows = 0.1 * torch.randn(2, 9000)
+    with torch.no_grad():
+        whole = filter_(rows).numpy()
+    stream = MaskStream(filter_.network, 2, RATE)
+    pieces = np.concatenate([stream.push(rows.numpy()), stream.finish()], axis=1)
+    np.testing.assert_allclose(whole, pieces, atol=1e-5)
+
+
+def test_the_distance_does_not_see_levels_and_prefers_noise_to_lost_speech():
+    rng = torch.Generator().manual_seed(0)
+    clean = 0.1 * torch.randn(1, 4000, generator=rng)
+    noise = 0.03 * torch.randn(1, 4000, generator=rng)
+    assert compressed_distance(clean, clean, clean).item() == pytest.approx(0.0, abs=1e-6)
+    at_once = compressed_distance(clean + noise, clean, clean)
+    quieter = compressed_distance((clean + noise) / 8, clean / 8, clean / 8)
+    torch.testing.assert_close(at_once, quieter, rtol=1e-3, atol=0.0)
+    lost, left = (compressed_distance(clean * gain, clean, clean) for gain in (0.8, 1.2))
+    assert lost > left
