@@ -1,6 +1,7 @@
 """Losses: the published mel distance, discriminators and what both sides minimise, latents kept apart."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from dacse_cli.training.losses.adversarial import (
 )
 from dacse_cli.training.losses.discriminators import WaveDiscriminators
 from dacse_cli.training.losses.dispersive import dispersive_loss
+from dacse_cli.training.losses.opinion import CURVES, SAMPLES, Opinion
 from dacse_cli.training.losses.spectra import SCALES, SpectralDistance, mel_filters
 
 
@@ -98,3 +100,21 @@ def test_latents_are_dispersed_when_they_are_orthogonal():
     assert math.isclose(float(dispersive_loss(torch.tensor([[1.0], [-1.0]]))), 1.0)
     with pytest.raises(ValueError, match="at least 2"):
         dispersive_loss(torch.ones(1, 5))
+
+
+def test_opinions_are_those_of_the_published_network():
+    speechmos = pytest.importorskip("speechmos")
+    onnxruntime = pytest.importorskip("onnxruntime")
+    rng = np.random.default_rng(0)
+    seconds = np.arange(SAMPLES) / 16000
+    sound = 0.1 * np.sin(2 * np.pi * 150 * seconds * (1 + seconds / 50)) + 0.01 * rng.standard_normal(SAMPLES)
+    path = Path(speechmos.__file__).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
+    session = onnxruntime.InferenceSession(str(path))
+    (raw,) = session.run(None, {"input_1": sound[None].astype(np.float32)})
+    opinion = Opinion()
+    ours = opinion(torch.from_numpy(sound[None].astype(np.float32)))
+    published = [
+        sum(c * raw[0, i] ** n for n, c in zip((2, 1, 0), curve, strict=True))
+        for i, curve in enumerate(CURVES)
+    ]
+    np.testing.assert_allclose(ours[0].numpy(), published, atol=1e-3)

@@ -11,6 +11,10 @@ RATE = 16_000
 """Sample rate of the rows, Hz: the network sees 0 to 8 kHz of any recording."""
 
 
+RATED_SAMPLES = 144_160
+"""What DNSMOS rates at once."""
+
+
 @dataclass(frozen=True)
 class MaskPart(Origin):
     """Sizes of a fresh network; or a network to go on with (`start`)."""
@@ -75,7 +79,7 @@ class MaskStage(StagePlan):
     missing: float = 0.5
     """Further weight of speech that is taken away: see `losses.compressed`."""
     opinion: float = 0.0
-    """Weight of the scores of DNSMOS P.835, per point of OVRL; needs `data` rows that add up to 9.01 s."""
+    """Weight of DNSMOS P.835 per point of OVRL: see `losses.opinion`. Needs rows of 9.01 s together."""
     average: float = 0.9995
     """Decay of the average of the weights, which is what is written."""
 
@@ -114,4 +118,10 @@ class MaskRecipe(RunRecipe):
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""
-        return [] if self.stage else ["there is no stage"]
+        found = [] if self.stage else ["there is no stage"]
+        found += [
+            f"{stage.name}: opinion needs rows of 9.01 s together"
+            for stage in self.stage
+            if stage.opinion and stage.rows * round(self.data.seconds * RATE) < RATED_SAMPLES
+        ]
+        return found
