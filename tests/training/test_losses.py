@@ -17,7 +17,9 @@ from dacse_cli.training.losses.adversarial import (
 )
 from dacse_cli.training.losses.discriminators import WaveDiscriminators
 from dacse_cli.training.losses.dispersive import dispersive_loss
+from dacse_cli.training.losses.intelligibility import Unintelligibility
 from dacse_cli.training.losses.opinion import CURVES, SAMPLES, Opinion
+from dacse_cli.training.losses.perceived import PerceivedDisturbance
 from dacse_cli.training.losses.spectra import SCALES, SpectralDistance, mel_filters
 
 
@@ -118,3 +120,47 @@ def test_opinions_are_those_of_the_published_network():
         for i, curve in enumerate(CURVES)
     ]
     np.testing.assert_allclose(ours[0].numpy(), published, atol=1e-3)
+
+
+def test_perceived_disturbance_follows_pesq():
+    pesq = pytest.importorskip("pesq").pesq
+    rng, ours, published = np.random.default_rng(0), [], []
+    perceived = PerceivedDisturbance()
+    seconds = np.arange(48000) / 16000
+    syllables = 0.5 + 0.5 * np.sin(2 * np.pi * 4 * seconds)
+    clean = 0.1 * syllables * sum(np.sin(2 * np.pi * 140 * h * seconds) / h for h in range(1, 30))
+    for gain in (0.0002, 0.0006, 0.002, 0.006):
+        noisy = clean + gain * rng.standard_normal(len(clean))
+        published.append(pesq(16000, clean.astype(np.float32), noisy.astype(np.float32), "wb"))
+        pair = torch.from_numpy(np.stack([noisy, clean]).astype(np.float32))
+        raw = 4.5 - float(perceived(pair[:1], pair[1:]))
+        ours.append(0.999 + 4 / (1 + np.exp(-1.3669 * raw + 3.8224)))
+    assert np.all(np.diff(ours) < 0)
+    np.testing.assert_allclose(ours, published, atol=0.35)
+
+
+def test_perceived_disturbance_of_equal_sounds_and_its_gradient():
+    perceived = PerceivedDisturbance()
+    sound = 0.1 * torch.randn(2, 9000, generator=torch.Generator().manual_seed(0))
+    assert perceived(sound, sound).max() < 0.01
+    estimate = (sound + 0.05 * torch.randn(2, 9000)).requires_grad_()
+    perceived(estimate, sound).sum().backward()
+    assert torch.isfinite(estimate.grad).all() and estimate.grad.abs().max() > 0
+    assert torch.isfinite(perceived(estimate, torch.zeros_like(sound))).all()
+
+
+def test_unintelligibility_follows_stoi():
+    stoi = pytest.importorskip("pystoi").stoi
+    rng, ours, published = np.random.default_rng(0), [], []
+    seconds = np.arange(48000) / 16000
+    syllables = np.clip(np.sin(2 * np.pi * 3 * seconds) + 0.3 * np.sin(2 * np.pi * 5 * seconds), 0.05, 1)
+    clean = (
+        0.1 * syllables * sum(np.sin(2 * np.pi * 140 * h * seconds + h * h) / h**0.5 for h in range(1, 50))
+    )
+    for gain in (0.0, 0.03, 0.1, 0.3, 1.0):
+        noisy = clean + gain * rng.standard_normal(len(clean))
+        published.append(stoi(clean, noisy, 16000))
+        pair = torch.from_numpy(np.stack([noisy, clean]).astype(np.float32))
+        ours.append(1.0 - float(Unintelligibility()(pair[:1], pair[1:])))
+    assert np.all(np.diff(ours) < 0)
+    np.testing.assert_allclose(ours, published, atol=0.08)

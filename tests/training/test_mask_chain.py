@@ -25,6 +25,8 @@ run = { cadence = { log_every = 2, validate_every = 6, save_every = 3 } }
 steps = 12
 rows = 2
 rate = 5e-3
+perceived = 0.01
+intelligibility = 0.1
 warm_up = 2
 """
 

@@ -78,6 +78,10 @@ class MaskStage(StagePlan):
     clip: float = 1.0
     missing: float = 0.5
     """Further weight of speech that is taken away: see `losses.compressed`."""
+    perceived: float = 0.0
+    """Weight of perceived disturbance (see `losses.perceived`),"""
+    intelligibility: float = 0.0
+    """and of 1 - STOI (see `losses.intelligibility`)."""
     opinion: float = 0.0
     """Weight of DNSMOS P.835 per point of OVRL: see `losses.opinion`. Needs rows of 9.01 s together."""
     average: float = 0.9995
@@ -86,8 +90,9 @@ class MaskStage(StagePlan):
     def problems(self) -> list[str]:
         """What is wrong with these values."""
         found = []
-        if min(self.steps, self.rows) < 1 or min(self.warm_up, self.minutes, self.opinion, self.missing) < 0:
-            found.append("steps and rows must be at least 1; warm_up, minutes, opinion, missing at least 0")
+        weights = (self.missing, self.perceived, self.intelligibility, self.opinion)
+        if min(self.steps, self.rows) < 1 or min(self.warm_up, self.minutes, *weights) < 0:
+            found.append("steps and rows must be at least 1; warm_up, minutes and weights at least 0")
         if self.rate <= 0 or self.clip <= 0 or not 0 <= self.tail <= 1 or not 0 <= self.average < 1:
             found.append("rate and clip must be above 0, tail and average within 0 to 1")
         if self.optimizer not in ("muon", "adamw"):

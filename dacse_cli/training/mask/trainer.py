@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from dacse_cli.filters.mask.load import CONFIG, mask_config_values
 from dacse_cli.training.export import write_json, write_weights
 from dacse_cli.training.losses.compressed import compressed_distance
-from dacse_cli.training.losses.opinion import Opinion
-from dacse_cli.training.mask.recipe import RATED_SAMPLES, MaskRecipe
+from dacse_cli.training.mask.objective import COLUMNS, Objective
+from dacse_cli.training.mask.recipe import MaskRecipe
 from dacse_cli.training.mask.wave import WaveFilter
 from dacse_cli.training.mix.live import LiveMix, make_batch
 from dacse_cli.training.runs.ahead import Ahead
@@ -25,8 +25,6 @@ from dacse_cli.training.steps.optimizers import is_matrix, make_optimizers
 from dacse_cli.training.steps.supervised import SupervisedStep
 
 BETAS = (0.9, 0.99)
-RATED_LEVEL = 0.06
-"""RMS of speech that is rated, -24 dB."""
 ADAMW_ONLY = ("place", "depth", "split", "head")
 """Weights that are no matrices from channels to channels, or one matrix per band: Muon is not for them."""
 
@@ -34,7 +32,7 @@ ADAMW_ONLY = ("place", "depth", "split", "head")
 class MaskTrainer:
     """The network and the rows of the stage it is in."""
 
-    columns = ("loss", "distance", "opinion", "rate", "gradient", "wait", "valid_loss")
+    columns = ("loss", *COLUMNS, "rate", "gradient", "wait", "valid_loss")
 
     def __init__(
         self,
@@ -52,8 +50,6 @@ class MaskTrainer:
         self._network, self._recipe, self._machine = network.to(machine.device), recipe, machine
         self._mixes, self._held_out, self._jobs = mixes, held_out, jobs
         self._batches: Ahead[Any] | None = None
-        rated = any(stage.opinion for stage in recipe.stage)
-        self._opinion = Opinion().to(machine.device) if rated else None
 
     def begin(self, stage: int, fresh: bool) -> None:
         """New optimizers and a new average."""
@@ -75,6 +71,7 @@ class MaskTrainer:
             clip=options.clip,
             average=self._average,
         )
+        self._objective = Objective(options, self._machine, self._recipe.run.bf16)
         rows = options.rows // self._machine.count
         self._batches = Ahead(
             make_batch, (self._mixes(stage), rows), jobs=self._jobs, stride=self._machine.count
@@ -90,26 +87,9 @@ class MaskTrainer:
         noisy, clean = machine.tensor(rows)
 
         def loss(network: nn.Module) -> tuple[Tensor, Numbers]:
-            estimate = network(noisy)
-            distance = compressed_distance(estimate, clean, noisy, self._stage.missing)
-            if not self._stage.opinion:
-                return distance, {"distance": distance.detach()}
-            opinion = self._rated(estimate, clean)
-            numbers = {"distance": distance.detach(), "opinion": opinion.detach()}
-            return distance - self._stage.opinion * opinion, numbers
+            return self._objective(network(noisy), clean, noisy)  # type: ignore[no-any-return]
 
         return {**self._moves(number, share, [loss]), "wait": self._batches.waited - waited}
-
-    def _rated(self, estimate: Tensor, clean: Tensor) -> Tensor:
-        """OVRL, and a little of SIG and BAK, of all rows in a row at one level; silent ones do not count."""
-        assert self._opinion is not None
-        level = clean.square().mean(dim=1, keepdim=True).sqrt()
-        joined = (estimate * (RATED_LEVEL / level.clamp_min(1e-5))).reshape(1, -1)[:, :RATED_SAMPLES]
-        with self._machine.autocast(self._recipe.run.bf16):
-            signal, background, overall = self._opinion(joined)[0]
-        spoken = (level > 1e-4).float().mean()
-        rated: Tensor = (overall + 0.3 * signal + 0.1 * background) * spoken
-        return rated
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:

@@ -1,0 +1,63 @@
+"""What a mask network minimises: distance to the clean rows, and what models of listeners say, weighted."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dacse_cli.training.losses.compressed import compressed_distance
+from dacse_cli.training.losses.intelligibility import Unintelligibility
+from dacse_cli.training.losses.opinion import SAMPLES, Opinion
+from dacse_cli.training.losses.perceived import PerceivedDisturbance
+from dacse_cli.training.mask.recipe import MaskStage
+from dacse_cli.training.runs.machine import Machine
+
+COLUMNS = ("distance", "perceived", "unintelligible", "opinion")
+RATED_LEVEL = 0.06
+"""RMS of speech that is rated, -24 dB."""
+SPOKEN = 3e-4
+"""RMS of a clean row above which it holds speech."""
+SIGNAL, BACKGROUND = 0.3, 0.1
+"""What SIG and BAK count beside OVRL."""
+
+
+class Objective(nn.Module):
+    """Estimate, clean and noisy rows [B, S] -> what a stage minimises, and its parts by name."""
+
+    def __init__(self, stage: MaskStage, machine: Machine, bf16: bool) -> None:
+        """Raises `UsageError` where the opinion's network is not installed."""
+        super().__init__()
+        self._stage, self._machine, self._bf16 = stage, machine, bf16
+        self._perceived = PerceivedDisturbance().to(machine.device)
+        self._unintelligible = Unintelligibility().to(machine.device)
+        self._opinion = Opinion().to(machine.device) if stage.opinion else None
+
+    def forward(self, estimate: Tensor, clean: Tensor, noisy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """See the class."""
+        stage = self._stage
+        found = {"distance": compressed_distance(estimate, clean, noisy, stage.missing)}
+        level = clean.square().mean(dim=1, keepdim=True).sqrt()
+        spoken = (level[:, 0] > SPOKEN).float()
+        gain = RATED_LEVEL / level.clamp_min(SPOKEN)
+        ours, theirs = estimate * gain, clean * gain
+        if stage.perceived:
+            found["perceived"] = _mean(self._perceived(ours, theirs), spoken)
+        if stage.intelligibility:
+            found["unintelligible"] = _mean(self._unintelligible(ours, theirs), spoken)
+        if self._opinion is not None:
+            with self._machine.autocast(self._bf16):
+                signal, background, overall = self._opinion(ours.reshape(1, -1)[:, :SAMPLES])[0]
+            found["opinion"] = (overall + SIGNAL * signal + BACKGROUND * background) * spoken.mean()
+        weights = {
+            "distance": 1.0,
+            "perceived": stage.perceived,
+            "unintelligible": stage.intelligibility,
+            "opinion": -stage.opinion,
+        }
+        total = torch.stack([weights[name] * value for name, value in found.items()]).sum()
+        return total, {name: value.detach() for name, value in found.items()}
+
+
+def _mean(values: Tensor, counts: Tensor) -> Tensor:
+    """Mean over the batch [B], of rows with speech; others count as 0."""
+    return torch.where(counts > 0, values, torch.zeros_like(values)).mean()
