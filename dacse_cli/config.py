@@ -15,6 +15,9 @@ from dacse_cli.errors import UsageError
 DEFAULT_MODEL = "disco-eth/DAC-SE1"
 DEFAULT_CODEC = "descript/dac_44khz"
 DEFAULT_CHUNK_SECONDS = 4.0
+MIN_RATE, MAX_RATE = 1000, 768_000
+"""Samples per second of recordings and outputs."""
+OPUS_RATES = (8000, 12_000, 16_000, 24_000, 48_000)
 KV_FORMATS = ("auto", "int8", "fp8")
 
 T = TypeVar("T", bound="Options")
@@ -155,8 +158,8 @@ class SoundOptions(Options):
         found = []
         if self.channels not in ("keep", "mono"):
             found.append(f"--channels {self.channels} is not one of keep, mono")
-        if self.rate is not None and not 1000 <= self.rate <= 768_000:
-            found.append(f"--rate must lie between 1000 and 768000, not {self.rate}")
+        if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
+            found.append(f"--rate must lie between {MIN_RATE} and {MAX_RATE}, not {self.rate}")
         if self.format not in FORMATS:
             found.append(f"--format {self.format} is not one of {', '.join(FORMATS)}")
         if self.guard not in GUARDS:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media import kinds
+from dacse_cli.config import OPUS_RATES
 from dacse_cli.errors import InputError
 
 WRITABLE = {
@@ -76,7 +77,6 @@ _NEAREST: dict[str, tuple[str, ...]] = {
     "FLOAT": ("PCM_24",),
     "DOUBLE": ("PCM_24",),
 }
-_OPUS_RATES = (8000, 12000, 16000, 24000, 48000)
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MAX_RATE = {"VORBIS": 192_000, "FLAC": 655_350}
 _MAX_CHANNELS = {"FLAC": 8, "MP3": 2}
@@ -174,7 +174,7 @@ def _subtype(container: str, suffix: str, source: str) -> str:
 def _stored_rate(subtype: str, rate: int) -> int:
     """`rate`, or the rate that a format with a fixed list of rates uses instead."""
     if subtype == "OPUS":
-        return rate if rate in _OPUS_RATES else 48_000
+        return rate if rate in OPUS_RATES else 48_000
     if subtype == "MPEG_LAYER_III":
         return next((known for known in _MP3_RATES if known >= rate), _MP3_RATES[-1])
     return rate

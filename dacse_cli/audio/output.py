@@ -8,7 +8,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dacse_cli.audio.atomic import Written
 from dacse_cli.audio.formats import OutputFormat
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media.kinds import MUXERS, require
@@ -17,6 +16,7 @@ from dacse_cli.audio.metadata.tags import missing_extra, tagger
 from dacse_cli.audio.recording import media_kind
 from dacse_cli.audio.write import OutputWriter
 from dacse_cli.errors import InputError
+from dacse_cli.files.atomic import Written
 
 _WAV = ("WAV", "WAVEX", "RF64")
 

@@ -23,9 +23,9 @@ from dacse_cli.audio.headers import (
     unreadable_kind,
 )
 from dacse_cli.audio.info import AudioInfo
+from dacse_cli.config import MAX_RATE, MIN_RATE
 from dacse_cli.errors import InputError
 
-MIN_RATE, MAX_RATE = 1000, 768_000
 MAX_CHANNELS = 64
 # The most that any format here packs into a byte: digital silence in FLAC, 65,535 samples in 12 bytes.
 _MAX_FRAMES_PER_BYTE = 8192

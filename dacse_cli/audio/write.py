@@ -18,12 +18,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from dacse_cli.audio.atomic import PartFile, Written
 from dacse_cli.audio.formats import OutputFormat
 from dacse_cli.audio.headers import read_header
 from dacse_cli.audio.metadata.riff import WaveExtras, settle
 from dacse_cli.audio.read import BLOCK, AudioReader
 from dacse_cli.errors import InputError, OutputError
+from dacse_cli.files.atomic import PartFile, Written
 
 # Quantised here, because libsndfile rounds down, which shifts a recording by half a step.
 _INTEGER_BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "ULAW": 16, "ALAW": 16}

@@ -21,7 +21,6 @@ from dacse_cli.cli.evaluate import evaluate
 from dacse_cli.cli.inspect import inspect
 from dacse_cli.cli.mix import mix
 from dacse_cli.cli.models import models
-from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.settings import collect, nested
 from dacse_cli.cli.status import status
@@ -29,6 +28,7 @@ from dacse_cli.cli.tokenize import tokenize
 from dacse_cli.cli.train import app as train
 from dacse_cli.cli.watch import watch
 from dacse_cli.errors import DacseError
+from dacse_cli.files.names import shown
 
 app = typer.Typer(
     name="dacse",

@@ -100,10 +100,10 @@ def evaluate(
 
     dacse evaluate --no-reference enhanced/ --noisy noisy/
     """
-    from dacse_cli.audio.atomic import write_bytes_atomically
     from dacse_cli.cli.render import Screen
     from dacse_cli.evaluation import run
     from dacse_cli.evaluation.tables import to_csv
+    from dacse_cli.files.atomic import write_bytes_atomically
 
     clean, systems = (None, recordings) if no_reference else (recordings[0], recordings[1:])
     screen = Screen(json=tables.json, quiet=quiet)

@@ -15,6 +15,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dacse_cli.errors import HubError
+from dacse_cli.files.places import expanded
 from dacse_cli.hub.manifest import RemoteFile
 from dacse_cli.hub.names import is_commit
 from dacse_cli.hub.problems import TransientError
@@ -27,17 +29,17 @@ _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def cache_root(cache_dir: Path | None = None) -> Path:
-    """The Hub cache, from the variables huggingface_hub reads, but read now and not at import."""
+    """The Hub cache, from the variables huggingface_hub reads, but read now and not at import.
+
+    Raises `HubError` where the user has no home folder and no variable names another place.
+    """
     home = os.environ.get("HF_HOME")
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    found = (
-        cache_dir
-        or os.environ.get("HF_HUB_CACHE")
-        or os.environ.get("HUGGINGFACE_HUB_CACHE")
-        or os.path.join(home or os.path.join(base, "huggingface"), "hub")
-    )
-    # not Path.expanduser, which raises where there is no home
-    return Path(os.path.expandvars(os.path.expanduser(found)))  # noqa: PTH111
+    named = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
+    found = cache_dir or expanded(named or os.path.join(home or os.path.join(base, "huggingface"), "hub"))
+    if found is None:
+        raise HubError("there is no home folder to keep models in", hint="set HF_HOME to a folder")
+    return found
 
 
 def blob_digest(path: Path) -> str | None:

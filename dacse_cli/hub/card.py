@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,9 +9,9 @@ from typing import Any
 
 from dacse_cli.config import METHODS
 from dacse_cli.errors import CheckpointError
+from dacse_cli.files.documents import DocumentError, read_json
+from dacse_cli.files.names import quoted
 from dacse_cli.hub.manifest import CARD
-
-SIZE_LIMIT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -37,19 +36,11 @@ def read_card(folder: Path) -> ModelCard:
     """
     path = folder / CARD
     try:
-        with path.open("rb") as file:
-            raw = file.read(SIZE_LIMIT + 1)
+        return _card(read_json(path), path)
     except FileNotFoundError:
         return ModelCard()
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    if len(raw) > SIZE_LIMIT:
-        raise CheckpointError(f"{path} is far too large for a model card")
-    try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON") from error
-    return _card(data, path)
+    except DocumentError as error:
+        raise CheckpointError(f"{path} {error}") from error
 
 
 def _card(data: Any, path: Path) -> ModelCard:
@@ -59,7 +50,7 @@ def _card(data: Any, path: Path) -> ModelCard:
     unknown = sorted(data.keys() - set(known))
     if unknown:
         hint = f"known keys: {', '.join(known)}; a newer dacse may know more"
-        raise CheckpointError(f"{path} has unknown keys: {', '.join(unknown[:5])}", hint=hint)
+        raise CheckpointError(f"{path} has unknown keys: {', '.join(map(quoted, unknown[:5]))}", hint=hint)
     for key in ("codec", "training", "licence"):
         value = data.get(key)
         if value is not None and (not isinstance(value, str) or not value):

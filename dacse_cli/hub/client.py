@@ -6,7 +6,6 @@ huggingface_hub. Its downloader is not used: it neither resumes across runs nor 
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from dacse_cli import __version__
 from dacse_cli.errors import HubError
+from dacse_cli.files.documents import Limits, parse_json
 from dacse_cli.hub.manifest import Repository, parse_repository
 from dacse_cli.hub.names import HubName
 from dacse_cli.hub.problems import Subject, TransientError, not_the_hub, refusal, unreachable
@@ -26,6 +26,7 @@ DEFAULT_TIMEOUT = 30.0
 MAX_TRIES = 4
 FIRST_PAUSE = 0.1
 LISTING_LIMIT = 32 << 20
+_LISTING = Limits(size=LISTING_LIMIT)
 SILENCE = 10.0
 """Seconds without a byte after which one request is given up and the next one tried."""
 PULSE = 64 << 10
@@ -125,7 +126,7 @@ class HubClient:
                 body += chunk
                 if len(body) > LISTING_LIMIT or not patience.reached(len(body)):
                     raise not_the_hub("an endless list of files", self.endpoint)
-        return json.loads(body)
+        return parse_json(bytes(body), _LISTING)
 
     def file_url(self, name: HubName, commit: str, path: str) -> str:
         """Where the content of one file is served."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL
-from dacse_cli.errors import ModelError
+from dacse_cli.errors import HubError, ModelError
+from dacse_cli.files.documents import DocumentError, read_json
 from dacse_cli.hub.cache import RepoCache, cache_root
 from dacse_cli.hub.card import read_card
 from dacse_cli.hub.folder import Kind, model_files
@@ -47,7 +47,10 @@ class Listed:
 def list_models(cache_dir: Path | None = None) -> list[Listed]:
     """Built-in ones, then what the cache holds of the kinds dacse runs, then what `dacse download` knows."""
     found = [_built_in(name, folder) for name, folder in BUILT_IN.items()]
-    cached = list(_cached(cache_root(cache_dir)))
+    try:
+        cached = list(_cached(cache_root(cache_dir)))
+    except HubError:  # no home folder, so no cache
+        cached = []
     here = {entry.name for entry in cached}
     known = [Listed(name, kind, "known", note=note) for name, kind, note in KNOWN if name not in here]
     return [*found, *cached, *known]
@@ -85,9 +88,8 @@ def _snapshot(name: str, kind: Kind, commit: str, folder: Path) -> Listed:
 def _kind(folder: Path) -> Kind | None:
     """What lies in `folder`, as far as dacse could run it; other programs' models are none of ours."""
     try:
-        config = json.loads((folder / CONFIG).read_bytes())
-        return KINDS.get(config["model_type"])
-    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return KINDS.get(read_json(folder / CONFIG)["model_type"])
+    except (OSError, DocumentError, KeyError, TypeError):
         return None
 
 

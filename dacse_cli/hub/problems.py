@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from dacse_cli.errors import HubError
+from dacse_cli.files.problems import reason
 from dacse_cli.hub.names import HubName
 
 LOGIN = "log in with `hf auth login` (or set HF_TOKEN)"
@@ -140,8 +141,9 @@ def disk_problem(error: OSError, cache: Path) -> HubError:
         return HubSpaceError(f"no space left for the model in {cache}", hint=f"free some, {_elsewhere()}")
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return HubError(f"the model cache {cache} is read-only", hint=f"make it writable, {_elsewhere()}")
-    reason = error.strerror or type(error).__name__
-    return HubError(f"the model cache {cache} cannot be used: {reason}", hint=f"mend it, {_elsewhere()}")
+    return HubError(
+        f"the model cache {cache} cannot be used: {reason(error)}", hint=f"mend it, {_elsewhere()}"
+    )
 
 
 def no_room(needed: int, free: int, cache: Path) -> HubSpaceError:
@@ -152,13 +154,3 @@ def no_room(needed: int, free: int, cache: Path) -> HubSpaceError:
 
 def _elsewhere() -> str:
     return "or set HF_HOME to a folder with room that can be written"
-
-
-def foreign_content(head: bytes) -> str | None:
-    """What a file really is that should hold weights, judged by its first bytes; None if not known."""
-    start = head.lstrip()[:64].lower()
-    if start.startswith((b"<html", b"<!doctype", b"<?xml")):
-        return "a web page"
-    if start.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, not the content"
-    return None

@@ -7,7 +7,6 @@ used without any network; its files are checked against their checksums (by stam
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +14,10 @@ from pathlib import Path
 
 from dacse_cli.config import DEFAULT_CODEC
 from dacse_cli.errors import CheckpointError, CodecError, HubError, ModelError
+from dacse_cli.files.documents import DocumentError, read_json
+from dacse_cli.files.names import quoted
+from dacse_cli.files.places import expanded
+from dacse_cli.files.problems import reason
 from dacse_cli.hub.cache import RepoCache, cache_root
 from dacse_cli.hub.card import read_card
 from dacse_cli.hub.client import DEFAULT_TIMEOUT, HubClient
@@ -91,7 +94,7 @@ def resolve(
     if name in BUILT_IN:
         model = _local(BUILT_IN[name], name, "model", built_in=True)
         return model if kind == "model" else resolve_codec(model, offline=offline)
-    folder = Path(os.path.expanduser(name))  # noqa: PTH111 (Path's own raises without a home)
+    folder = expanded(name) or Path(name)
     if name and folder.is_dir():
         return _local(folder, name, kind)
     if name and folder.exists():
@@ -99,7 +102,7 @@ def resolve(
     hub_name = parse_hub_name(name)
     if hub_name is None:
         raise HubError(
-            f"{name!r} is no folder here and no Hub id",
+            f"{quoted(name)} is no folder here and no Hub id",
             hint=f"known: {', '.join(BUILT_IN)}, a folder, org/name, or org/name@revision",
         )
     return _from_hub(hub_name, kind, access)
@@ -117,7 +120,9 @@ def resolve_codec(
 ) -> Resolved:
     """The codec of a resolved model: `codec` if given, else what the model's card names, else the default.
 
-    A card may name a Hub id or a folder inside the model's own, nothing outside of it.
+    A card may name a Hub id or a folder inside the model's own, nothing outside of it. The card of a local
+    folder reaches no network, except for the codec that dacse itself takes by default: it may come from a
+    stranger, and a request tells an address and an access token to whoever it names.
     """
     named = codec
     if named is None:
@@ -126,8 +131,10 @@ def resolve_codec(
             inner = _local(model.folder / named, f"{model.name}/{named}", "codec", built_in=model.built_in)
             return replace(inner, revision=model.revision)
         if parse_hub_name(named) is None:
-            path = model.folder / CARD
-            raise CheckpointError(f"{path} names the codec {named!r}: no folder beside it and no Hub id")
+            says = f"{model.folder / CARD} names the codec {quoted(named)}"
+            raise CheckpointError(f"{says}: no folder beside it and no Hub id")
+        if model.revision is None and named != DEFAULT_CODEC and not (offline or is_offline()):
+            return _cached_codec(model, named, cache_dir)
     return resolve(
         named,
         kind="codec",
@@ -137,6 +144,17 @@ def resolve_codec(
         timeout=timeout,
         refresh=refresh,
     )
+
+
+def _cached_codec(model: Resolved, named: str, cache_dir: Path | None) -> Resolved:
+    """The codec that a local folder's card names, if it is in the cache."""
+    try:
+        return resolve(named, kind="codec", offline=True, cache_dir=cache_dir)
+    except HubError as error:
+        raise HubError(
+            f"{model.folder / CARD} names the codec {named}, which is not in the cache",
+            hint=f"if you trust it, run `dacse download {named}`, or name it: --codec {named}",
+        ) from error
 
 
 def download(
@@ -182,9 +200,9 @@ def verify(resolved: Resolved) -> list[str]:
 
 def _is_codec(folder: Path) -> bool:
     try:
-        config = json.loads((folder / CONFIG).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False  # whoever loads it says what is wrong
+        config = read_json(folder / CONFIG)
+    except (OSError, DocumentError):
+        return False  # loading it says what is wrong
     return isinstance(config, dict) and config.get("model_type") == "dac"
 
 
@@ -195,7 +213,7 @@ def _local(folder: Path, name: str, kind: Kind, *, built_in: bool = False) -> Re
         lines = [f"{_remember(stamps, file)}  {file}\n" for file in files.identity]
     except OSError as error:
         failure = CheckpointError if kind == "model" else CodecError
-        raise failure(f"{folder} cannot be read: {error.strerror}") from error
+        raise failure(f"{folder} cannot be read: {reason(error)}") from error
     stamps.save()
     sha256 = hashlib.sha256("".join(lines).encode()).hexdigest()
     return Resolved(folder, name, None, sha256, built_in, kind)

@@ -13,7 +13,11 @@ import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-BLOCK = 1 << 20
+from dacse_cli.files.digest import file_digest, file_sha256
+from dacse_cli.files.documents import Limits, read_json
+from dacse_cli.files.places import cache_folder
+
+_LIMITS = Limits(size=16 << 20)
 
 
 @dataclass(frozen=True)
@@ -25,35 +29,15 @@ class Stamp:
     sha256: str
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of a file, in constant memory."""
-    return _hash(path, hashlib.sha256())
-
-
 def git_blob_hash(path: Path) -> str:
     """The hash by which git, and so the Hub, knows a small file."""
     head = f"blob {path.stat().st_size}\0".encode()
-    return _hash(path, hashlib.sha1(head, usedforsecurity=False))
+    return file_digest(path, hashlib.sha1(head, usedforsecurity=False))
 
 
 def digest_like(path: Path, expected: str) -> str:
     """The file's digest of the kind that `expected` is: sha256 (64 hex) or git blob hash (40)."""
     return file_sha256(path) if len(expected) == 64 else git_blob_hash(path)
-
-
-def _hash(path: Path, state: hashlib._Hash) -> str:
-    with path.open("rb", buffering=0) as file:
-        buffer = memoryview(bytearray(BLOCK))
-        while count := file.readinto(buffer):
-            state.update(buffer[:count])
-    return state.hexdigest()
-
-
-def stamp_folder() -> Path:
-    """Where stamps live: `$DACSE_CACHE`, else `dacse` in the user's cache folder."""
-    own = os.environ.get("DACSE_CACHE")
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
-    return (Path(own) if own else Path(base) / "dacse") / "stamps"
 
 
 class Stamps:
@@ -64,12 +48,15 @@ class Stamps:
         self.complete = False
         self._entries: dict[str, Stamp] = {}
         name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:24]
-        self._file = stamp_folder() / f"{name}.json"
+        cache = cache_folder()
+        self._file = cache and cache / "stamps" / f"{name}.json"
         self._load()
 
     def _load(self) -> None:
+        if self._file is None:
+            return
         try:
-            data = json.loads(self._file.read_bytes())
+            data = read_json(self._file, _LIMITS)
             entries = {str(name): Stamp(**entry) for name, entry in data["files"].items()}
             if data["folder"] == _text(self.folder):
                 self._entries, self.complete = entries, bool(data["complete"])
@@ -78,6 +65,8 @@ class Stamps:
 
     def save(self) -> None:
         """Write atomically, as far as the place allows."""
+        if self._file is None:
+            return
         files = {name: asdict(stamp) for name, stamp in sorted(self._entries.items())}
         data = {"folder": _text(self.folder), "complete": self.complete, "files": files}
         try:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from dacse_cli.errors import HubError
+from dacse_cli.files.foreign import foreign_content
 from dacse_cli.hub.client import Answer, HubClient, Patience
 from dacse_cli.hub.manifest import RemoteFile
-from dacse_cli.hub.problems import Subject, TransientError, foreign_content, interrupted, not_the_hub
+from dacse_cli.hub.problems import Subject, TransientError, interrupted, not_the_hub
 from dacse_cli.hub.stamps import digest_like
 
 
@@ -90,5 +91,5 @@ def _damaged(subject: Subject, head: bytes) -> HubError:
     hint = "something in between changes the content: try another network, or later"
     foreign = foreign_content(head)
     if foreign:
-        return HubError(f"{subject} arrived as {foreign}", hint=hint)
+        return HubError(f"{subject} arrived as {foreign[0]}", hint=hint)
     return HubError(f"{subject} arrived damaged twice: its checksum is not the Hub's", hint=hint)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from dacse_cli.errors import ModelError
+from dacse_cli.files.digest import file_sha256
+from dacse_cli.files.foreign import foreign_content
+from dacse_cli.files.problems import reason
 from dacse_cli.hub.cache import blob_digest
 from dacse_cli.hub.folder import Kind, ModelFiles, model_files
-from dacse_cli.hub.problems import foreign_content
-from dacse_cli.hub.stamps import Stamps, file_sha256, git_blob_hash
+from dacse_cli.hub.stamps import Stamps, git_blob_hash
 
 
 def damages(folder: Path, files: ModelFiles) -> list[str]:
@@ -58,5 +60,7 @@ def _damage(stamps: Stamps, name: str) -> str | None:
         with path.open("rb") as content:
             foreign = foreign_content(content.read(512))
     except OSError as error:
-        return f"{path} cannot be read: {error.strerror}"
-    return f"{path} is {foreign}" if foreign else f"{path} has the checksum {actual:.12}, not {expected:.12}"
+        return f"{path} cannot be read: {reason(error)}"
+    return (
+        f"{path} is {foreign[0]}" if foreign else f"{path} has the checksum {actual:.12}, not {expected:.12}"
+    )

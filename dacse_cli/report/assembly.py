@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dacse_cli.audio.atomic import write_bytes_atomically
+from dacse_cli.files.atomic import write_bytes_atomically
 from dacse_cli.report.budget import share
 from dacse_cli.report.entry import Entry, RunFacts
 from dacse_cli.report.page import to_html, to_jsonl

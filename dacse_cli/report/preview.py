@@ -9,17 +9,16 @@ import soundfile
 from numpy.typing import NDArray
 
 from dacse_cli.audio.resample import resample
+from dacse_cli.config import OPUS_RATES
 from dacse_cli.report.budget import bit_rate
 
-RATES = (8000, 12_000, 16_000, 24_000, 48_000)
-"""Samples a second that Opus knows."""
 _LEAST_BITS, _MOST_BITS = 6_000, 256_000
 """What libsndfile's compression levels 1 and 0 mean for one channel."""
 
 
 def preview_rate(rate: int) -> int:
     """The lowest Opus rate that loses nothing of `rate`, else the highest there is."""
-    return next((known for known in RATES if known >= rate), RATES[-1])
+    return next((known for known in OPUS_RATES if known >= rate), OPUS_RATES[-1])
 
 
 def encode(samples: NDArray[np.float32], rate: int) -> bytes:

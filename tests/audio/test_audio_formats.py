@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from dacse_cli.audio.atomic import commit
 from dacse_cli.audio.formats import (
     AUDIO_SUFFIXES,
     SUBTYPES,
@@ -20,6 +19,7 @@ from dacse_cli.audio.formats import (
 from dacse_cli.audio.probe import AudioInfo, scan
 from dacse_cli.audio.write import OutputWriter
 from dacse_cli.errors import InputError
+from dacse_cli.files.atomic import commit
 
 
 def facts(

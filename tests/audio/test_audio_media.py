@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dacse_cli.audio.atomic import commit
 from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media import kinds
@@ -15,6 +14,7 @@ from dacse_cli.audio.output import open_writer
 from dacse_cli.audio.probe import probe, scan
 from dacse_cli.audio.recording import open_recording
 from dacse_cli.errors import InputError
+from dacse_cli.files.atomic import commit
 
 av = pytest.importorskip("av", reason="needs dacse[media]")
 

@@ -6,15 +6,18 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+from fake_hub import FakeHub
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dacse_cli.errors import CheckpointError, CodecError, HubError, ModelError
-from dacse_cli.hub import BUILT_IN, ModelCard, read_card, resolve, resolve_codec, verify
+from dacse_cli.hub import BUILT_IN, ModelCard, Resolved, read_card, resolve, resolve_codec, verify
 from dacse_cli.hub.cache import cache_root
+from dacse_cli.hub.listing import list_models
 from dacse_cli.hub.names import HubName, is_inside, parse_hub_name
 
 
@@ -188,6 +191,16 @@ def test_a_given_codec_beats_the_card(model: Path) -> None:
     assert resolve_codec(resolved, str(model)).folder == model
 
 
+def test_the_card_of_a_local_folder_makes_no_request(model: Path, hub: FakeHub) -> None:
+    """A stranger's folder sent the user's access token to the Hub, for a repository of its own choice."""
+    (model / "dacse.json").write_text('{"codec": "some/other"}')
+    resolved = resolve(str(model), kind="model")
+    with pytest.raises(HubError, match="names the codec some/other") as caught:
+        resolve_codec(resolved)
+    assert "dacse download some/other" in (caught.value.hint or "")
+    assert hub.requests == []
+
+
 @pytest.mark.parametrize("codec", ["../codec", "/etc", "nowhere", "a/b/c", "./codec"])
 def test_a_card_cannot_name_a_codec_outside(model: Path, codec: str) -> None:
     """A card from the Hub must not pick files from the user's disk."""
@@ -260,3 +273,54 @@ def test_importing_the_room_loads_nothing_heavy() -> None:
         "import sys, dacse_cli.hub; print({'torch', 'huggingface_hub', 'httpx2', 'numpy'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    "name", ["dacse.json", "config.json", "model.safetensors", "model.safetensors.index.json"]
+)
+def test_a_fifo_in_a_model_folder_is_no_wait(model: Path, name: str) -> None:
+    """`dacse.json` as a FIFO made every command hang for ever."""
+    (model / name).unlink(missing_ok=True)
+    if "index" in name:
+        (model / "model.safetensors").unlink()
+    os.mkfifo(model / name)
+    start = time.monotonic()
+    with pytest.raises(ModelError):
+        resolve_codec(resolve(str(model), kind="model"), offline=True)
+    assert verify(Resolved(model, "m", None, "")) or name == "dacse.json"
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    "card",
+    [
+        '{"chunk_seconds": ' + "9" * 400 + "}",
+        '{"chunk_seconds": 1e999}',
+        '{"training": "' + "x" * 200_000 + '"}',
+        '{"' + "\\u001b" * 50 + '": 1}',
+        "[" * 10_000 + "]" * 10_000,
+    ],
+)
+def test_hostile_cards_end_in_one_short_line(model: Path, card: str) -> None:
+    """A number of 400 digits ended as a bug; a key may hold commands to a terminal."""
+    (model / "dacse.json").write_text(card)
+    with pytest.raises(CheckpointError) as caught:
+        read_card(model)
+    assert len(caught.value.message) < 400 + len(str(model))
+    assert "\x1b" not in caught.value.message
+
+
+def test_without_a_home_nothing_lies_in_the_current_folder(
+    tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user without an entry in passwd and without HOME got a folder named ~ where the command ran."""
+    for name in ("HOME", "HF_HOME", "HF_HUB_CACHE", "XDG_CACHE_HOME", "DACSE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert resolve(str(model), kind="model").sha256
+    assert next(entry.state for entry in list_models()) == "built-in"
+    with pytest.raises(HubError, match="no home folder"):
+        resolve("org/name", kind="model")
+    assert list((tmp_path / "here").iterdir()) == []

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass
 
+from dacse_cli.config import OPUS_RATES
 from dacse_cli.errors import InputError
 
 EXTRA = "dacse[media]"
@@ -85,7 +86,7 @@ _AC3_RATES = (32000, 44100, 48000)
 _MPEG_RATES = (16000, 22050, 24000, 32000, 44100, 48000)
 RATES: dict[str, tuple[int, ...]] = {
     "AAC": _AAC_RATES,
-    "OPUS": (8000, 12000, 16000, 24000, 48000),
+    "OPUS": OPUS_RATES,
     "MPEG_LAYER_III": _MPEG_RATES,
     "MP2": _MPEG_RATES,
     "AC3": _AC3_RATES,

@@ -124,8 +124,8 @@ def _log(screen: Screen, report: StepReport) -> None:
 
 
 def _conclude(screen: Screen, outcome: Outcome) -> None:
-    from dacse_cli.cli.names import shown
     from dacse_cli.cli.render.text import clock, measured
+    from dacse_cli.files.names import shown
 
     data: dict[str, Any] = {"type": "summary", **asdict(outcome), "model": str(outcome.model)}
     text = f"{outcome.steps} steps in {clock(outcome.elapsed)}  {measured(outcome.last)}".rstrip()

@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.text import chunks_text, clock, files_text
+from dacse_cli.files.names import shown
 from dacse_cli.hub.listing import Listed
 from dacse_cli.pipeline.record.status import Status
 from dacse_cli.pipeline.run.forecast import Forecast

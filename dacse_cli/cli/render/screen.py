@@ -9,10 +9,10 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from dacse_cli.cli.names import shown
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.results import STYLE, Printer, console
 from dacse_cli.cli.render.text import clock, files_text, speed
+from dacse_cli.files.names import shown
 from dacse_cli.pipeline.wire.events import Detail, Ended, Event, Planned, Stage
 from dacse_cli.pipeline.wire.events import Progress as Advance
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary

@@ -135,6 +135,9 @@ class Ledger:
         message["warnings"] = [*warnings, *message["warnings"]]
         try:
             self._place(index, files, message)
+        except InputError as error:  # a folder in its place: the others can still be written
+            _discard(files)
+            self.fail(index, error.reason, error.message)
         except DacseError:
             _discard(files)
             raise
