@@ -34,6 +34,12 @@ def test_published_ids_and_prompt():
     assert DAC.prompt(CODES).tolist() == GOLDEN["prompt"]
 
 
+def test_a_pair_takes_its_positions():
+    """Prompt, answer, bos and start_clean: the released model's chunk of 344 frames fits 8192."""
+    assert DAC.positions(CODES.shape[1]) == len(DAC.prompt(CODES)) + CODES.size
+    assert DAC.positions(344) == 6194
+
+
 def test_published_text():
     assert to_text(CODES) == GOLDEN["text"]
     assert (from_text(GOLDEN["text"]) == CODES).all()
@@ -77,8 +83,24 @@ def test_an_id_of_another_codebook_is_refused():
 
 @pytest.mark.parametrize(
     "line",
-    ["", "x<|s1_c1|>", "<|s1_c1|> <|s2_c1|>", "<|s1_c2|>", "<|s1_c1|><|s1_c1|><|s1_c2|>", "<|s99999_c1|>"],
+    [
+        "",
+        "x<|s1_c1|>",
+        "<|s1_c1|> <|s2_c1|>",
+        "<|s1_c2|>",
+        "<|s1_c1|><|s1_c1|><|s1_c2|>",
+        "<|s99999_c1|>",
+        "<|s32768_c1|>",
+        "<|s100000_c1|>",
+    ],
 )
 def test_stray_text_is_refused(line):
     with pytest.raises(ValueError, match=r"line|codebook|code"):
         from_text(line)
+
+
+def test_text_longer_than_a_piece():
+    """Pieces are cut behind tokens; one cut inside a number would change it."""
+    codes = np.random.default_rng(0).integers(0, 32768, (3, 12_000)).astype(np.int16)
+    assert (from_text(to_text(codes)) == codes).all()
+    assert from_text("<|s32767_c1|>").tolist() == [[32767]]

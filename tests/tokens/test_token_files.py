@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from dacse_cli.errors import InputError
+from dacse_cli.interfaces import Codes, Latents
 from dacse_cli.tokens.files import (
     TOKEN_FORMATS,
     TokenFile,
@@ -124,6 +125,78 @@ def bomb():
 
 def header_claims_more():
     return npz(codes=CODES, metadata=np.array("{}")).replace(b"(2, 9, 40)", b"(2, 9, 4e9)"[:10])
+
+
+def with_units(units, tokens=TOKENS, **changes):
+    name = "codes" if units.dtype.kind in "iu" else "latents"
+    return save({name: units}, metadata={**tokens.metadata(), **changes})
+
+
+LIMITS = {
+    "a code of the codebook's last": (
+        altered(codebook_size=str(CODES.max() + 1)),
+        altered(codebook_size=str(CODES.max())),
+    ),
+    "codes of 15 bits": (
+        with_units(np.full((2, 9, 40), 32767, np.uint16), codebook_size="32768"),
+        with_units(np.full((2, 9, 40), 32768, np.uint16), codebook_size="32769"),
+    ),
+    "channels": tuple(with_units(np.zeros((C, 9, 40), np.int16)) for C in (64, 65)),
+    "codebooks": tuple(with_units(np.zeros((1, K, 40), np.int16)) for K in (64, 65)),
+    "width": tuple(
+        with_units(np.zeros((1, W, 13), np.float32), LATENTS, codebook_size="0") for W in (65536, 65537)
+    ),
+    "slowest original": tuple(
+        altered(original_sample_rate=rate, original_length=length)
+        for rate, length in (("1000", "464"), ("999", "463"))
+    ),
+    "fastest original": tuple(
+        altered(original_sample_rate=rate, original_length="356480") for rate in ("768000", "768001")
+    ),
+    "frames without sound": tuple(
+        altered(original_sample_rate="44100", original_length=n) for n in ("19457", "19456")
+    ),
+    "sound without frames": tuple(
+        altered(original_sample_rate="44100", original_length=n) for n in ("20524", "20525")
+    ),
+    "sample rate": tuple(
+        altered(sample_rate="1", hop_length=hop, original_sample_rate="1000", original_length="40000")
+        for hop in ("1", "0")
+    ),
+    "digits": tuple(
+        altered(sample_rate=rate, hop_length=hop)
+        for rate, hop in (("441" + "0" * 12, "512" + "0" * 10), ("441" + "0" * 13, "512" + "0" * 11))
+    ),
+    "length of a name": (altered(codec="x" * 4096), altered(codec="x" * 4097)),
+}
+"""What is just taken, and what is just refused."""
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_limits(name):
+    """A limit that is off by one refuses a good file or lets a bad one in."""
+    taken, refused = LIMITS[name]
+    load(taken, "safetensors")
+    with pytest.raises(InputError):
+        load(refused, "safetensors")
+
+
+def test_what_a_file_holds():
+    """A codec is matched by this: by codebooks and their size, or by width."""
+    assert TOKENS.kind == Codes(9, 1024)
+    assert LATENTS.kind == Latents(80)
+
+
+def test_an_archive_of_three_is_refused():
+    with pytest.raises(InputError, match="does not hold units and metadata"):
+        load(npz(codes=CODES, more=CODES, metadata=np.array(json.dumps(TOKENS.metadata()))), "npz")
+    with pytest.raises(InputError, match="does not hold units and metadata"):
+        load(npz(codes=CODES, more=CODES), "npz")
+
+
+def test_a_name_without_a_suffix_is_no_token_file():
+    assert not has_token_suffix("tokens")
+    assert has_token_suffix("A.NPZ")
 
 
 HOSTILE = {

@@ -1,0 +1,178 @@
+"""Runs the parts of a GPU day, each in a process of its own with its own limit, and keeps what they found.
+
+Correctness comes first, then speed and memory, then training. `day.json` and `day.md` are written anew after
+every part, so whatever cuts the day short leaves all results so far, those of the part that was cut included.
+Knows how to run parts, nothing of what they measure; needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+CARRIED = ("cffi", "hypothesis", "pystoi", "pytest", "scipy", "soundfile", "soxr")
+"""Packages that are installed from `.wheels`, with what they need, where the interpreter lacks one."""
+REHEARSAL = 10
+"""Times as long may a part take in a rehearsal, which may run on a busy machine."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A script and the seconds it gets."""
+
+    name: str
+    seconds: int
+    script: str
+
+    def command(self, rows: Path, options: argparse.Namespace) -> list[str]:
+        command = [sys.executable, str(HERE / self.script), "--part", self.name, "--rows", str(rows)]
+        return [*command, "--device", options.device, *(["--tiny"] if options.tiny else [])]
+
+
+PARTS = (
+    Part("machine", 40, "part_machine.py"),
+    Part("tests", 80, "part_machine.py"),
+    Part("codes", 60, "part_codes.py"),
+    Part("steps", 80, "part_speed.py"),
+    Part("waits", 30, "part_speed.py"),
+    Part("generation", 80, "part_speed.py"),
+    Part("folder", 60, "part_speed.py"),
+    Part("memory", 30, "part_memory.py"),
+    Part("quality", 50, "part_speed.py"),
+    Part("train-lm", 60, "part_training.py"),
+    Part("train-codec", 60, "part_training.py"),
+    Part("continue-nano", 60, "part_training.py"),
+)
+
+
+@dataclass
+class Done:
+    """How a part ended, and its rows."""
+
+    name: str
+    seconds: float
+    end: str
+    """`whole`, `cut` (at its limit) or `failed`."""
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_rows(file: Path) -> list[dict[str, Any]]:
+    """All whole lines of what a part has written."""
+    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
+
+
+def run_part(part: Part, seconds: float, options: argparse.Namespace, scratch: Path) -> Done:
+    """Run `part` for at most `seconds`; what it prints goes to the screen."""
+    rows, began = scratch / f"{part.name}.jsonl", time.monotonic()
+    log = scratch / f"{part.name}.log"
+    print(f"\n=== {part.name}, at most {seconds:.0f} s", flush=True)
+    with log.open("wb") as errors:
+        child = subprocess.Popen(part.command(rows, options), cwd=ROOT, stderr=errors, start_new_session=True)
+        try:
+            end = "failed" if child.wait(timeout=seconds) else "whole"
+        except subprocess.TimeoutExpired:
+            end = "cut"
+        finally:
+            _kill(child)
+    done = Done(part.name, time.monotonic() - began, end, read_rows(rows))
+    said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    if end == "failed":
+        done.rows.append(_row(part.name, f"not measured: {said[-1][:200] if said else 'no message'}"))
+        print("\n".join(said[-20:]), flush=True)
+    elif end == "cut":
+        done.rows.append(_row(part.name, f"not measured further: cut after {seconds:.0f} s"))
+    return done
+
+
+def _row(name: str, measured: str) -> dict[str, Any]:
+    what = "the rest of the part" if "further" in measured else "all of the part"
+    return {"id": name, "what": what, "measured": measured, "goal": "-"}
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    """End the part and all processes it has started."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def keep(dones: Sequence[Done], options: argparse.Namespace, out: Path) -> None:
+    """Write `day.json` and `day.md`, each as a whole."""
+    about = {"device": options.device, "tiny": options.tiny, "python": sys.version.split()[0]}
+    text = json.dumps(about | {"parts": [asdict(done) for done in dones]}, indent=1) + "\n"
+    lines = ["| part | id | what | measured | goal |", "|---|---|---|---|---|"]
+    for done in dones:
+        for row in done.rows:
+            cells = (done.name, row["id"], row["what"], _cell(row["measured"]), row["goal"])
+            lines.append("| " + " | ".join(str(cell).replace("|", "/") for cell in cells) + " |")
+    ends = ", ".join(f"{done.name} {done.end} in {done.seconds:.0f} s" for done in dones)
+    for name, content in (("day.json", text), ("day.md", "\n".join(lines) + f"\n\nParts: {ends}.\n")):
+        part = out / f".{name}.new"
+        part.write_text(content)
+        part.replace(out / name)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def supply(wheels: Path, scratch: Path) -> list[str]:
+    """Install carried packages that are missing; the folders to import from."""
+    missing = [name for name in CARRIED if find_spec(name) is None]
+    site = scratch / "site"
+    if missing and wheels.is_dir():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site)]
+        subprocess.run([*command, *map(str, sorted(wheels.glob("*.whl")))], check=False)
+    elif missing:
+        print(f"not installed here: {', '.join(missing)}; parts that need them will say so", flush=True)
+    return [str(ROOT), str(HERE), str(ROOT / "tests" / "benchmarks"), str(site)]
+
+
+def main(arguments: Sequence[str] | None = None, parts: Sequence[Part] = PARTS) -> list[Done]:
+    """Run the day. Ctrl-C and SIGTERM end it with what there is."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tiny", action="store_true", help="a size that says nothing: shows that parts run")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of all parts together")
+    parser.add_argument("--only", nargs="+", choices=[part.name for part in parts], help="these parts")
+    parser.add_argument("--out", type=Path, default=Path.cwd(), help="where day.json and day.md are written")
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    until, dones = time.monotonic() + 60 * options.minutes, []
+    chosen = [part for part in parts if not options.only or part.name in options.only]
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        paths = [*supply(ROOT / ".wheels", Path(scratch)), os.environ.get("PYTHONPATH", "")]
+        os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "HF_HUB_OFFLINE": "1"}
+        try:
+            for part in chosen:
+                left = until - time.monotonic()
+                if left < 1:
+                    dones.append(Done(part.name, 0.0, "cut", [_row(part.name, "not measured: no time left")]))
+                else:
+                    limit = part.seconds * (REHEARSAL if options.tiny else 1)
+                    dones.append(run_part(part, min(limit, left), options, Path(scratch)))
+                keep(dones, options, options.out)
+        finally:
+            keep(dones, options, options.out)
+            print("\n" + (options.out / "day.md").read_text(), flush=True)
+    return dones
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,158 @@
+"""How many small faults the tests notice: a sample of changed modules, each with its room's tests.
+
+    python tests/mutation/run.py --samples 40
+    python tests/mutation/run.py tokens journal --samples 100 --seed 1
+
+A copy of the repository is changed, never this one. The tests run in forks of a process that has imported
+what they need, and stop at the first failure; a fork that takes much more processor time than the unchanged
+module does counts as noticed. Survivors are listed: each is a missing test, or a change that changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import compileall
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.util import cache_from_source
+from pathlib import Path
+
+from mutants import mutants
+
+ROOT = Path(__file__).parents[2]
+TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "tokens": (
+        ("tokens/layout.py", "tokens/files.py", "tokens/formats.py", "tokens/text.py"),
+        ("tests/tokens",),
+    ),
+    "chunks": (("pipeline/task/chunks.py",), ("tests/pipeline/test_chunks.py",)),
+    "journal": (("pipeline/record/journal.py",), ("tests/pipeline/test_journal.py",)),
+    "ledger": (
+        ("pipeline/record/ledger.py",),
+        ("tests/pipeline/test_journal.py", "tests/pipeline/test_shards.py"),
+    ),
+    "search": (("set/search.py",), ("tests/set/test_set_search.py", "tests/set/test_set_golden.py")),
+    "guard": (
+        ("pipeline/guard/*.py",),
+        ("tests/pipeline/test_guard_verdict.py", "tests/pipeline/test_opinion.py"),
+    ),
+}
+"""By name: modules of `dacse_cli`, and the tests that should notice a fault in them."""
+PATIENCE = 600
+"""Seconds on the clock after which a fork that waits for something counts as noticed."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One changed module."""
+
+    target: str
+    place: str
+    before: str
+    after: str
+    noticed: bool
+
+
+def run_tests(copy: Path, tests: Sequence[str], cpu: float | None) -> tuple[int, float]:
+    """Exit status and processor seconds of pytest over `tests` in a fork; status -1 beyond its time."""
+    child = os.fork()
+    if not child:
+        _become_pytest(copy, tests, cpu)
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        pid, status, usage = os.wait4(child, os.WNOHANG)
+        if pid:
+            spent = usage.ru_utime + usage.ru_stime
+            return (os.WEXITSTATUS(status) if os.WIFEXITED(status) else -1), spent
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.wait4(child, 0)
+    return -1, float(PATIENCE)
+
+
+def _become_pytest(copy: Path, tests: Sequence[str], cpu: float | None) -> None:
+    os.setpgid(0, 0)
+    quiet = os.open(copy / "last.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(quiet, 1)
+    os.dup2(quiet, 2)
+    if cpu is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (int(cpu) + 1, int(cpu) + 2))
+    os.chdir(copy)
+    sys.path.insert(0, str(copy))
+    sys.dont_write_bytecode = cpu is not None
+    import pytest
+
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
+    os._exit(int(pytest.main([*options, *tests])))
+
+
+def measure(copy: Path, target: str, samples: int, rng: random.Random) -> list[Trial]:
+    """Try `samples` changes of a target's modules, drawn from all there are."""
+    patterns, tests = TARGETS[target]
+    package = copy / "dacse_cli"
+    modules = sorted({path for pattern in patterns for path in package.glob(pattern)})
+    code, cpu = run_tests(copy, tests, None)
+    if code:
+        raise SystemExit(
+            f"{target}: its tests fail without a change\n{(copy / 'last.log').read_text()[-2000:]}"
+        )
+    drawn = [(path, mutant) for path in modules for mutant in mutants(path.read_text())]
+    total, trials = len(drawn), []
+    for path, mutant in rng.sample(drawn, min(samples, total)):
+        whole = path.read_text()
+        Path(cache_from_source(str(path))).unlink(missing_ok=True)
+        path.write_text(mutant.source)
+        code, _ = run_tests(copy, tests, 3 * cpu + 5)
+        path.write_text(whole)
+        place = f"{path.relative_to(package)}:{mutant.line}"
+        trials.append(Trial(target, place, mutant.before, mutant.after, code != 0))
+        print("." if code else f"\n{place}: {mutant.before}  ->  {mutant.after}", end="", flush=True)
+    killed = sum(trial.noticed for trial in trials)
+    print(f"\n{target}: {killed} of {len(trials)} noticed, out of {total} changes", flush=True)
+    return trials
+
+
+def copied(scratch: Path) -> Path:
+    """The repository's code and tests, compiled, without what is ignored."""
+    ignored = shutil.ignore_patterns("__pycache__", ".venv", ".git", "*.egg-info", ".*_cache")
+    copy = Path(shutil.copytree(ROOT, scratch / "copy", ignore=ignored))
+    compileall.compile_dir(copy / "dacse_cli", quiet=2)
+    return copy
+
+
+def main(arguments: Sequence[str] | None = None) -> list[Trial]:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], help=f"of {', '.join(TARGETS)}")
+    parser.add_argument("--samples", type=int, default=30, help="changes per target")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args(arguments)
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import hypothesis  # noqa: F401  # in this process, so that no fork has to
+    import soundfile  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    trials: list[Trial] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = copied(Path(scratch))
+        for target in options.targets or TARGETS:
+            trials += measure(copy, target, options.samples, random.Random(f"{options.seed} {target}"))
+            if options.json:
+                options.json.write_text(json.dumps([asdict(trial) for trial in trials], indent=1))
+    killed = sum(trial.noticed for trial in trials)
+    print(f"all: {killed} of {len(trials)} noticed, {100 * killed / len(trials):.0f} %")
+    return trials
+
+
+if __name__ == "__main__":
+    main()
