@@ -10,8 +10,14 @@ from torch import Tensor
 
 from dacse_cli.filters.mask.config import BINS
 
-HIGHEST = 16
-"""Highest bins below 8 kHz, half a kilohertz, whose gain is that of everything above."""
+HIGHEST, STEEPER = 32, 1.5
+"""Bins just below 8 kHz (1 kHz of them) whose gain, to this power, is that of everything above.
+
+Speech above 8 kHz is weaker than below and noise is often not, so the gain must be lower there. Distance of
+log spectra above 8 kHz to the clean recording's, on ten 44.1 kHz mixtures from -5 to 15 dB: left as it is
+14.1 dB; gain of 16 bins 6.4; of 64 bins 7.0; of 32 bins to the power of 1.5 5.5; to 1.3 5.7; a Wiener filter
+for each band of 500 Hz whose noise is learnt where the network hears nobody 7.5, times the network's gain
+6.4."""
 
 
 def apply_masks(masks: Tensor, spectra: Tensor, taps: Sequence[int], before: int) -> Tensor:
@@ -28,7 +34,7 @@ def apply_masks(masks: Tensor, spectra: Tensor, taps: Sequence[int], before: int
     if spectra.shape[2] <= BINS:
         return core
     own = spectra[:, before : before + T]
-    gain = _gain(core[..., -HIGHEST:], own[..., BINS - HIGHEST : BINS])
+    gain = _gain(core[..., -HIGHEST:], own[..., BINS - HIGHEST : BINS]) ** STEEPER
     return torch.cat([core, own[..., BINS:] * gain], dim=2)
 
 
