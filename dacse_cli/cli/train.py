@@ -8,12 +8,14 @@ from dacse_cli.cli.train_codec import codec
 from dacse_cli.cli.train_lm import lm
 from dacse_cli.cli.train_mask import mask
 from dacse_cli.cli.train_plan import plan
+from dacse_cli.cli.train_set import set_
 
 app = typer.Typer(
     name="train",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="Train a language model, a filter or a codec; plan what that takes.",
+    help="Train a language model, SET, a filter or a codec; plan what that takes.",
 )
 for command in (lm, mask, codec, plan):
     app.command()(command)
+app.command("set")(set_)

@@ -12,13 +12,16 @@ from dacse_cli.cli.options import run
 if TYPE_CHECKING:
     from dacse_cli.training.codec.plan import CodecPlan
     from dacse_cli.training.lm.plan import Plan
+    from dacse_cli.training.set.plan import SetPlan
 
 
 def plan(
     sizes: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SIZE...]", show_default="all", help="250M, 1B, 2B, 4B; codecs: 16khz, 24khz, 44khz."
+            metavar="[SIZE...]",
+            show_default="all",
+            help="250M to 4B; set, nar, set-small, nar-small; 16khz, 24khz, 44khz.",
         ),
     ] = None,
     tokens: Annotated[float, typer.Option("--tokens", help="Tokens to train on, both sides.")] = 5e9,
@@ -27,7 +30,7 @@ def plan(
         float | None,
         typer.Option(
             "--mfu",
-            show_default="0.4, of codecs 0.2",
+            show_default="0.4, of SET and codecs 0.2",
             help="Share of peak FLOPs that useful ones are taken to reach.",
         ),
     ] = None,
@@ -58,24 +61,31 @@ def plan(
     from dacse_cli.training.codec.shapes import SIZES as CODECS
     from dacse_cli.training.lm.plan import Work, published_plan
     from dacse_cli.training.lm.sizes import SIZES
+    from dacse_cli.training.set.plan import set_plan
+    from dacse_cli.training.set.sizes import SIZES as SETS
 
     screen = Screen(json=json)
     work = Work(frames, rows, accumulate, checkpointing)
-    wanted = sizes or [*SIZES, *CODECS]
+    wanted = sizes or [*SIZES, *SETS, *CODECS]
     codecs = [codec_plan(size, CODECS[size], gpus=gpus, mfu=mfu or 0.2) for size in wanted if size in CODECS]
     plans = [
         published_plan(size, work=work, tokens=tokens, gpus=gpus, mfu=mfu or 0.4)
         for size in wanted
-        if size not in CODECS
+        if size not in CODECS and size not in SETS
     ]
+    transducers = [set_plan(size, frames=frames, mfu=mfu or 0.2) for size in wanted if size in SETS]
     if json:
         for found in plans:
             screen.results.record({"type": "plan", **asdict(found), "memory_bytes": found.memory_bytes})
+        for transducer in transducers:
+            screen.results.record({"type": "set-plan", **asdict(transducer)})
         for codec in codecs:
             screen.results.record({"type": "codec-plan", **asdict(codec), "state_bytes": codec.state_bytes})
         return
     if plans:
         screen.results.print(aligned(_table(_MODELS, plans, gpus)))
+    if transducers:
+        screen.results.print(aligned(_table(_TRANSDUCERS, transducers, 1)))
     if codecs:
         screen.results.print(aligned(_table(_CODECS, codecs, gpus)))
 
@@ -102,6 +112,13 @@ _MODELS: dict[str, Callable[[Plan], str]] = {
     "hours, {}": lambda plan: f"{plan.hours:.1f}",
 }
 """Column, with a place for the number of GPUs -> what stands in it."""
+_TRANSDUCERS: dict[str, Callable[[SetPlan], str]] = {
+    "SET": lambda plan: plan.name,
+    "parameters": lambda plan: f"{plan.parameters / 1e6:.1f} M",
+    "state": lambda plan: f"{plan.state_bytes / 1e9:.2f} GB",
+    "TFLOP/h of pairs": lambda plan: f"{plan.flops_per_hour / 1e12:.0f}",
+    "hours for 1,000 h, 1": lambda plan: f"{plan.hours:.1f}",
+}
 _CODECS: dict[str, Callable[[CodecPlan], str]] = {
     "codec": lambda plan: plan.name,
     "parameters": lambda plan: f"{plan.parameters / 1e6:.1f} M",

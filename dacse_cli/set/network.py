@@ -98,6 +98,27 @@ class Predictor(nn.Module):
         return out
 
 
+class FactoredHead(nn.Module):
+    """Vectors -> logits by way of a few numbers a codebook: far fewer weights than one linear layer."""
+
+    def __init__(self, inputs: int, codebooks: int, size: int, width: int) -> None:
+        super().__init__()
+        self.out_features = codebooks * size
+        self.project = nn.Linear(inputs, codebooks * width)
+        self.codes = nn.Parameter(torch.randn(codebooks, width, size) * width**-0.5)
+        self.bias = nn.Parameter(torch.zeros(codebooks, size))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., J]` -> `[..., K * V]`."""
+        return self.logits(self.project(x).flatten(0, -2)).view(*x.shape[:-1], -1)
+
+    def logits(self, numbers: Tensor) -> Tensor:
+        """What `project` has written, `[n, K * width]` -> `[n, K * V]`."""
+        K, width, _ = self.codes.shape
+        by_book = numbers.view(-1, K, width).transpose(0, 1)
+        return torch.baddbmm(self.bias.unsqueeze(1), by_book, self.codes).transpose(0, 1).flatten(1)
+
+
 class SetNetwork(nn.Module):
     """A network of `shape` with random weights."""
 
@@ -106,8 +127,12 @@ class SetNetwork(nn.Module):
         self.shape = shape
         self.encoder = Encoder(shape)
         self.predictor = None if shape.predictor is None else Predictor(shape, shape.predictor)
-        outputs = shape.latents or shape.codes.books * shape.codes.size
-        self.head = nn.Linear(shape.joint_width or shape.encoder.width, outputs)
+        inputs = shape.joint_width or shape.encoder.width
+        self.head: nn.Linear | FactoredHead
+        if shape.head_width is not None:
+            self.head = FactoredHead(inputs, shape.codes.books, shape.codes.size, shape.head_width)
+        else:
+            self.head = nn.Linear(inputs, shape.latents or shape.codes.books * shape.codes.size)
 
     def joined(self, encoded: Tensor, predicted: Tensor | None) -> Tensor:
         """What the head reads, `[..., J]`, from both sides' vectors of the same frame."""

@@ -7,12 +7,14 @@ Axes: `B` rows, `N` hypotheses, `T` frames, `K` codebooks, `V` codebook size, `J
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from dacse_cli.lm.linear import make_linear
-from dacse_cli.set.network import SetNetwork
+from dacse_cli.set.network import FactoredHead, SetNetwork
 from dacse_cli.set.recurrent import LstmWeights
 from dacse_cli.set.stepping import ConformerWeights, packed
 
@@ -32,8 +34,8 @@ class ScoringWeights:
             self.past = ConformerWeights(predictor.conformer, dtype)
         elif predictor.lstm is not None:
             self.past = LstmWeights(predictor.lstm, dtype)
-        self.head = make_linear(network.head.weight.detach().to(dtype), network.head.bias.detach().to(dtype))
-        self.device = network.head.weight.device
+        self.head = _head(network.head, dtype)
+        self.device = network.head.bias.device
 
 
 class NetworkScorer:
@@ -83,3 +85,12 @@ class NetworkScorer:
     def healthy(self) -> bool:
         """False where NaN or infinite values were computed."""
         return bool(self._health == 0.0)
+
+
+def _head(head: nn.Linear | FactoredHead, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    """From vectors `[R, J]` to logits `[R, K * V]`."""
+    if isinstance(head, nn.Linear):
+        return packed(head, dtype)
+    own = copy.deepcopy(head).requires_grad_(False).to(dtype)
+    project = packed(own.project, dtype)
+    return lambda x: own.logits(project(x))

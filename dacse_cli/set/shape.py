@@ -111,6 +111,9 @@ class SetShape:
     joint_width: int | None = _number(1, 1 << 14, None)
     """Width in which encoder and predictor are summed. Without a predictor it may be None: the head then
     reads the encoder."""
+    head_width: int | None = _number(1, 1 << 10, None)
+    """The head writes so many numbers a codebook, and a code's logit is their product with the code's own
+    vector; codes that sound alike are then learnt together. None: one linear layer, as published."""
     dropout: float = _number(0.0, 0.9, 0.1)
     """In training."""
     max_frames: int = _number(1, 1 << 20, 1500)
@@ -129,6 +132,8 @@ class SetShape:
             found.append("codebooks, codebook_size and embedding_width are needed, or latents")
         if self.latents is not None and any(value is not None for value in of_codes):
             found.append("latents excludes codebooks, codebook_size and embedding_width")
+        if self.head_width is not None and self.latents is not None:
+            found.append("head_width is for codes")
         if self.predictor is not None and self.latents is not None:
             found.append("a predictor needs codes, not latents")
         if self.predictor is not None and self.joint_width is None:

@@ -10,7 +10,7 @@ from dacse_cli.cli.app import app
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands] + [
-    f"{group.typer_instance.info.name} {command.callback.__name__}"
+    f"{group.typer_instance.info.name} {command.name or command.callback.__name__}"
     for group in app.registered_groups
     for command in group.typer_instance.registered_commands
 ]

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from tiny_set import ATTENTION, CONFIG, LSTM, K, V, tiny_network
+from tiny_set import ATTENTION, CONFIG, FACTORED, LSTM, K, V, tiny_network
 
 from dacse_cli.set.expansion import EXPANSIONS, Propose, best, expand, first_scores, ranked
 from dacse_cli.set.network import SetNetwork, shifted
@@ -20,7 +20,7 @@ from dacse_cli.set.scoring import NetworkScorer, ScoringWeights
 from dacse_cli.set.search import beam_search, greedy, read_back, rows_left
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "set"
-NETWORKS = {"conformer": CONFIG, "lstm": LSTM, "attention": ATTENTION}
+NETWORKS = {"conformer": CONFIG, "lstm": LSTM, "attention": ATTENTION, "factored": FACTORED}
 
 
 @pytest.fixture(autouse=True)

@@ -25,6 +25,7 @@ CONFIG: dict[str, Any] = {
 }
 BASELINE = {key: value for key, value in CONFIG.items() if key not in ("predictor", "joint_width")}
 LSTM = CONFIG | {"predictor": {"kind": "lstm", "layers": 2, "width": 16}}
+FACTORED = CONFIG | {"head_width": 8}
 ATTENTION = CONFIG | {"pooling": "attention"}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from dacse_cli.errors import UsageError
 from dacse_cli.interfaces import Codec
 from dacse_cli.training.lm.encode import Encoded, cached
-from dacse_cli.training.lm.recipe import LmRecipe, Stage
+from dacse_cli.training.lm.recipe import DataPart
 from dacse_cli.training.lm.shards import CodePair, Shards
 from dacse_cli.training.lm.source import (
     CachedSource,
@@ -27,12 +27,56 @@ from dacse_cli.training.mix.pairs import PairPlan
 from dacse_cli.training.mix.plan import MixOptions, plan_mix
 from dacse_cli.training.runs.chance import seed_of
 from dacse_cli.training.runs.machine import Machine
+from dacse_cli.training.runs.recipe import RunPart
 from dacse_cli.training.sound.folders import digest, find_pairs, of_tasks
 from dacse_cli.training.sound.recordings import Files, Refused
 from dacse_cli.training.sound.segments import Segmenting
 from dacse_cli.training.sound.splits import WHOLE, Split
 
 StageBatches = tuple[Source, Sequence[CodeBatch]]
+
+
+class DataStage(Protocol):
+    """What a stage of a recipe says of its data; see `lm.recipe.Stage`."""
+
+    @property
+    def name(self) -> str:
+        """As in the recipe."""
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Only pairs of these; empty: all."""
+
+    @property
+    def frames(self) -> int | None:
+        """Frames that pairs are cut to; None: whole pairs."""
+
+    @property
+    def vary(self) -> float | None:
+        """Share of batches that are cut to another length."""
+
+    @property
+    def rows(self) -> int:
+        """Pairs in a batch."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the network takes pairs of one length only."""
+
+
+class DataRecipe(Protocol):
+    """What a recipe says of its data, whatever is trained."""
+
+    @property
+    def run(self) -> RunPart:
+        """The seed is in here."""
+
+    @property
+    def data(self) -> DataPart:
+        """What is made of the recordings."""
+
+    def stages(self) -> Sequence[DataStage]:
+        """One after another."""
 
 
 class Data(Protocol):
@@ -54,7 +98,7 @@ class Data(Protocol):
     def typical_frames(self) -> int:
         """Of a pair: what a chunk should be when the model is used."""
 
-    def stage(self, number: int, stage: Stage) -> StageBatches:
+    def stage(self, number: int, stage: DataStage) -> StageBatches:
         """Where the batches of a stage come from, and what it is validated on."""
 
 
@@ -64,16 +108,16 @@ class Surroundings:
 
     codec: Codec
     codec_sha256: str
-    recipe: LmRecipe
+    recipe: DataRecipe
     machine: Machine
     longest: int
     """Frames of the longest pair that the network's positions hold."""
 
-    def cut(self, number: int, stage: Stage) -> Cut:
+    def cut(self, number: int, stage: DataStage) -> Cut:
         """How the pairs of stage `number` are cut."""
         return Cut(stage.frames, self.longest, stage.vary or 0.0, seed_of(self.recipe.run.seed, number, 1))
 
-    def long_enough(self, rows: Sequence[int], shards: Shards | None, stage: Stage) -> list[int]:
+    def long_enough(self, rows: Sequence[int], shards: Shards | None, stage: DataStage) -> list[int]:
         """Those of `rows` that fill the one length of a stage that has only one; else all."""
         if shards is None or not stage.fixed:
             return list(rows)
@@ -81,7 +125,7 @@ class Surroundings:
         lengths = shards.lengths()
         return [row for row in rows if lengths[row] >= wanted]
 
-    def share(self, pairs: Sequence[CodePair], number: int, stage: Stage) -> list[CodeBatch]:
+    def share(self, pairs: Sequence[CodePair], number: int, stage: DataStage) -> list[CodeBatch]:
         """Pairs to validate on, this process's share."""
         return held_out(pairs, stage.rows, self.cut(number, stage), self.machine.rank, self.machine.count)
 
@@ -105,7 +149,7 @@ class CachedData:
         hours = sum(lengths) / float(around.codec.spec.frame_rate) / 3600.0
         self.summary = f"{len(found.train)} pairs, {hours:.2f} h"
 
-    def stage(self, number: int, stage: Stage) -> StageBatches:
+    def stage(self, number: int, stage: DataStage) -> StageBatches:
         """The stage's tasks only."""
         around = self._around
         source = CachedSource(
@@ -120,14 +164,14 @@ class CachedData:
         pairs = [_read(self._valid_codes, row) for row in spread(kept, around.recipe.data.valid_rows)]
         return source, around.share(pairs, number, stage)
 
-    def _rows(self, stage: Stage) -> list[int]:
+    def _rows(self, stage: DataStage) -> list[int]:
         """Pairs that a stage is trained on; raises `UsageError` where none is as long as it wants."""
         rows = self._around.long_enough(of_tasks(self._train, stage.tasks), self._codes, stage)
         if not rows:
             raise UsageError(f"stage {stage.name}: no pair has {stage.frames} frames")
         return rows
 
-    def _check_tasks(self, recipe: LmRecipe) -> None:
+    def _check_tasks(self, recipe: DataRecipe) -> None:
         """Before anything is encoded: every stage has something to learn from."""
         for stage in recipe.stages():
             if not of_tasks(self._train, stage.tasks):
@@ -153,7 +197,7 @@ class MixedData:
         hours = sum(recording.frames / recording.sample_rate for recording in speech) / 3600.0
         self.summary = f"{hours:.2f} h of speech, noise ({options.recipe}) mixed anew"
 
-    def stage(self, number: int, stage: Stage) -> StageBatches:
+    def stage(self, number: int, stage: DataStage) -> StageBatches:
         """The stage's tasks only; validation sees the same rows whenever it is asked."""
         around = self._around
         train, *valid = (_of_stage(plan, stage, around.recipe.run.seed, number) for plan in self._plans)
@@ -191,7 +235,7 @@ def _mix_options(around: Surroundings, clean: Files) -> MixOptions:
     )
 
 
-def _of_stage(plan: PairPlan, stage: Stage, seed: int, number: int) -> PairPlan:
+def _of_stage(plan: PairPlan, stage: DataStage, seed: int, number: int) -> PairPlan:
     """`plan` with the tasks of `stage` alone, and with rows that no other stage has."""
     shares = {task: share for task, share in plan.shares.items() if not stage.tasks or task in stage.tasks}
     shares = shares or dict.fromkeys(stage.tasks, 1.0)

@@ -23,7 +23,8 @@ from dacse_cli.errors import InputError
 
 ROWS_A_SHARD = 2048
 """4 s pairs of the released codec make 26 MB."""
-Codes = NDArray[np.int16]
+Codes = NDArray[Any]
+"""int16 codes, or float32 latents."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,165 @@
+"""How a SET network is trained, as a recipe file says it. Numbers only; imports no torch.
+
+The defaults are those of the published recipes: AdamW (0.9, 0.98), rate 5e-4, weight decay 0.01, gradients
+clipped at 5, 16 pairs a step, NewBob on the validation's token error. The paper's last epochs are a stage
+with `past = "beam"` (or `greedy`): the predictor is shown what the network itself writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from dacse_cli.set.shape import EXPANSIONS, MAX_BEAM
+from dacse_cli.training.lm.recipe import Corruption, DataPart
+from dacse_cli.training.mix.tasks import TASKS
+from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
+from dacse_cli.training.runs.stages import StagePlan
+
+PASTS = ("clean", "greedy", "beam")
+LOSSES = ("mse", "l1+mse")
+
+
+@dataclass(frozen=True)
+class ModelPart(Origin):
+    """Where the network comes from (a size is one of `sizes`), and what it reads and writes."""
+
+    units: str = "codes"
+    """`codes`, or `latents`: the codec's continuous vectors before quantisation."""
+    codebooks: int | None = None
+    """Use the codec's first so many codebooks only; None: all."""
+    embeddings: str = "random"
+    """Of a fresh network over codes, and of a factored head: `random`, or `codebooks`: from the codec's
+    codebook vectors."""
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        found = super().problems()
+        if self.units not in ("codes", "latents"):
+            found.append(f"units {self.units!r} is not codes or latents")
+        if self.embeddings not in ("random", "codebooks"):
+            found.append(f"embeddings {self.embeddings!r} is not random or codebooks")
+        if self.codebooks is not None and self.codebooks < 1:
+            found.append("codebooks must be at least 1")
+        return found
+
+
+@dataclass(frozen=True)
+class Annealing:
+    """NewBob: the rate falls when the validation's token error stops to fall; for latents, its loss."""
+
+    improvement: float = 0.0025
+    """Relative improvement below which a validation does not count as one."""
+    shrink: float = 0.9
+    """What the rate is multiplied by; 1: it does not fall."""
+    patience: int = 1
+    """Validations without improvement that are waited for."""
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        good = self.improvement >= 0 and 0 < self.shrink <= 1 and self.patience >= 0
+        return [] if good else ["improvement and patience must be at least 0, shrink above 0 and at most 1"]
+
+
+@dataclass(frozen=True)
+class Stage(StagePlan):
+    """A part of the run with its own data, length, learning rate and past."""
+
+    name: str = "teacher"
+    steps: int = 50_000
+    tasks: tuple[str, ...] = ()
+    """Only pairs of these tasks; empty: all."""
+    frames: int | None = None
+    """As in `data`, for this stage; None: as there."""
+    vary: float | None = None
+    """As in `data`, for this stage; None: as there."""
+    rows: int = 16
+    """Pairs a process and backward pass."""
+    accumulate: int = 1
+    """Backward passes a step."""
+    rate: float = 5e-4
+    """Highest learning rate."""
+    warm_up: int = 0
+    """Steps of a linear rise to it."""
+    cosine: float | None = None
+    """End of a cosine over the stage, as a share of `rate`; None: no cosine."""
+    annealing: Annealing = field(default_factory=Annealing)
+    betas: tuple[float, ...] = (0.9, 0.98)
+    weight_decay: float = 0.01
+    clip: float = 5.0
+    weights: tuple[float, ...] = ()
+    """Of the codebooks' losses; one for each, or first and last of a line. Empty: all alike."""
+    smoothing: float = 0.0
+    """Label smoothing: share of the target spread evenly over all codes."""
+    loss: str = "mse"
+    """Of latents: `mse` or `l1+mse`."""
+    past: str = "clean"
+    """What the predictor is shown: `clean` codes, or those that a `greedy` or `beam` search of the network
+    itself finds, without gradient. Targets always stay clean."""
+    beam: int = 4
+    """Of `past = "beam"`."""
+    expansion: str = "best"
+    """Of `past = "beam"`: `best` or `ranked`."""
+    replaced: Corruption = field(default_factory=Corruption)
+    """With clean codes: shares of them that others replace."""
+
+    @property
+    def fixed(self) -> bool:
+        """Whether the network sees pairs of one length only; it takes any."""
+        return False
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        found = []
+        if (self.steps < 1 and not self.minutes) or min(self.rows, self.accumulate) < 1 or self.warm_up < 0:
+            found.append("steps (or minutes), rows and accumulate must be at least 1, warm_up 0")
+        if len(self.betas) != 2 or self.rate <= 0 or self.clip <= 0:
+            found.append("betas are two numbers, rate and clip above 0")
+        if not 0 <= self.smoothing < 1 or not 0 <= (self.cosine or 0.0) <= 1:
+            found.append("smoothing must be 0 to 1, cosine too")
+        if self.frames is not None and self.frames < 4:
+            found.append("frames must be at least 4")
+        if self.past not in PASTS or self.expansion not in EXPANSIONS or not 1 <= self.beam <= MAX_BEAM:
+            found.append(
+                f"past is {', '.join(PASTS)}, expansion {', '.join(EXPANSIONS)}, beam 1 to {MAX_BEAM}"
+            )
+        if self.past != "clean" and self.replaced.total:
+            found.append("codes are replaced in clean pasts only")
+        if self.loss not in LOSSES:
+            found.append(f"loss {self.loss!r} is not {' or '.join(LOSSES)}")
+        unknown = sorted({*self.tasks} - TASKS.keys())
+        if unknown:
+            found.append(f"there are no tasks {', '.join(unknown)}; they are {', '.join(TASKS)}")
+        return [f"{self.name}: {problem}" for problem in found]
+
+
+@dataclass(frozen=True)
+class SetRun(RunPart):
+    """bfloat16 is for the products; weights and sums are float32."""
+
+    seed: int = 42
+    bf16: bool = True
+
+
+@dataclass(frozen=True)
+class SetRecipe(RunRecipe):
+    """A whole run."""
+
+    model: ModelPart = field(default_factory=ModelPart)
+    run: SetRun = field(default_factory=SetRun)
+    data: DataPart = field(default_factory=DataPart)
+    stage: tuple[Stage, ...] = (Stage(),)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """One after another, lengths taken from `data` where a stage says none."""
+        return tuple(
+            replace(
+                stage,
+                frames=self.data.frames if stage.frames is None else stage.frames,
+                vary=self.data.vary if stage.vary is None else stage.vary,
+            )
+            for stage in self.stage
+        )
+
+    def problems(self) -> list[str]:
+        """What cannot be."""
+        return [] if self.stage else ["there is no stage"]
