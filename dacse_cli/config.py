@@ -118,6 +118,24 @@ MATCH = "match"
 """The loudness of the input, as a goal for the output."""
 PROFILES = {"gentle": 0.75, "normal": 1.0, "strong": 1.0}
 """How much is enhanced, by name -> the share that is enhanced sound. `strong` also lowers pauses."""
+
+
+def strength_of(text: str) -> tuple[str, float]:
+    """(profile, mix) of one word for how much is done: a name of `PROFILES`, or a share from 0 to 1.
+
+    Raises `UsageError`.
+    """
+    if text in PROFILES:
+        return text, 1.0
+    try:
+        share = float(text)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share <= 1:  # also true for NaN
+        raise UsageError(f"strength {text} is neither {', '.join(PROFILES)} nor a number from 0 to 1")
+    return "normal", share
+
+
 FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3", "m4a")
 
 

@@ -12,19 +12,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 from dacse_cli.api.enhanced import Enhanced
+from dacse_cli.api.sources import Audio, file_source, source_of
 from dacse_cli.audio.atomic import commit
-from dacse_cli.audio.info import AudioScan
-from dacse_cli.audio.probe import scan
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError, InputError, LockedError, ModelError, OutputError, UsageError
 from dacse_cli.pipeline.engine.engine import Engine
@@ -34,16 +30,13 @@ from dacse_cli.pipeline.request.plan import ChainFiles
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.open import open_sink
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, FileSource, Signal, Sink, Source
+from dacse_cli.pipeline.task.sources import ArraySink, Sink, Source
 from dacse_cli.pipeline.task.task import Finished, Task
 from dacse_cli.pipeline.wire.failures import Failure
 
 if TYPE_CHECKING:
     import torch
     from typing_extensions import Unpack
-
-Audio: TypeAlias = "str | PathLike[str] | ArrayLike"
-MAX_CHANNELS = 64
 
 
 class SoundArguments(TypedDict, total=False):
@@ -157,7 +150,7 @@ class Enhancer:
     ) -> list[Enhanced]:
         """Enhance several recordings at once, (audio, sample_rate) each; chunks of all share batches."""
         options = SoundOptions(**sound).check()
-        sources = [_source(audio, sample_rate) for audio, sample_rate in items]
+        sources = [source_of(audio, sample_rate) for audio, sample_rate in items]
         sinks = [ArraySink() for _ in sources]
         ends = self._run(sources, list(sinks), options)
         return [
@@ -166,25 +159,34 @@ class Enhancer:
         ]
 
     def stream(
-        self, audio: Audio, sample_rate: int | None = None, **sound: Unpack[SoundArguments]
-    ) -> Iterator[Enhanced]:
+        self,
+        audio: Audio,
+        sample_rate: int | None = None,
+        *,
+        batch_size: int | None = None,
+        **sound: Unpack[SoundArguments],
+    ) -> Generator[Enhanced, None, None]:
         """One recording in pieces, each as soon as it is made; together they are what `enhance` gives.
 
         Takes what `enhance` takes. A file is read as it is needed and never whole in memory. Other calls may
-        come between two pieces; `loudness` holds everything back until the end. Raises as `enhance` does,
-        for the audio itself at once.
+        come between two pieces; `loudness` holds everything back until the end. `batch_size` is the number of
+        chunks per piece: None makes the first piece come soonest, `Enhancer.batch_size` is fastest overall.
+        The last piece carries the guard's report on the whole recording. Raises as `enhance` does, for the
+        audio itself at once.
         """
-        return self._pieces(_source(audio, sample_rate), SoundOptions(**sound).check())
+        return self._pieces(source_of(audio, sample_rate), batch_size, SoundOptions(**sound).check())
 
-    def _pieces(self, source: Source, sound: SoundOptions) -> Iterator[Enhanced]:
-        sink, failed = ArraySink(), list[Failure]()
+    def _pieces(
+        self, source: Source, batch_size: int | None, sound: SoundOptions
+    ) -> Generator[Enhanced, None, None]:
+        sink, failed, ended = ArraySink(), list[Failure](), list[Finished]()
         waiting = [(0, lambda: EnhanceAudio(source, sink, self.chain, sound))]
         rows = 1 if sound.channels == "mono" else len(set(source.signal.twins))
         engine = Engine[int](
             self.chain,
-            min(rows, self.batch_size),  # the next piece is wanted now, not a batch of later ones
+            min(batch_size or rows, self.batch_size),
             lambda block: waiting.pop() if waiting else None,
-            lambda key, finished: None,
+            lambda key, finished: ended.append(finished),
             lambda key, failure: failed.append(failure),
             self._progress,
         )
@@ -197,7 +199,7 @@ class Enhancer:
                     more = next(steps, "end") != "end"
                 samples = sink.take()
                 if samples.shape[1]:
-                    yield Enhanced(samples, rate)
+                    yield Enhanced(samples, rate, ended[0].guard if ended else None)
         finally:
             steps.close()
         if failed:
@@ -213,7 +215,7 @@ class Enhancer:
         """
         options = SoundOptions(**sound).check()
         path, place = Path(source), Path(target)
-        recording, found = _file_source(path)
+        recording, found = file_source(path)
         if place.exists() and place.samefile(path):
             raise UsageError(f"{place} is the input; inputs are never written to")
         sink = open_sink(place, found.info, options, path)
@@ -257,31 +259,6 @@ class Enhancer:
 def _name(value: object) -> str:
     """The command line's word for a device or dtype that may be torch's own object."""
     return str(value).removeprefix("torch.")
-
-
-def _source(audio: Audio, sample_rate: int | None) -> Source:
-    if isinstance(audio, (str, PathLike)):
-        return _file_source(Path(audio))[0]
-    if sample_rate is None or not 1000 <= sample_rate <= 768_000:
-        raise UsageError(f"samples need their sample rate, 1000 to 768000 Hz, not {sample_rate}")
-    samples = np.atleast_2d(np.asarray(audio, dtype=np.float32))
-    if samples.ndim != 2 or not 1 <= samples.shape[0] <= MAX_CHANNELS:
-        raise UsageError(f"samples must have shape [S] or [channels, S], not {list(samples.shape)}")
-    _check(samples.shape[1], int((~np.isfinite(samples)).sum()))
-    return ArraySource(samples, Signal.of_array(samples, sample_rate))
-
-
-def _file_source(path: Path) -> tuple[FileSource, AudioScan]:
-    found = scan(path)
-    _check(found.frames, found.bad_samples)
-    return FileSource(path, Signal.of_scan(found)), found
-
-
-def _check(frames: int, bad_samples: int) -> None:
-    if bad_samples:
-        raise InputError(f"{bad_samples:,} samples are NaN or infinite", reason="nan")
-    if not frames:
-        raise InputError("there are no samples in it", reason="no-samples")
 
 
 def _error(failure: Failure) -> Exception:

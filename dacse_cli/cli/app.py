@@ -22,6 +22,7 @@ from dacse_cli.cli.inspect import inspect
 from dacse_cli.cli.mix import mix
 from dacse_cli.cli.models import models
 from dacse_cli.cli.outlet import Outlet
+from dacse_cli.cli.serve import serve
 from dacse_cli.cli.settings import collect, nested
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
@@ -45,6 +46,7 @@ app = typer.Typer(
 for command in (
     enhance,
     watch,
+    serve,
     tokenize,
     detokenize,
     download,

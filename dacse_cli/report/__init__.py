@@ -5,6 +5,7 @@
     stretch    which part of a long file is shown
     gains      what makes both sides equally loud
     spectrum   samples -> picture;  waveform, png, preview: the other things a page can hold
+    packing    versions of one stretch -> pictures, previews, levels
     scene      one file, measured and drawn
     page       scenes -> HTML and JSON lines;  links: addresses of the recordings
     assembly   the way in

@@ -1,15 +1,16 @@
-"""Gains that make two sides equally loud when they are played."""
+"""Gains that make all sides equally loud when they are played."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 COMFORT = -20.0
 """LUFS at which previews are played where their peaks allow it."""
 
 
-def matching_gains(loudness: tuple[float | None, float | None], peaks: tuple[float, float]) -> list[float]:
-    """Gains in dB that bring both sides to one loudness, `COMFORT` or what their peaks allow.
+def matching_gains(loudness: Sequence[float | None], peaks: Sequence[float]) -> list[float]:
+    """Gains in dB that bring all sides to one loudness, `COMFORT` or what their peaks allow.
 
     A side without a loudness is played as it is.
     """

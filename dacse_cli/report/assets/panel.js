@@ -1,28 +1,29 @@
-/* One file, opened: its pictures, its player, its numbers. */
+/* One file, opened: its pictures, its player, its numbers. It has two sides, or as many as `state.names`. */
 // ---- one file --------------------------------------------------------------------------------------
 let context = null;
 function audio() { return (context = context || new AudioContext()); }
 
 function panel(state, file, media) {
-  state.side = 1;
+  Object.assign(state, { file, media, side: 1 });
+  const names = state.names || SIDES;
   state.seconds = file.preview.seconds;
   state.lanes = media.sides.map((side, number) => lane(state, file, media, side, number));
   state.time = make("b", {}, clock(0, true));
   state.button = make("button.play", { type: "button", "aria-label": "Play", onclick: () => playPause(state) });
   state.range = make("input.seek", { type: "range", min: 0, max: state.seconds, step: 0.01, value: 0, "aria-label": "Position",
     oninput: () => seek(state, Number(state.range.value)) });
-  state.radios = SIDES.map((name, number) => make("input", { type: "radio", name: `side-${state.index}`, checked: number === 1, onchange: () => choose(state, number) }));
+  state.radios = names.map((name, number) => make("input", { type: "radio", name: `side-${state.index}`, checked: number === 1, onchange: () => choose(state, number) }));
   icon(state, false);
   const box = make("div.panel", {},
     make("div.transport", {}, state.button,
       make("div.sides", { role: "radiogroup", "aria-label": "What is heard" },
-        ...SIDES.map((name, number) => make(`label.${CLASSES[number]}`, {}, state.radios[number], make("span", {}, name)))),
+        ...names.map((name, number) => make(`label.${CLASSES[Math.min(number, 1)]}`, {}, state.radios[number], make("span", {}, name)))),
       make("p.clock", {}, state.time, make("span.muted", {}, ` / ${clock(state.seconds, true)}`)),
       make("div.options", {}, check("Equal loudness", true, (on) => { state.unmatched = !on; if (state.player) state.player.match(on); }),
         check("Loop", false, (on) => { state.loop = on; if (state.player) state.player.repeat(on); }))),
     make("div.score", {}, ...state.lanes.map((one) => one.node),
       make("div.under", {}, state.range, times(file.preview), ...guard(file), ...overview(file, media))),
-    notes(file));
+    state.names ? "" : notes(file));
   choose(state, 1, true);
   place(state, 0);
   return box;
@@ -32,7 +33,8 @@ function check(text, on, change) {
   return make("label", {}, box, text);
 }
 function lane(state, file, media, side, number) {
-  const level = file.loudness[number], what = number ? "the enhanced recording" : "the input";
+  const level = file.loudness[number], name = (state.names || SIDES)[number], kind = Math.min(number, 1);
+  const what = kind ? "the enhanced recording" : "the input";
   const headline = make("div", { class: "head" });
   const view = make("div.view", {},
     make("img", { src: `data:image/png;base64,${side.picture}`, draggable: "false",
@@ -43,7 +45,7 @@ function lane(state, file, media, side, number) {
     choose(state, number);
   });
   const scale = make("div.scale", { "aria-hidden": "true" });
-  const node = make(`div.lane.${CLASSES[number]}`, {}, make("div.title", {}, make("span", {}, SIDES[number]),
+  const node = make(`div.lane.${CLASSES[kind]}`, {}, make("div.title", {}, make("span", {}, name),
     make("span", {}, level === null ? "silent" : `${minus(level.toFixed(1))} LUFS`)), scale, view);
   for (const [hz, share] of media.ticks) {
     const tick = make("i", {}, hz < 1000 ? `.${hz / 100}k` : `${hz / 1000}k`);
@@ -77,7 +79,7 @@ function block(what, from, to, start, seconds) {
   return node;
 }
 function overview(file, media) {
-  if (file.preview.whole) return [];
+  if (file.preview.whole || !media.sides[1].overview) return [];
   const { start, seconds } = file.preview;
   return [make("div.overview", {}, wave(media.sides[1].overview, "the whole file"), block("span.part", start, start + seconds, 0, file.seconds)),
     make("p.muted", {}, `The stretch above is ${clock(start, true)} to ${clock(start + seconds, true)} of ${clock(file.seconds, true)}.`)];
@@ -104,10 +106,9 @@ function notes(file) {
 async function ready(state) {
   if (state.player) return state.player;
   state.loading = state.loading || (async () => {
-    const media = JSON.parse($(`media-${state.index}`).textContent);
-    const buffers = await Promise.all(media.sides.map((side) => Player.decode(audio(), side.audio)));
+    const buffers = await Promise.all(state.media.sides.map((side) => Player.decode(audio(), side.audio)));
     if (state.closed) return null;
-    state.player = new Player(audio(), buffers, files[state.index].gains);
+    state.player = new Player(audio(), buffers, state.file.gains);
     state.player.onend = () => { icon(state, false); place(state, 0); };
     state.player.match(!state.unmatched);
     state.player.repeat(Boolean(state.loop));
@@ -156,7 +157,8 @@ function choose(state, side, silently) {
   state.radios[side].checked = true;
   state.lanes.forEach((one, number) => one.node.classList.toggle("on", number === side));
   if (state.player) state.player.choose(side);
-  if (!silently) say(SIDES[side]);
+  if (!silently) say((state.names || SIDES)[side]);
+  if (state.onchoose) state.onchoose(side);
 }
 function icon(state, playing) {
   state.button.setAttribute("aria-label", playing ? "Pause" : "Play");

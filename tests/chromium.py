@@ -97,6 +97,22 @@ class Page:
         self._call("Page.navigate", url=path.resolve().as_uri() + fragment)
         self.wait_for("document.readyState === 'complete' && location.protocol === 'file:'")
 
+    def visit(self, address):
+        """Load an address of a server on this machine."""
+        self._call("Page.navigate", url=address)
+        self.wait_for("document.readyState === 'complete' && location.protocol === 'http:'")
+
+    def drop(self, selector, *paths):
+        """Files of this disk, dragged from outside and let go over an element."""
+        x, y = self._middle(selector)
+        data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self._call("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
+
+    def downloads_to(self, folder):
+        """Where downloads go, without a question."""
+        self._call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+
     def run(self, script):
         """The value of `script`, awaited; an exception in the page fails the test."""
         result = self._call("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
@@ -120,13 +136,16 @@ class Page:
 
     def click(self, selector):
         """A real press of the mouse in the middle of an element; counts as the user's gesture."""
+        x, y = self._middle(selector)
+        for kind in ("mousePressed", "mouseReleased"):
+            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def _middle(self, selector):
         self.run(f"document.querySelector({selector!r}).scrollIntoView({{block: 'center'}})")
-        x, y = self.run(
+        return self.run(
             f"(r => [r.x + r.width / 2, r.y + r.height / 2])"
             f"(document.querySelector({selector!r}).getBoundingClientRect())"
         )
-        for kind in ("mousePressed", "mouseReleased"):
-            self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def press(self, key, code=None, text=None):
         """A real key."""

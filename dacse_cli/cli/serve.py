@@ -1,0 +1,77 @@
+"""`dacse serve`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import webbrowser
+from typing import Annotated
+
+import typer
+
+from dacse_cli.cli.options import run
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.networks import Chunks, Generation
+from dacse_cli.errors import UsageError
+
+PACKAGES = ("starlette", "uvicorn", "python_multipart")
+
+
+@grouped
+def serve(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "-p", min=1, max=65535, show_default="8377, or any free one", help="Port."),
+    ] = None,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            metavar="TEXT",
+            show_default="a new one each time",
+            help="What requests must carry. Others on this machine can read command lines: use the variable "
+            "DACSE_TOKEN.",
+        ),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    networks: Generation,
+    chunks: Chunks,
+    voice: run.Voice,
+) -> None:
+    """Serve a page and an HTTP API on this computer, with the models loaded once.
+
+    On the page: drop recordings in, listen to their first seconds in several strengths, download. Other
+    programs POST audio to /v1/audio/enhance. Only this computer can connect, only with the token in the
+    address; nothing is sent anywhere. Needs the extra [cyan]dacse\\[serve][/]. Ctrl-C ends it and removes
+    all recordings.
+
+    [bold]Examples[/]
+
+    dacse serve --model nano
+
+    dacse serve --port 9000 --open
+
+    curl -H "Authorization: Bearer $TOKEN" -F file=@talk.wav localhost:8377/v1/audio/enhance -o clean.wav
+    """
+    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+    if missing:
+        raise UsageError(
+            f"dacse serve needs {' and '.join(missing)}", hint="Install the extra: pip install 'dacse[serve]'"
+        )
+    from dacse_cli.serve.models import find_models
+    from dacse_cli.serve.server import run as run_server
+
+    screen = voice.screen()
+    with screen:
+        load = find_models(networks.options(voice.offline), chunks.options(), screen.download)
+
+    def opened(address: str, token: str) -> None:
+        text = json.dumps({"address": address, "token": token}) if voice.json else address
+        typer.echo(text)
+        sys.stdout.flush()
+        if browser:
+            webbrowser.open(address)
+
+    run_server(load, networks.model, opened, port=port, token=token)

@@ -1,0 +1,84 @@
+"""A finished recording as the file that is asked for: its options as text, the file, its name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.audio.formats import suffix_for
+from dacse_cli.config import FORMATS, SoundOptions, strength_of
+from dacse_cli.errors import UsageError
+from dacse_cli.serve.problems import ApiError
+from dacse_cli.serve.recordings import Recording
+
+OPTIONS = ("strength", "format", "loudness")
+_TYPES = {
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/ogg",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+}
+
+
+def sound_options(given: Mapping[str, str], ours: tuple[str, ...] = ()) -> SoundOptions:
+    """What a query or a form asks for. Raises `ApiError` for what is unknown or impossible.
+
+    `ours` are names with a meaning elsewhere.
+    """
+    unknown = set(given) - {*OPTIONS, *ours}
+    if unknown:
+        name = sorted(unknown)[0]
+        known = ", ".join(OPTIONS)
+        raise ApiError(400, "unknown_option", f"there is no option {name}; there are {known}", param=name)
+    try:
+        profile, mix = strength_of(given.get("strength") or "normal")
+    except UsageError as error:
+        raise ApiError(400, "invalid_option", error.message, param="strength") from None
+    form = given.get("format") or "keep"
+    if form not in FORMATS:
+        words = f"format {form} is not one of {', '.join(FORMATS)}"
+        raise ApiError(400, "invalid_option", words, param="format")
+    level = _loudness(given.get("loudness", ""))
+    return SoundOptions(format=form, profile=profile, mix=mix, loudness=level)
+
+
+def _loudness(text: str) -> str | float | None:
+    if text in ("", "match"):
+        return text or None
+    try:
+        value = float(text)
+    except ValueError:
+        value = 1.0
+    if not -60 <= value <= 0:
+        words = f"loudness {text} is neither match nor a number of LUFS from -60 to 0"
+        raise ApiError(400, "invalid_option", words, param="loudness")
+    return value
+
+
+def make_file(recording: Recording, sound: SoundOptions) -> Path:
+    """The file that `sound` asks for; made once. Raises `DacseError`."""
+    from dacse_cli.api.rendering import render_file
+
+    key = hashlib.sha256(json.dumps(sound.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+    target = recording.folder / f"{key}{suffix_for(sound.format, recording.source.suffix)}"
+    with recording.rendering:
+        if not target.exists():
+            made = render_file(recording.source, recording.enhanced, target, sound)
+            recording.notes.extend(note for note in made.warnings if note not in recording.notes)
+    return target
+
+
+def headers_of(recording: Recording, file: Path) -> dict[str, Any]:
+    """Name and type of a download, as `FileResponse` takes them."""
+    stem = recording.name.rpartition(".")[0] or recording.name
+    return {
+        "filename": f"{stem}.enhanced{file.suffix}",
+        "media_type": _TYPES.get(file.suffix, "application/octet-stream"),
+    }

@@ -1,0 +1,157 @@
+"""What has been handed in and how far each of it is: facts shared by the web side and the worker's thread."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.serve.problems import ApiError
+
+MOST = 200
+"""Recordings kept at once."""
+KEPT_SECONDS = 6 * 3600.0
+"""A finished recording that nobody has asked for during so long is removed."""
+
+
+@dataclass(eq=False)
+class Recording:
+    """One recording. Its folder is private and goes with it."""
+
+    folder: Path
+    source: Path
+    name: str
+    """As its sender calls it; text from outside."""
+    wants_preview: bool = True
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
+    state: str = "waiting"
+    """`waiting`, `working`, `done` or `failed`."""
+    done_seconds: float = 0.0
+    sample_rate: int = 0
+    channels: int = 0
+    frames: int = 0
+    preview: dict[str, Any] | None = None
+    problem: ApiError | None = None
+    notes: list[str] = field(default_factory=list)
+    removed: bool = False
+    touched: float = field(default_factory=time.monotonic)
+    rendering: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def enhanced_path(self) -> Path:
+        """Samples as they are made, float32, channels beside each other."""
+        return self.folder / "enhanced"
+
+    @property
+    def enhanced(self) -> NDArray[np.float32]:
+        """All of them, `[C, S]`, mapped from the disk."""
+        return np.memmap(self.enhanced_path, np.float32, "r", shape=(self.frames, self.channels)).T
+
+    @property
+    def seconds(self) -> float:
+        """Length; 0 as long as it is not known."""
+        return self.frames / self.sample_rate if self.sample_rate else 0.0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the worker has something to do."""
+        return not self.removed and self.state in ("waiting", "working")
+
+    def to_json(self) -> dict[str, Any]:
+        """What a client is told."""
+        return {
+            "id": self.id,
+            "object": "recording",
+            "name": self.name,
+            "state": self.state,
+            "seconds": round(self.seconds, 3),
+            "done_seconds": round(self.done_seconds, 3),
+            "preview": self.preview is not None,
+            "notes": self.notes,
+            "error": self.problem.to_json()["error"] if self.problem else None,
+        }
+
+
+class Shelf:
+    """All recordings. Safe to use from several threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._all: dict[str, Recording] = {}
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def new_folder(self) -> Path:
+        """A folder for one more recording. Raises `ApiError` when there are too many."""
+        self.expire()
+        with self._changed:
+            if len(self._all) >= MOST:
+                raise ApiError(429, "too_many", f"{MOST} recordings are here already: remove some")
+        folder = self.folder / secrets.token_hex(8)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def add(self, recording: Recording) -> None:
+        """Take a recording in; the worker will find it."""
+        with self._changed:
+            self._all[recording.id] = recording
+            self._changed.notify_all()
+
+    def all(self) -> list[Recording]:
+        """Those of the page, as they came."""
+        with self._changed:
+            return [one for one in self._all.values() if one.wants_preview]
+
+    def unfinished(self) -> list[Recording]:
+        """Those the worker is not done with."""
+        with self._changed:
+            return [one for one in self._all.values() if one.unfinished]
+
+    def get(self, key: str) -> Recording:
+        """One of them. Raises `ApiError`."""
+        with self._changed:
+            found = self._all.get(key)
+        if found is None:
+            raise ApiError(404, "no_such_recording", "there is no such recording, or not any more")
+        found.touched = time.monotonic()
+        return found
+
+    def remove(self, key: str) -> None:
+        """Forget one and its files; the worker stops with it after the piece it is at."""
+        with self._changed:
+            found = self._all.pop(key, None)
+            self._changed.notify_all()
+        if found is not None:
+            found.removed = True
+            shutil.rmtree(found.folder, ignore_errors=True)
+
+    def expire(self, now: float | None = None) -> None:
+        """Remove what is finished and has not been asked for in a long time."""
+        limit = (time.monotonic() if now is None else now) - KEPT_SECONDS
+        with self._changed:
+            old = [one.id for one in self._all.values() if not one.unfinished and one.touched < limit]
+        for key in old:
+            self.remove(key)
+
+    def next(self, order: Callable[[list[Recording]], Recording]) -> Recording | None:
+        """What the worker does next, chosen by `order`; waits for something. None when all is over."""
+        with self._changed:
+            while not self._closed:
+                if todo := [one for one in self._all.values() if one.unfinished]:
+                    return order(todo)
+                self._changed.wait()
+        return None
+
+    def close(self) -> None:
+        """Let the worker go."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

@@ -1,0 +1,77 @@
+"""Who may ask this server anything, and the headers of every answer it gives.
+
+The server listens on the loopback address, which every program and every web page open in a browser on this
+machine can reach. So each request must carry the token, name this server in `Host` (a foreign name that
+resolves to 127.0.0.1 does not), and where a page sent it, that page must be ours (`Origin`).
+"""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import parse_qs
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dacse_cli.serve.problems import ApiError
+
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Gate:
+    """ASGI middleware around `app`. `policy` is the Content-Security-Policy of all answers."""
+
+    def __init__(self, app: ASGIApp, *, port: int, token: str, policy: str) -> None:
+        self._app, self._token = app, token.encode()
+        self._hosts = {f"{name}:{port}" for name in LOOPBACK}
+        self._headers = {
+            "Content-Security-Policy": policy,
+            "Cache-Control": "no-store",
+            "Cross-Origin-Opener-Policy": "same-origin",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Referrer-Policy": "no-referrer",
+            "X-Content-Type-Options": "nosniff",
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse, or pass on."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers[name] = value
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal is None:
+            await self._app(scope, receive, send_with_headers)
+        else:
+            response = JSONResponse(refusal.to_json(), refusal.status)
+            await response(scope, receive, send_with_headers)
+
+    def _refusal(self, scope: Scope) -> ApiError | None:
+        headers = Headers(scope=scope)
+        if headers.getlist("host") == [] or any(host not in self._hosts for host in headers.getlist("host")):
+            return ApiError(421, "wrong_host", "this server answers only under its own address")
+        if any(origin not in self._origins() for origin in headers.getlist("origin")):
+            return ApiError(403, "foreign_origin", "another page may not use this server")
+        if not self._knows_token(headers, scope["query_string"]):
+            return ApiError(401, "wrong_token", "open the address that `dacse serve` printed, with its token")
+        return None
+
+    def _origins(self) -> set[str]:
+        return {f"http://{host}" for host in self._hosts}
+
+    def _knows_token(self, headers: Headers, query: bytes) -> bool:
+        """`Authorization: Bearer TOKEN`, or `?token=TOKEN` for addresses that are clicked."""
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            given = parse_qs(query.decode("latin-1")).get("token", [""])[0]
+        return hmac.compare_digest(given.strip().encode(), self._token)

@@ -1,0 +1,129 @@
+"""The body of a request -> a file in a private folder, never more of it than is allowed.
+
+A body that says it is too long is refused before a byte of it is read; one that says nothing, or the wrong
+thing, when it has grown too long. Programs send the bare recording, or a form with a field `file`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from anyio.to_thread import run_sync
+from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from dacse_cli.audio.formats import AUDIO_SUFFIXES
+from dacse_cli.serve.problems import ApiError
+
+MOST_BYTES = 2_000_000_000
+SPARE_BYTES = 500_000_000
+"""Left free on the disk, whatever is sent."""
+_LONGEST_NAME = 200
+_BLOCK = 1 << 20
+
+
+def plain_name(name: str) -> str:
+    """A file name from outside as one that can be shown and suggested: no folders, no control characters."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    shown = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
+    stem, dot, suffix = shown.strip().rpartition(".")
+    if not dot:
+        return shown.strip()[:_LONGEST_NAME] or "recording"
+    return f"{stem[: _LONGEST_NAME - 10] or 'recording'}.{suffix[:9]}"
+
+
+def stored_name(name: str) -> str:
+    """What a recording is called on the disk: nothing of the sender's name but a known suffix."""
+    suffix = Path(name).suffix.lower()
+    return f"original{suffix if suffix in AUDIO_SUFFIXES else ''}"
+
+
+def check_length(request: Request, folder: Path, most: int = MOST_BYTES) -> None:
+    """Refuse what its header says is too long, or longer than the disk has room for."""
+    text = request.headers.get("content-length", "0")
+    length = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else most + 1
+    if length > most:
+        raise ApiError(
+            413, "too_large", f"at most {most / 1e9:g} GB per recording, this has {length / 1e9:.1f}"
+        )
+    check_space(folder, length)
+
+
+def check_space(folder: Path, wanted: int) -> None:
+    """Refuse what would fill the disk."""
+    if shutil.disk_usage(folder).free < wanted + SPARE_BYTES:
+        raise ApiError(507, "no_space", "there is no room for it on the disk of the temporary folder")
+
+
+class Limited:
+    """The `receive` of an ASGI request that ends in a `ApiError` after `most` bytes of body."""
+
+    def __init__(self, request: Request, most: int = MOST_BYTES) -> None:
+        self._receive, self._left, self._most = request.receive, most, most
+
+    async def __call__(self) -> Message:
+        """The next message."""
+        message = await self._receive()
+        self._left -= len(message.get("body", b""))
+        if self._left < 0:
+            raise ApiError(413, "too_large", f"at most {self._most / 1e9:g} GB per recording")
+        return message
+
+
+async def receive_body(
+    request: Request, folder: Path, most: int = MOST_BYTES
+) -> tuple[Path, str, dict[str, str]]:
+    """The recording in `folder`, the name its sender gave it, and the form's other fields.
+
+    Raises `ApiError`; then nothing is left in `folder`.
+    """
+    check_length(request, folder, most)
+    limited = Request(request.scope, Limited(request, most))
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    try:
+        if kind == "multipart/form-data":
+            return await _from_form(limited, folder)
+        name = plain_name(request.query_params.get("name", ""))
+        path = folder / stored_name(name)
+        await _write(path, limited.stream())
+        return path, name, {}
+    except ClientDisconnect:
+        raise ApiError(499, "cancelled", "the sender went away") from None
+    except OSError as error:
+        raise ApiError(507, "no_space", f"the recording cannot be kept: {error.strerror}") from None
+
+
+async def _from_form(request: Request, folder: Path) -> tuple[Path, str, dict[str, str]]:
+    async with request.form(max_files=1, max_fields=20) as form:
+        file = form.get("file")
+        if not isinstance(file, UploadFile):
+            raise ApiError(400, "no_file", "the form has no file in a field called file", param="file")
+        name = plain_name(file.filename or "")
+        path = folder / stored_name(name)
+        await _write(path, _blocks(file))
+        return path, name, {key: value for key, value in form.items() if isinstance(value, str)}
+
+
+async def _blocks(file: UploadFile) -> AsyncIterator[bytes]:
+    while block := await file.read(_BLOCK):
+        yield block
+
+
+async def _write(path: Path, blocks: AsyncIterator[bytes]) -> None:
+    """Append blocks to a new file; all of it or nothing."""
+    size = 0
+    try:
+        with path.open("xb") as file:
+            async for block in blocks:
+                if block:
+                    await run_sync(file.write, block)
+                    size += len(block)
+        if not size:
+            raise ApiError(400, "no_file", "the request holds no recording", param="file")
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

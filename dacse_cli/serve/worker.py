@@ -1,0 +1,149 @@
+"""The one thread that runs the models. Every recording gets its first seconds before any is finished.
+
+A recording is enhanced piece by piece, fully (`mix` 1) and without a change of level: what a listener chooses
+later is made of that without the models. Between two pieces the thread looks for newer recordings.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.errors import DacseError
+from dacse_cli.serve.preview import PREVIEW_SECONDS, make_preview
+from dacse_cli.serve.problems import ApiError, problem_of
+from dacse_cli.serve.recordings import Recording, Shelf
+from dacse_cli.serve.uploads import check_space
+
+LONGEST_SECONDS = 24 * 3600.0
+
+
+class Piece(Protocol):
+    """What `Enhancer.stream` yields."""
+
+    @property
+    def samples(self) -> NDArray[np.float32]:
+        """`[C, n]`."""
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the recording."""
+
+    @property
+    def guard(self) -> Any:
+        """Of the whole recording, with the last piece."""
+
+
+class Models(Protocol):
+    """What is needed of an `Enhancer`."""
+
+    batch_size: int
+
+    def stream(self, audio: Path, *, batch_size: int | None = None) -> Generator[Piece, None, None]:
+        """A recording in pieces."""
+
+    def close(self) -> None:
+        """Give memory back."""
+
+
+class Worker(threading.Thread):
+    """Loads the models, then works on what is on the shelf until that is closed.
+
+    `loaded` is set when the models are there, or when `error` says why they cannot be.
+    """
+
+    def __init__(self, shelf: Shelf, load: Callable[[], Models]) -> None:
+        super().__init__(name="models", daemon=True)
+        self._shelf, self._load = shelf, load
+        self.on_error: Callable[[], None] = lambda: None
+        self._streams: dict[str, Generator[Piece, None, None]] = {}
+        self.loaded = threading.Event()
+        self.error: Exception | None = None
+
+    def run(self) -> None:
+        """The thread."""
+        try:
+            models = self._load()
+        except Exception as error:
+            self.error = error
+            self.loaded.set()
+            self.on_error()
+            return
+        self.loaded.set()
+        while (recording := self._shelf.next(first_seconds_first)) is not None:
+            self._advance(models, recording)
+            self._drop_removed()
+        models.close()
+
+    def _advance(self, models: Models, recording: Recording) -> None:
+        """One piece of one recording."""
+        try:
+            if recording.id not in self._streams:
+                _look(recording)
+                self._streams[recording.id] = models.stream(recording.source, batch_size=models.batch_size)
+            piece = next(self._streams[recording.id], None)
+            if piece is not None:
+                _keep(recording, piece)
+            complete = piece is None
+            enough = complete or recording.done_seconds >= PREVIEW_SECONDS
+            if recording.wants_preview and recording.preview is None and enough:
+                recording.preview = make_preview(recording)
+            if complete:
+                recording.frames = recording.enhanced_path.stat().st_size // (4 * recording.channels)
+                self._end(recording, "done")
+        except Exception as error:
+            if not recording.removed:
+                self._fail(recording, error)
+
+    def _fail(self, recording: Recording, error: Exception) -> None:
+        if not isinstance(error, (DacseError, OSError, ApiError)):
+            traceback.print_exception(error, file=sys.stderr)
+        recording.problem = problem_of(error)
+        self._end(recording, "failed")
+
+    def _end(self, recording: Recording, state: str) -> None:
+        stream = self._streams.pop(recording.id, None)
+        if stream is not None:
+            stream.close()
+        recording.state = state
+
+    def _drop_removed(self) -> None:
+        unfinished = {one.id for one in self._shelf.unfinished()}
+        for key in set(self._streams) - unfinished:
+            self._streams.pop(key).close()
+
+
+def first_seconds_first(todo: list[Recording]) -> Recording:
+    """The order of work: first seconds of what somebody waits to hear, then one after the other."""
+    waiting = (one for one in todo if one.wants_preview and one.preview is None)
+    return next(waiting, todo[0])
+
+
+def _look(recording: Recording) -> None:
+    """Fill in what the recording is. Raises `InputError`, `ApiError` for what is too long or too large."""
+    from dacse_cli.audio.probe import probe
+
+    info = probe(recording.source)
+    if info.seconds > LONGEST_SECONDS:
+        raise ApiError(413, "too_long", f"at most {LONGEST_SECONDS / 3600:g} hours per recording")
+    check_space(recording.folder, 2 * 4 * info.frames * info.channels)
+    recording.frames, recording.channels = info.frames, info.channels
+    recording.sample_rate, recording.state = info.sample_rate, "working"
+    recording.enhanced_path.touch(mode=0o600)
+
+
+def _keep(recording: Recording, piece: Piece) -> None:
+    """Append a piece to the recording's file."""
+    with recording.enhanced_path.open("r+b") as file:
+        file.seek(0, 2)
+        file.write(np.ascontiguousarray(piece.samples.T, np.float32).tobytes())
+        recording.done_seconds = file.tell() / (4 * recording.channels * recording.sample_rate)
+    if piece.guard is not None:
+        recording.notes.extend(piece.guard.warnings())
