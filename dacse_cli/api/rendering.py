@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.api.sources import file_source
-from dacse_cli.audio.atomic import commit
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import UsageError
+from dacse_cli.files.atomic import commit
 from dacse_cli.pipeline.task.encode import Rows
 from dacse_cli.pipeline.task.levelling import LevelledSink, loudness_of
 from dacse_cli.pipeline.task.open import open_sink
