@@ -10,17 +10,14 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
 
 from dacse_cli.errors import CheckpointError
 from dacse_cli.lm.shape import read_json
-from dacse_cli.lm.shards import SINGLE, StoredTensor, compare, find_tensors
 from dacse_cli.set.network import SetNetwork
 from dacse_cli.set.shape import SetShape, parse_shape
-
-DTYPES = {"F32", "BF16", "F16"}
+from dacse_cli.weights.folder import SINGLE
+from dacse_cli.weights.loading import load_folder
 
 
 def read_shape(folder: Path) -> SetShape:
@@ -36,10 +33,9 @@ def load_network(folder: Path) -> SetNetwork:
     with torch.device("meta"):
         network = SetNetwork(shape)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = find_tensors(folder)
-    compare(found, expected, {})
+    weights = load_folder(folder, expected, CheckpointError)
     network.to_empty(device="cpu")
-    network.load_state_dict({name: _read(name, found[name]) for name in expected})
+    network.load_state_dict(weights)
     for side in (network.encoder, network.predictor):
         if side is not None and side.embedding is not None:
             side.embedding.set_offsets()
@@ -54,19 +50,3 @@ def save_network(network: SetNetwork, folder: Path) -> None:
         name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()
     }
     save_file(weights, folder / SINGLE, metadata={"format": "pt"})
-
-
-def _read(name: str, stored: StoredTensor) -> Tensor:
-    if stored.dtype not in DTYPES:
-        raise CheckpointError(
-            f"{stored.file.name}: {name} is stored as {stored.dtype}, dacse reads {', '.join(sorted(DTYPES))}"
-        )
-    try:
-        with safe_open(stored.file, framework="pt") as file:
-            # a copy: the mapped file may change or vanish later
-            tensor: Tensor = file.get_tensor(name).to(torch.float32, copy=True)
-    except (SafetensorError, OSError) as error:  # the file changed since its header was read
-        raise CheckpointError(f"{stored.file} cannot be read: {error}") from error
-    if not bool(tensor.isfinite().all()):
-        raise CheckpointError(f"{stored.file.name}: {name} holds NaN or infinite values")
-    return tensor

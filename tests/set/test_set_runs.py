@@ -17,6 +17,7 @@ from dacse_cli.cli.app import app
 from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.set.translator import load_set
 
+RECIPES = Path(__file__).parents[2] / "examples" / "recipes"
 Train = Callable[..., dict[str, Any]]
 SHORT = [
     "run.bf16=false",
@@ -124,6 +125,23 @@ def test_fewer_codebooks(tmp_path: Path, train: Train, tone_pairs: Path, config:
     assert load_set(folder).units.books == load_codec(folder / "codec").spec.units.books == 2
 
 
+def test_latents(tmp_path: Path, train: Train, tone_pairs: Path, config: Path) -> None:
+    """A baseline over the codec's latents is trained, written and read; a predictor over them is refused."""
+    from dacse_cli.codec.loading import load_codec
+    from dacse_cli.interfaces import Latents
+
+    without = {key: value for key, value in json.loads(config.read_text()).items() if key != "predictor"}
+    alone = tmp_path / "alone.json"
+    alone.write_text(json.dumps(without))
+    over = ["model.units=latents", "stage.loss=l1+mse"]
+    folder = Path(train(tone_pairs, tmp_path / "run", "--config", alone, settings=over)["model"])
+    made = load_set(folder)
+    assert isinstance(made.units, Latents)
+    assert made.units == load_codec(folder / "codec", units="latents").spec.units
+    with pytest.raises(CheckpointError, match="a predictor needs codes"):
+        train(tone_pairs, tmp_path / "other", "--config", config, settings=over)
+
+
 def test_noise_is_mixed_on_the_way(tmp_path: Path, train: Train, config: Path) -> None:
     from training_runs import RATE, voice
 
@@ -158,6 +176,19 @@ def test_what_cannot_be_trained_is_refused(
     wrong.write_text(json.dumps(json.loads(config.read_text()) | {"codebooks": 3, "surprise": 1}))
     with pytest.raises(CheckpointError, match="unknown surprise"):
         train(tone_pairs, tmp_path / "run", "--config", wrong)
+
+
+def test_shipped_recipes_are_read() -> None:
+    from dacse_cli.training.lm.recipe import LmRecipe
+    from dacse_cli.training.runs.recipe import RunRecipe, read_run_recipe
+    from dacse_cli.training.set.recipe import SetRecipe
+
+    kinds: dict[str, type[RunRecipe]] = {"set": SetRecipe, "checks": LmRecipe}
+    for folder, kind in kinds.items():
+        found = sorted((RECIPES / folder).glob("*.toml"))
+        assert found
+        for path in found:
+            assert read_run_recipe(kind, path).stages(), path
 
 
 def test_a_plan_on_paper() -> None:

@@ -4,10 +4,10 @@
         set-teacher=runs/set/teacher:teacher codec=CODEC:codec
 
 A system is NAME=FOLDER or NAME=FOLDER:HOW. HOW is `greedy` (the default), `beamN`, `teacher` (every frame
-with the right codes of the frames before, as in training; not possible in use) or `codec` (FOLDER is a codec;
-it encodes and decodes the clean clips). Writes WORK/judged/NAME/*.wav for `dacse evaluate`, and
-WORK/judged/tokens.csv: wrong codes of every clip, over all codebooks and in the first. Systems that are there
-already are skipped.
+with the right codes of the frames before, as in training; not possible in use). FOLDER may also be a codec:
+`codec` encodes and decodes the clean clips, `copy` the noisy ones. Writes WORK/judged/NAME/*.wav for
+`dacse evaluate`, and WORK/judged/tokens.csv: wrong codes of every clip, over all codebooks and in the first.
+Systems that are there already are skipped.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,18 @@ from dacse_cli.set.checkpoint import load_network, read_shape
 from dacse_cli.set.network import shifted
 from dacse_cli.set.translator import load_set
 
+OF_CODEC = ("codec", "copy")
 Units = Any
 Write = Callable[[Units, Units], Units]
 """Noisy and clean units `[U, T]` -> what the system writes `[U, T]`."""
+ENCODED: dict[Any, tuple[Units, Units]] = {}
+"""(Clip, codec) -> its clean and noisy units: systems with one codec encode once."""
 
 
 def writer(folder: Path, how: str) -> Write:
     """A system as a function."""
-    if how == "codec":
-        return lambda noisy, clean: clean
+    if how in OF_CODEC:
+        return lambda noisy, clean: clean if how == "codec" else noisy
     if how == "teacher":
         network = load_network(folder)
         bos = network.shape.codes.size
@@ -82,16 +86,19 @@ def main() -> None:
 
 def judge(folder: Path, how: str, score: Path, out: Path) -> list[list[Any]]:
     """Write all clips; clip, codebooks, frames, wrong codes, wrong codes of the first codebook."""
-    own_codec = folder if how == "codec" else folder / "codec"
-    latent = how != "codec" and read_shape(folder).latents is not None
+    own_codec = folder if how in OF_CODEC else folder / "codec"
+    latent = how not in OF_CODEC and read_shape(folder).latents is not None
     codec = load_codec(own_codec, units="latents" if latent else "codes")
+    mark = (codec.spec.units, sha256((own_codec / "model.safetensors").read_bytes()).hexdigest())
     write = writer(folder, how)
     out.mkdir(parents=True, exist_ok=True)
     rows = []
     for path in sorted((score / "clean").glob("*.wav")):
         clean, rate = sf.read(path, dtype="float32")
         noisy, _ = sf.read(score / "noisy" / path.name, dtype="float32")
-        wanted, heard = codec.encode(clean[None])[0], codec.encode(noisy[None])[0]
+        if (path, mark) not in ENCODED:
+            ENCODED[path, mark] = (codec.encode(clean[None])[0], codec.encode(noisy[None])[0])
+        wanted, heard = ENCODED[path, mark]
         written = write(heard, wanted)
         sound = codec.decode(written[None])[0]
         sound = np.pad(sound, (0, max(0, len(clean) - len(sound))))[: len(clean)]
