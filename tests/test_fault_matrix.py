@@ -12,7 +12,7 @@ if sys.version_info < (3, 11):
 import tomllib
 
 TESTS = Path(__file__).parent
-ROWS = {"A": 32, "B": 20, "C": 15, "D": 14, "E": 13, "F": 26, "G": 12, "H": 10}
+ROWS = {"A": 40, "B": 20, "C": 15, "D": 14, "E": 13, "F": 26, "G": 12, "H": 10}
 STATUSES = {"gpu", "not-here", "open"}
 FAULTS = tomllib.loads((TESTS / "faults.toml").read_text())
 

@@ -34,7 +34,9 @@ WRITABLE = {
 }
 """Lower-case suffix -> the libsndfile container written under it."""
 
-AUDIO_SUFFIXES = frozenset(WRITABLE) | kinds.READABLE
+ONLY_READABLE = frozenset({".sph", ".nist", ".voc", ".mp2", ".mpga"})
+"""Lower-case suffixes of libsndfile's formats that are read and not written."""
+AUDIO_SUFFIXES = frozenset(WRITABLE) | ONLY_READABLE | kinds.READABLE
 """Lower-case suffixes taken from a folder walk; media files also without the extra that reads them, so that
 they end as "failed" and are not overlooked in silence."""
 
@@ -69,10 +71,6 @@ _SAMPLE_BYTES = {
 _NEAREST: dict[str, tuple[str, ...]] = {
     "PCM_U8": ("PCM_S8",),
     "PCM_S8": ("PCM_U8",),
-    "ALAC_20": ("PCM_24",),
-    "ALAC_24": ("PCM_24",),
-    "ALAC_32": ("PCM_32",),
-    "FLAC_24": ("PCM_24",),
     "PCM_32": ("PCM_24",),
     "FLOAT": ("PCM_24",),
     "DOUBLE": ("PCM_24",),
@@ -123,7 +121,9 @@ def choose_format(
     chosen = _named_format(suffix, info, rate, channels)
     problem = _problem(chosen, info, rate, channels)
     if problem is None:
-        return replace(chosen, note=_note(chosen, info, rate, kept=requested == "keep"))
+        return replace(
+            chosen, note=_note(chosen, info, rate, kept=requested == "keep", source_suffix=source_suffix)
+        )
     if requested == "keep":
         wav = _named_format(".wav", info, rate, channels)
         return replace(wav, note=f"written as WAV: {problem}")
@@ -133,8 +133,10 @@ def choose_format(
 def _named_format(suffix: str, info: AudioInfo, rate: int, channels: int) -> OutputFormat:
     """What `suffix` names, with the depth of the source where the container has it."""
     if suffix.lower() in kinds.WRITABLE:
-        return _media_format(suffix, info, rate)
+        return _media_format(kinds.WRITABLE[suffix.lower()], suffix, info, rate)
     container = WRITABLE[suffix.lower()]
+    if container == "OGG" and info.container == "OGG_FLAC" and suffix.lower() != ".opus":
+        return _media_format("OGG_FLAC", suffix, info, rate)
     if container == "WAV" and _family(info.container) == "WAV":
         container = info.container
     subtype = _subtype(container, suffix, info.subtype)
@@ -143,12 +145,12 @@ def _named_format(suffix: str, info: AudioInfo, rate: int, channels: int) -> Out
     return OutputFormat(container, subtype, suffix, _stored_rate(subtype, rate), None)
 
 
-def _media_format(suffix: str, info: AudioInfo, rate: int) -> OutputFormat:
-    """What the suffix of a media file names, with the source's own codec where the container has it."""
-    container = kinds.WRITABLE[suffix.lower()]
+def _media_format(container: str, suffix: str, info: AudioInfo, rate: int) -> OutputFormat:
+    """A media container with the source's own codec where it has that, and lossless where that was."""
     held = kinds.CODECS[container]
-    kept = _family(info.container) in ("MP4", "MATROSKA", "ADTS")  # not PCM into M4A because a WAV has it
-    candidates = (info.subtype, kinds.LOSSLESS.get(info.subtype, ""), held[0]) if kept else held
+    media = ("MP4", "MATROSKA", "ADTS", "OGG_FLAC", "WAVPACK")
+    kept = _family(info.container) in media  # not PCM into M4A because a WAV has it
+    candidates = (info.subtype, *kinds.lossless(info.subtype), held[0]) if kept else held
     codec = next(codec for codec in candidates if codec in held)
     return OutputFormat(container, codec, suffix, _media_rate(codec, rate), None)
 
@@ -167,8 +169,18 @@ def _subtype(container: str, suffix: str, source: str) -> str:
         return "MPEG_LAYER_III"
     if container == "OGG":
         return "OPUS" if suffix.lower() == ".opus" or source == "OPUS" else "VORBIS"
-    candidates = (source, *_NEAREST.get(source, ()), "PCM_16")
+    candidates = (source, *_NEAREST.get(source, ()), *_unpacked(source), "PCM_16")
     return next(subtype for subtype in candidates if subtype in SUBTYPES[container])
+
+
+def _unpacked(source: str) -> tuple[str, ...]:
+    """The plain sample formats that hold what a lossless codec held, nearest first."""
+    name, _, depth = source.rpartition("_")
+    if name not in kinds.LOSSLESS_CODECS:
+        return ()
+    return {"FLOAT": ("FLOAT", "PCM_24"), "20": ("PCM_24",), "24": ("PCM_24",)}.get(
+        depth, (f"PCM_{depth}", "PCM_24")
+    )
 
 
 def _stored_rate(subtype: str, rate: int) -> int:
@@ -197,12 +209,13 @@ def _problem(chosen: OutputFormat, info: AudioInfo, rate: int, channels: int) ->
     return None
 
 
-def _note(chosen: OutputFormat, info: AudioInfo, rate: int, *, kept: bool) -> str | None:
+def _note(chosen: OutputFormat, info: AudioInfo, rate: int, *, kept: bool, source_suffix: str) -> str | None:
     """What the reader of a report should know about `chosen`."""
     notes = []
     family = _family(chosen.container)
     if kept and family != _family(info.container):
-        notes.append(f"the file holds {info.container} and is written as {family}, after its name")
+        why = "after its name" if can_write(source_suffix) else "which can be written"
+        notes.append(f"the file holds {info.container} and is written as {family}, {why}")
     elif kept and chosen.subtype != info.subtype:
         notes.append(f"{info.subtype} is written as {chosen.subtype}")
     if chosen.sample_rate != rate:

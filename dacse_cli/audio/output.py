@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from dacse_cli.audio.formats import OutputFormat
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media.kinds import MUXERS, require
-from dacse_cli.audio.metadata.riff import read_extras
+from dacse_cli.audio.metadata.chunks import left_behind, read_extras, same_family
 from dacse_cli.audio.metadata.tags import missing_extra, tagger
 from dacse_cli.audio.recording import media_kind
 from dacse_cli.audio.write import OutputWriter
 from dacse_cli.errors import InputError
 from dacse_cli.files.atomic import Written
+from dacse_cli.files.problems import reason
 
 _WAV = ("WAV", "WAVEX", "RF64")
 
@@ -36,29 +37,41 @@ def open_writer(
 ) -> Writer:
     """Writes samples `[C, n]` to `target`; with a `source`, that file's tags, chunks and streams are kept.
 
-    Raises as `OutputWriter` does, and `InputError` with reason `unsupported` where the extra is missing.
+    What cannot be kept is in `notes`. Raises as `OutputWriter` does, and `InputError` with reason
+    `unsupported` where the extra is missing.
     """
-    path, info = source or (None, None)
-    dress = tagger(path, form.container) if path is not None else None
-    if form.container in MUXERS:
+    if source is None:
+        if form.container not in MUXERS:
+            return OutputWriter(target, form, channels)
         require(form.suffix)
         from dacse_cli.audio.media.write import MediaWriter
 
-        kind = media_kind(path) if path is not None else None
-        return MediaWriter(target, form, channels, (path, kind) if path and kind else None, dress)
-    if path is None or info is None:
-        return OutputWriter(target, form, channels)
-    if form.container not in _WAV:
-        writer = OutputWriter(target, form, channels, dress=dress)
-        writer.notes += [note for note in [missing_extra(path)] if note]
-        return writer
-    if info.container not in _WAV:
-        return OutputWriter(target, form, channels, dress=dress)
+        return MediaWriter(target, form, channels)
+    path, info = source
     try:
         extras = read_extras(path)
+        if same_family(form.container, info.container):
+            extras = extras.at_rate(info.sample_rate, form.sample_rate).for_channels(info.channels, channels)
+            writer: Writer = OutputWriter(target, form, channels, extras)
+            lost = list(extras.lost)
+        else:
+            writer = _dressed(target, form, channels, path)
+            lost = left_behind(extras)
+            writer.notes += [note for note in [missing_extra(path)] if note]
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", reason="unreadable") from error
-    extras = extras.at_rate(info.sample_rate, form.sample_rate)
-    if channels != info.channels:
-        extras = extras.without_mask()
-    return OutputWriter(target, form, channels, extras)
+        raise InputError(f"cannot be read: {reason(error)}", reason="unreadable") from error
+    if lost:
+        writer.notes.append(f"not kept: {', '.join(lost)}")
+    return writer
+
+
+def _dressed(target: Path, form: OutputFormat, channels: int, path: Path) -> Writer:
+    """A writer whose file gets the tags of `path`, and its other streams where both are media files."""
+    dress = tagger(path, form.container, form.subtype)
+    if form.container not in MUXERS:
+        return OutputWriter(target, form, channels, dress=dress)
+    require(form.suffix)
+    from dacse_cli.audio.media.write import MediaWriter
+
+    kind = media_kind(path)
+    return MediaWriter(target, form, channels, (path, kind) if kind else None, dress)

@@ -19,15 +19,10 @@ __all__ = ["AudioInfo", "AudioScan", "probe", "scan"]
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
     """The header of `path`, checked; raises `InputError` as `Source` does.
 
-    A file whose header does not tell the length (a piped FLAC, an MP3 without frame count) is decoded to
-    count it.
+    Reads both ends of a file, and all of an MP3 that does not count its frames; decodes nothing.
     """
-    with open_recording(path) as reader:
-        if reader.info.frames:
-            return reader.info
-        while reader.read(BLOCK).shape[1]:
-            pass
-        return _counted(reader)
+    with open_recording(path, thorough=False) as reader:
+        return reader.info
 
 
 def scan(path: str | os.PathLike[str]) -> AudioScan:
@@ -57,10 +52,11 @@ def scan(path: str | os.PathLike[str]) -> AudioScan:
 
 
 def _counted(reader: Recording) -> AudioInfo:
-    """The header with a length it did not tell filled in, once all is read."""
-    if not reader.frames_read:
+    """The header with the length that was found, where it did not tell it or told too little."""
+    there, info = reader.frames_read, reader.info
+    if not there:
         raise InputError("no samples in it", reason="no-samples")
-    return reader.info if reader.info.frames else replace(reader.info, frames=reader.frames_read)
+    return replace(info, frames=there) if not reader.counted or there > info.frames else info
 
 
 def _peak(block: NDArray[np.float32]) -> tuple[float, int]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dacse_cli.audio.containers.kinds import Kind, recognise
 from dacse_cli.audio.info import AudioInfo
-from dacse_cli.audio.media.kinds import Kind, kind_of, require
+from dacse_cli.audio.media.kinds import require
 from dacse_cli.audio.read import AudioReader
-from dacse_cli.audio.source import open_regular
+from dacse_cli.audio.source import open_audio
 from dacse_cli.errors import InputError
-
-_HEAD = 12
+from dacse_cli.files.problems import reason
 
 
 class Recording(Protocol):
@@ -24,6 +25,8 @@ class Recording(Protocol):
     damage: str | None
     frames_read: int
 
+    @property
+    def counted(self) -> bool: ...
     def __enter__(self) -> Recording: ...
     def __exit__(self, *_: object) -> None: ...
     def close(self) -> None: ...
@@ -32,14 +35,17 @@ class Recording(Protocol):
     def warning(self) -> str | None: ...
 
 
-def open_recording(path: str | os.PathLike[str], frames: int | None = None) -> Recording:
+def open_recording(
+    path: str | os.PathLike[str], frames: int | None = None, *, thorough: bool = True
+) -> Recording:
     """A reader of `path` from its start, of at most `frames` samples a channel.
 
+    `thorough` finds all recordings that are joined in the file; else only its two ends are looked at.
     Raises `InputError` as `Source` does; reason `unsupported` names the extra that a media file needs.
     """
     kind = media_kind(path)
     if kind is None:
-        return AudioReader(path, frames)
+        return AudioReader(path, frames, thorough=thorough)
     require(kind.label)
     from dacse_cli.audio.media.decode import MediaReader
 
@@ -49,7 +55,8 @@ def open_recording(path: str | os.PathLike[str], frames: int | None = None) -> R
 def media_kind(path: str | os.PathLike[str]) -> Kind | None:
     """The kind of a media file, None for libsndfile's formats. Raises `InputError`."""
     try:
-        with open_regular(path) as stream:
-            return kind_of(stream.read(_HEAD))
+        with open_audio(path) as stream:
+            found = recognise(stream, Path(path).suffix)
     except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", reason="unreadable") from error
+        raise InputError(f"cannot be read: {reason(error)}", reason="unreadable") from error
+    return None if found is None or found.kind.demuxer is None else found.kind

@@ -18,9 +18,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
+from dacse_cli.audio.containers.headers import read_header
 from dacse_cli.audio.formats import OutputFormat
-from dacse_cli.audio.headers import read_header
-from dacse_cli.audio.metadata.riff import WaveExtras, settle
+from dacse_cli.audio.metadata.chunks import Extras, settle
 from dacse_cli.audio.read import BLOCK, AudioReader
 from dacse_cli.errors import InputError, OutputError
 from dacse_cli.files.atomic import PartFile, Written
@@ -103,7 +103,7 @@ class OutputWriter:
         target: Path,
         fmt: OutputFormat,
         channels: int,
-        extras: WaveExtras | None = None,
+        extras: Extras | None = None,
         dress: Callable[[Path], None] | None = None,
     ) -> None:
         self._target = target
@@ -192,14 +192,14 @@ class OutputWriter:
         if self._added:
             with self._part.path.open("rb") as file:
                 header = read_header(file)
-            assert header is not None and header.data_offset is not None
-            self._stream.insert(header.data_offset - 8, self._added)
+            assert header is not None and header.samples_chunk_at is not None
+            self._stream.insert(header.samples_chunk_at, self._added)
             self._stream.seek(0, os.SEEK_END)
 
     def _decorate(self) -> None:
         """What is added once the encoder is done with the file. Raises `OSError`."""
         if self._extras is not None:
-            settle(self._part.descriptor, len(self._added), self._extras.mask)
+            settle(self._part.descriptor, len(self._added), self._extras)
         if self._dress is not None:
             self._dress(self._part.path)
 

@@ -261,3 +261,70 @@ def test_no_file_handle_is_left(tmp_path):
     samples, rate = load(source)
     store(tmp_path / "out.mp4", samples, rate, (source, probe(source)))
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def coded(path, codec, form, samples, rate):
+    """One channel as FFmpeg's `codec` writes it."""
+    with av.open(str(path), "w") as out:
+        track = out.add_stream(codec, rate=rate)
+        track.codec_context.layout, track.codec_context.format = "mono", form
+        frame = av.AudioFrame.from_ndarray(samples, format=form, layout="mono")
+        frame.sample_rate, frame.pts = rate, 0
+        out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    return path
+
+
+def test_eight_channels_do_not_crash(tmp_path):
+    samples = np.stack([chirp(24_000, 1, 48_000)[0] * (0.2 + 0.1 * c) for c in range(8)]).astype(np.float32)
+    source = store(tmp_path / "a.m4a", samples, 48_000)
+    found, _ = load(source)
+    assert found.shape == (8, 24_000)
+    info = probe(source)
+    target = store(tmp_path / "b.m4a", found, 48_000, (source, info))
+    assert load(target)[0].shape == (8, 24_000)
+
+
+def test_opus_in_mp4_whose_header_names_another_rate(tmp_path):
+    samples = chirp(24_000, 1, 16_000)
+    source = coded(tmp_path / "a.mp4", "libopus", "flt", samples, 16_000)
+    found, rate = load(source)
+    target = store(tmp_path / "b.mp4", found, rate, (source, probe(source)))
+    assert load(target)[0].shape == found.shape
+
+
+def test_pcm_in_mp4_stays_lossless(tmp_path):
+    samples = (chirp(24_000, 1, 16_000) * 32_767).astype(np.int16).astype(np.float32) / 32_768
+    info = AudioInfo(24_000, 16_000, 1, "MP4", "PCM_16", 0)
+    form = choose_format("keep", info, source_suffix=".mp4", rate=16_000, channels=1)
+    assert form.subtype == "ALAC_16"
+    target = store(tmp_path / "a.mp4", samples, 16_000, subtype="PCM_16")
+    np.testing.assert_array_equal(load(target)[0], samples)
+
+
+@pytest.mark.parametrize(("suffix", "codec", "form"), [(".mka", "flac", "s16"), (".webm", "libopus", "flt")])
+def test_a_recorder_that_died_is_named(tmp_path, suffix, codec, form):
+    samples = chirp(48_000 * 6, 1, 48_000)
+    samples = (samples * 32_000).astype(np.int16) if form == "s16" else samples
+    whole = coded(tmp_path / f"a{suffix}", codec, form, samples, 48_000)
+    assert scan(whole).warning is None
+    cut = tmp_path / f"cut{suffix}"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    found = scan(cut)
+    assert found.frames < 48_000 * 4
+    assert "truncated" in found.warning
+
+
+def test_hours_of_nothing_in_a_small_file_are_refused(tmp_path):
+    path = tmp_path / "a.mka"
+    with av.open(str(path), "w") as out:
+        track = out.add_stream("flac", rate=8000)
+        track.codec_context.layout, track.codec_context.format = "mono", "s16"
+        for at in range(12):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 8000, at * 3590 * 8000
+            frame.time_base = Fraction(1, 8000)
+            out.mux(track.encode(frame))
+        out.mux(track.encode(None))
+    with pytest.raises(InputError, match="hours without sound"):
+        scan(path)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from dacse_cli.audio.metadata.riff import WaveExtras, read_extras
+from dacse_cli.audio.metadata.chunks import Extras, read_extras
 from dacse_cli.audio.metadata.tags import copy_tags
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(40)
@@ -14,7 +14,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(40)
 
 def wav(path, *chunks):
     soundfile.write(path, np.zeros(100), 48_000, "PCM_16")
-    body = WaveExtras(chunks).packed()
+    body = Extras(chunks=chunks).packed()
     data = path.read_bytes() + body
     path.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
     return path
@@ -25,7 +25,7 @@ def test_positions_follow_the_rate():
     struct.pack_into("<Q", bext, 338, 96_000)
     cue = struct.pack("<III4sIII", 1, 1, 480, b"data", 0, 0, 480)
     label = b"adtl" + struct.pack("<4sIII", b"ltxt", 8, 1, 960)
-    extras = WaveExtras(((b"bext", bytes(bext)), (b"cue ", cue), (b"LIST", label), (b"smpl", bytes(36))))
+    extras = Extras(chunks=((b"bext", bytes(bext)), (b"cue ", cue), (b"LIST", label), (b"smpl", bytes(36))))
     moved = dict(extras.at_rate(48_000, 16_000).chunks)
     assert struct.unpack_from("<Q", moved[b"bext"], 338) == (32_000,)
     assert struct.unpack_from("<II4sIII", moved[b"cue "], 4)[1::4] == (160, 160)
@@ -39,7 +39,7 @@ def test_what_is_cut_or_describes_old_samples_is_left(tmp_path):
     path.write_bytes(path.read_bytes()[:-3])
     assert read_extras(path).chunks == ((b"iXML", b"<a/>"),)
     (tmp_path / "b.wav").write_bytes(b"RIFF\xff\xff")
-    assert read_extras(tmp_path / "b.wav") == WaveExtras()
+    assert read_extras(tmp_path / "b.wav") == Extras()
 
 
 @pytest.mark.parametrize("suffix", [".mp3", ".ogg", ".aiff"])

@@ -13,8 +13,8 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 
-from dacse_cli.audio.media.decode import close_container, main_audio, open_container
-from dacse_cli.audio.media.kinds import Kind
+from dacse_cli.audio.containers.kinds import Kind
+from dacse_cli.audio.media.container import close_container, main_audio, open_container
 
 _PICTURE = av.stream.Disposition.attached_pic
 _ABOUT_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}

@@ -9,87 +9,36 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from fractions import Fraction
-from math import ceil
-from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
-from av.container import InputContainer
 from numpy.typing import NDArray
 
+from dacse_cli.audio.containers.kinds import MP4, Kind
 from dacse_cli.audio.info import AudioInfo
-from dacse_cli.audio.media.kinds import MP4, Kind
-from dacse_cli.audio.source import check_channels, check_rate, open_regular
+from dacse_cli.audio.media.container import (
+    close_container,
+    codec_name,
+    container_name,
+    main_audio,
+    open_container,
+    words,
+)
+from dacse_cli.audio.media.length import declared_end, declared_seconds, share_there
+from dacse_cli.audio.source import check_channels, check_rate, open_audio
 from dacse_cli.errors import InputError
 
 Samples = NDArray[np.float32]
 GAP_SECONDS = Fraction(1, 10)
 """Timestamps may jitter by less: Matroska counts in milliseconds, and recorders are late."""
-LONGEST_GAP_SECONDS = 3600
+MOST_SILENCE_SECONDS, MOST_SILENCE_SHARE = 3600, 30
+"""Gaps may add up to so many seconds, and to so many times what is decoded: phones send nothing in pauses."""
+_FILL = 4096
+"""Samples behind the declared end that an encoder may need to fill its last packet."""
+PLANES = 8
+"""Channels from which on PyAV 18 looks for a plane behind the last one and crashes."""
 _FULL_SCALE = {"u1": 128.0, "i2": 2.0**15, "i4": 2.0**31}
-_CODEC_NAMES = {
-    "mp3": "MPEG_LAYER_III",
-    "mp3float": "MPEG_LAYER_III",
-    "pcm_f32le": "FLOAT",
-    "pcm_f32be": "FLOAT",
-    "pcm_f64le": "DOUBLE",
-    "pcm_f64be": "DOUBLE",
-    "libopus": "OPUS",
-    "wmav1": "WMA",
-    "wmav2": "WMA",
-}
-
-
-def open_container(path: str | os.PathLike[str], kind: Kind) -> InputContainer:
-    """The file opened for reading by the demuxer of `kind` alone. Raises `InputError`."""
-    stream = open_regular(path)
-    try:
-        # the file object keeps FFmpeg from opening anything by name, whatever the file asks for
-        return av.open(
-            _Bytes(stream), "r", format=kind.demuxer, metadata_errors="replace", io_open=_refuse_to_open
-        )
-    except (av.error.FFmpegError, ValueError, OSError) as error:
-        stream.close()
-        raise InputError(
-            f"damaged or cut {kind.label} file ({_words(error)})", reason="bad-header"
-        ) from error
-
-
-class _Bytes:
-    """An open file as FFmpeg sees it: an impossible place is an answer, not an exception."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self.read, self.tell, self.close = stream.read, stream.tell, stream.close
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        try:
-            return self._stream.seek(offset, whence)
-        except OSError:
-            return -1
-
-
-def close_container(container: InputContainer) -> None:
-    """Close a container and the file below it; may be called twice."""
-    file: Any = container.file
-    container.close()
-    if file is not None:
-        file.file.close()
-
-
-def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise PermissionError(f"the file names another: {url}")
-
-
-def main_audio(container: InputContainer, kind: Kind) -> AudioStream:
-    """The track to be enhanced: the first one marked as default, else the first. Raises `InputError`."""
-    tracks = list(container.streams.audio)
-    if not tracks:
-        raise InputError(f"no audio track in this {kind.label} file", reason="no-samples")
-    return next((track for track in tracks if track.disposition & av.stream.Disposition.default), tracks[0])
 
 
 class MediaReader:
@@ -104,7 +53,11 @@ class MediaReader:
         self.damage: str | None = None
         self.frames_read = 0
         self._limit = frames
-        self._bad_packets = 0
+        self._bad_packets = self._silence = 0
+        self._note: str | None = None
+        self._rate = self._channels = self._given = 0  # until the first frame tells
+        self._start, self._share = Fraction(0), Fraction(1)
+        self._end: int | None = None
         try:
             self._track = main_audio(self._container, kind)
             for stream in self._container.streams:
@@ -117,7 +70,7 @@ class MediaReader:
             self._ahead = next(self._blocks, None)  # what a decoder gives may differ from what headers say
             if self._ahead is None:
                 raise InputError(self.damage or "no samples in it", reason="no-samples")
-            self.info = self._checked_info(Path(path).stat().st_size)
+            self.info = self._checked_info(path)
         except BaseException:
             self.close()
             raise
@@ -131,6 +84,11 @@ class MediaReader:
     def close(self) -> None:
         """Close the file; may be called twice."""
         close_container(self._container)
+
+    @property
+    def counted(self) -> bool:
+        """Whether `info.frames` is what the file says."""
+        return True
 
     @property
     def start(self) -> Fraction:
@@ -160,38 +118,66 @@ class MediaReader:
         """After the last read: in one line how the track is not whole, or None."""
         if self.damage is not None:
             return f"damaged: {self.damage}"
-        promised = self._end if self._end is not None else 0
+        promised = self._promised()
         if self._limit is None and 0 < self.frames_read < promised - self._rate:
             return f"truncated: {self.frames_read:,} of {promised:,} samples are there"
+        if self._limit is None and self._share < 1:
+            return f"truncated: {self.frames_read:,} samples are there, the end is missing"
         if self._bad_packets:
             return f"damaged: {self._bad_packets} packets could not be decoded"
-        return None
+        return self._note
+
+    def _promised(self) -> int:
+        """Samples that the container promises; 0 where it promises nothing."""
+        if self._end is not None:
+            return self._end
+        seconds = declared_seconds(self._kind, self._container, self._track)
+        return 0 if seconds is None else round(seconds * self._rate)
 
     # -- decoding ----------------------------------------------------------------------------------------
 
     def _decoded(self) -> Iterator[Samples]:
         """All samples `[C, n]`, gaps filled, cut where the track ends."""
-        given = 0
+        fill: list[Samples] = []
         for frame in self._frames():
-            if given == 0:
-                self._begin(frame)
-            for block in (self._gap_before(frame, given), _samples_of(frame)):
-                left = block.shape[1] if self._end is None else max(0, self._end - given)
-                if min(left, block.shape[1]):
-                    yield block[:, :left]
-                    given += min(left, block.shape[1])
+            block = _samples_of(frame)
+            if not self._rate:
+                block = self._begin(frame, block)
+            for piece in (self._gap_before(frame, self._given + sum(map(_length, fill))), block):
+                fill.append(piece)
+                yield from self._released(fill, frame.samples)
 
-    def _begin(self, frame: AudioFrame) -> None:
+    def _released(self, fill: list[Samples], packet: int) -> Iterator[Samples]:
+        """What of `fill` belongs to the track; the rest stays there.
+
+        What lies behind the declared end fills up the last packet. Where it is more than that, the declared
+        end is wrong.
+        """
+        while fill:
+            room = None if self._end is None else self._end - self._given
+            if room is None or _length(fill[0]) <= room:
+                self._given += _length(fill[0])
+                yield fill.pop(0)
+            elif room > 0:
+                self._given += room
+                yield fill[0][:, :room]
+                fill[0] = fill[0][:, room:]
+            elif sum(map(_length, fill)) > max(_FILL, 2 * packet):
+                self._note = f"its header counts {self._end:,} samples, and more are there: all are read"
+                self._end = None
+            else:
+                return
+
+    def _begin(self, frame: AudioFrame, block: Samples) -> Samples:
+        """Note what the first frame says; its samples without those before the start of the track."""
         self._rate, self._channels = frame.sample_rate, frame.layout.nb_channels
         self._start = Fraction(frame.pts or 0) * (frame.time_base or 0)
-        self._end = self._declared_end()
-
-    def _declared_end(self) -> int | None:
-        """Samples up to the end that an MP4 declares, to the sample where it counts time in samples."""
-        duration, base = self._track.duration, self._track.time_base
-        if self._kind is not MP4 or not duration or base is None:
-            return None
-        return ceil(Fraction(int(duration)) * Fraction(base) * int(self._rate))
+        self._end = declared_end(self._kind, self._track, self._rate)
+        if self._kind is not MP4 or self._start >= 0:
+            return block
+        early = round(-self._start * self._rate)
+        self._start = Fraction(0)
+        return block[:, early:]
 
     def _frames(self) -> Iterator[AudioFrame]:
         packets = self._container.demux(self._track)
@@ -205,7 +191,7 @@ class MediaReader:
                 self._bad_packets += 1
                 continue
             except (av.error.FFmpegError, OSError) as error:
-                self.damage = f"reading ends after {self.frames_read:,} samples ({_words(error)})"
+                self.damage = f"reading ends after {self.frames_read:,} samples ({words(error)})"
                 return
             for frame in frames:
                 if frame.samples and self._fits(frame):
@@ -213,8 +199,7 @@ class MediaReader:
 
     def _fits(self, frame: AudioFrame) -> bool:
         """Whether a frame goes on with the rate and channels of the first."""
-        known = getattr(self, "_rate", None)
-        if known is None or (frame.sample_rate, frame.layout.nb_channels) == (known, self._channels):
+        if not self._rate or (frame.sample_rate, frame.layout.nb_channels) == (self._rate, self._channels):
             return True
         self._bad_packets += 1
         return False
@@ -227,44 +212,31 @@ class MediaReader:
         missing = round((frame.pts * frame.time_base - self._start) * self._rate) - given
         if missing <= GAP_SECONDS * self._rate:
             return silence
-        if missing > LONGEST_GAP_SECONDS * self._rate:
-            hours = missing / self._rate / 3600
-            raise InputError(f"its timestamps jump by {hours:,.1f} hours", reason="bad-header")
+        self._silence += missing
+        most = max(MOST_SILENCE_SECONDS * self._rate, MOST_SILENCE_SHARE * (given + missing - self._silence))
+        if self._silence > most:
+            hours = self._silence / self._rate / 3600
+            raise InputError(f"its timestamps leave {hours:,.1f} hours without sound", reason="bad-header")
         return np.zeros((self._channels, missing), np.float32)
 
-    def _checked_info(self, size: int) -> AudioInfo:
+    def _checked_info(self, path: str | os.PathLike[str]) -> AudioInfo:
         check_rate(self._rate)
         check_channels(self._channels)
-        frames = self._end or 0
+        with open_audio(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            self._share = share_there(self._kind, self._track, stream, size)
+        frames = self._promised()
         if not frames and self._container.duration:
             frames = round(Fraction(self._container.duration, av.time_base) * self._rate)
         container = container_name(self._container, self._kind)
-        return AudioInfo(frames, self._rate, self._channels, container, codec_name(self._track), size)
-
-
-def container_name(container: InputContainer, kind: Kind) -> str:
-    """The name under which `kinds` knows an open file's container."""
-    if kind is MP4:
-        brand = container.metadata.get("major_brand", "qt")
-        return {"qt": "MOV", "M4A": "M4A", "M4B": "M4A"}.get(brand.strip(), "MP4")
-    return kind.name
-
-
-def codec_name(track: AudioStream) -> str:
-    """The name under which `kinds` knows a track's codec: `AAC`, `ALAC_24`, `PCM_16`, ..."""
-    name: str = track.codec_context.name
-    if name in _CODEC_NAMES:
-        return _CODEC_NAMES[name]
-    if name in ("alac", "flac"):
-        return f"{name.upper()}_{16 if track.format.bytes <= 2 else 24}"
-    if name.startswith("pcm_"):
-        bits = "".join(filter(str.isdigit, name))
-        return "PCM_U8" if name == "pcm_u8" else f"PCM_{bits}"
-    return name.upper()
+        there = int(frames * self._share)
+        return AudioInfo(there, self._rate, self._channels, container, codec_name(self._track), size)
 
 
 def _samples_of(frame: AudioFrame) -> Samples:
     """A frame as float32 `[C, n]`, full scale 1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= PLANES:
+        (frame,) = av.AudioResampler(format=frame.format.packed).resample(frame)
     array = frame.to_ndarray()
     if not frame.format.is_planar:
         array = array.reshape(-1, frame.layout.nb_channels).T
@@ -275,5 +247,5 @@ def _samples_of(frame: AudioFrame) -> Samples:
     return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _words(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).strip().rstrip(".") or type(error).__name__
+def _length(samples: Samples) -> int:
+    return int(samples.shape[1])

@@ -21,7 +21,7 @@ from av.container import OutputContainer
 from av.packet import Packet, PacketSideData
 from numpy.typing import NDArray
 
-from dacse_cli.audio.media.decode import Samples
+from dacse_cli.audio.media.decode import PLANES, Samples
 from dacse_cli.audio.write import quantise
 
 
@@ -104,12 +104,22 @@ class TrackEncoder:
         return self.stream.codec_context.frame_size if self._encoder.bit_rate else 0
 
     def _packets(self, samples: Samples) -> list[Packet]:
-        stored = self._stored(samples)
-        frame = AudioFrame.from_ndarray(stored, format=self._encoder.format, layout=self._layout)
+        frame = self._frame(samples)
         frame.sample_rate, frame.time_base, frame.pts = self._rate, Fraction(1, self._rate), self._at
         self._at += samples.shape[1]
         packets: list[Packet] = self.stream.encode(frame)
         return packets
+
+    def _frame(self, samples: Samples) -> AudioFrame:
+        """`samples` `[C, n]` as a frame in the encoder's format."""
+        form = self._encoder.format
+        if not form.endswith("p") or len(samples) < PLANES:
+            return AudioFrame.from_ndarray(self._stored(samples), format=form, layout=self._layout)
+        packed = np.ascontiguousarray(self._stored(samples).T).reshape(1, -1)
+        frame = AudioFrame.from_ndarray(packed, format=form.removesuffix("p"), layout=self._layout)
+        frame.sample_rate = self._rate
+        (planar,) = av.AudioResampler(format=form).resample(frame)
+        return planar
 
     def _lagging(self, packets: list[Packet]) -> Iterator[Packet]:
         for packet in packets:

@@ -18,16 +18,26 @@ import numpy as np
 from av.packet import Packet
 from numpy.typing import NDArray
 
+from dacse_cli.audio.containers.kinds import ADTS, MATROSKA, MP4, OGG_FLAC, Kind
 from dacse_cli.audio.formats import OutputFormat
+from dacse_cli.audio.media.container import codec_name
 from dacse_cli.audio.media.copying import Copier, fingerprints
-from dacse_cli.audio.media.decode import MediaReader, codec_name
+from dacse_cli.audio.media.decode import MediaReader
 from dacse_cli.audio.media.encode import ENCODERS, LAYOUTS, TrackEncoder
-from dacse_cli.audio.media.kinds import ADTS, MATROSKA, MP4, MUXERS, SOUND_ONLY, Kind
+from dacse_cli.audio.media.kinds import MUXERS, SOUND_ONLY
 from dacse_cli.audio.write import FLOATING, PartStream, within_full_scale
 from dacse_cli.errors import InputError, OutputError
 from dacse_cli.files.atomic import PartFile, Written
 
-_KINDS = {"M4A": MP4, "MP4": MP4, "MOV": MP4, "MATROSKA": MATROSKA, "WEBM": MATROSKA, "ADTS": ADTS}
+_KINDS = {
+    "OGG_FLAC": OGG_FLAC,
+    "M4A": MP4,
+    "MP4": MP4,
+    "MOV": MP4,
+    "MATROSKA": MATROSKA,
+    "WEBM": MATROSKA,
+    "ADTS": ADTS,
+}
 _ADTS_FRAME = 1024
 _BLOCK = 16_384
 

@@ -1,104 +1,146 @@
 """Tags and cover art from one file to another, by mutagen (the extra `dacse[media]`).
 
-Between files of one kind everything is taken over as it is. Between kinds, the fields that all of them have
-and the pictures.
+Between files of one kind everything is taken over as it is, except for what describes the old samples: their
+loudness, and the delay that their encoder had. Between kinds, the fields that all of them have and the
+pictures.
 """
 
 from __future__ import annotations
 
-import base64
+import contextlib
+import importlib
 import importlib.util
+import re
+import threading
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dacse_cli.audio.media.kinds import EXTRA
-from dacse_cli.audio.metadata.riff import read_extras
+from dacse_cli.audio.metadata import fields
 
-# name in Vorbis comments, ID3 frame, MP4 atom, RIFF INFO chunk
-_FIELDS = (
-    ("title", "TIT2", "\xa9nam", b"INAM"),
-    ("artist", "TPE1", "\xa9ART", b"IART"),
-    ("album", "TALB", "\xa9alb", b"IPRD"),
-    ("albumartist", "TPE2", "aART", b""),
-    ("date", "TDRC", "\xa9day", b"ICRD"),
-    ("genre", "TCON", "\xa9gen", b"IGNR"),
-    ("composer", "TCOM", "\xa9wrt", b""),
-    ("copyright", "TCOP", "cprt", b"ICOP"),
-    ("comment", "COMM", "\xa9cmt", b"ICMT"),
-    ("tracknumber", "TRCK", "trkn", b"ITRK"),
-    ("discnumber", "TPOS", "disk", b""),
+MOST_INFLATED = 32 << 20
+"""Bytes that the compressed frames of one file's tag may become."""
+_OUTDATED = re.compile(
+    r"(?:.*:)?(?:itunsmpb|itunnorm|replaygain_.*|r128_.*_gain|mp3gain_.*)(?::.*)?|rva2.*|rgad.*",
+    re.IGNORECASE,
 )
-_NUMBERS = ("trkn", "disk")
-_MP4_PICTURES = {13: "image/jpeg", 14: "image/png"}
+"""Names of tags about the old samples. An encoder's delay in `iTunSMPB` makes readers cut the new ones."""
+_TYPES = {
+    "MP3": ("mp3", "MP3"),
+    "FLAC": ("flac", "FLAC"),
+    "VORBIS": ("oggvorbis", "OggVorbis"),
+    "OPUS": ("oggopus", "OggOpus"),
+    "OGG_FLAC": ("oggflac", "OggFLAC"),
+    "AIFF": ("aiff", "AIFF"),
+    "WAV": ("wave", "WAVE"),
+    "WAVEX": ("wave", "WAVE"),
+    "RF64": ("wave", "WAVE"),
+    "M4A": ("mp4", "MP4"),
+    "MP4": ("mp4", "MP4"),
+    "MOV": ("mp4", "MP4"),
+}
+"""Container, or sample format of an Ogg file -> module and class of mutagen."""
 
 
-@dataclass
-class Common:
-    """What every kind of tag can say. Pictures are (mime type, bytes)."""
-
-    text: dict[str, list[str]] = field(default_factory=dict)
-    pictures: list[tuple[str, bytes]] = field(default_factory=list)
+def available() -> bool:
+    """Whether mutagen is installed."""
+    return importlib.util.find_spec("mutagen") is not None
 
 
-def tagger(source: Path, container: str) -> Callable[[Path], None] | None:
-    """What gives a finished file of `container` the tags of `source`; None where nothing is to be done."""
-    if importlib.util.find_spec("mutagen") is None or container in ("MATROSKA", "WEBM", "ADTS"):
+def tagger(source: Path, container: str, subtype: str) -> Callable[[Path], None] | None:
+    """What gives a finished file of a format the tags of `source`; None where nothing is to be done."""
+    kind = _TYPES.get(subtype if container == "OGG" else container)
+    if kind is None or not available():
         return None
-    return lambda target: copy_tags(source, target)
+    return lambda target: copy_tags(source, target, kind)
 
 
 def rehearse(source: Path) -> None:
     """Parse the tags of a file and forget them: what a hostile file does to the parser, it does here."""
-    if importlib.util.find_spec("mutagen") is not None:
+    if available():
         _open(source)
 
 
 def missing_extra(source: Path) -> str | None:
-    """What to tell somebody whose file has tags that cannot be copied, because the extra is not installed."""
-    if importlib.util.find_spec("mutagen") is not None:
-        return None
-    import soundfile
-
-    try:
-        with soundfile.SoundFile(str(source)) as sound:
-            if not sound.copy_metadata() or sound.format in ("WAV", "WAVEX", "RF64"):
-                return None
-    except (soundfile.LibsndfileError, TypeError, UnicodeError):
+    """What to say about a file with tags that cannot be copied, because the extra is not installed."""
+    if available() or not fields.of_strings(source):
         return None
     return f"its tags are not kept: pip install '{EXTRA}'"
 
 
-def copy_tags(source: Path, target: Path) -> None:
-    """Give `target` the tags of `source`; damaged tags are left behind. Raises `OSError`."""
+def copy_tags(source: Path, target: Path, kind: tuple[str, str] | None = None) -> None:
+    """Give `target`, of mutagen's module and class `kind`, the tags of `source`. Raises `OSError`.
+
+    Damaged tags are left behind.
+    """
     import mutagen
 
-    old, new = _open(source), _open(target)
+    old, new = _open(source), _open(target, kind)
     if new is None:
         return
     try:
-        if old is not None and type(old) is type(new):
-            _take_all(old, new)
-        else:
-            common = _riff_common(source) if old is None or old.tags is None else _common(old)
-            if not common.text and not common.pictures:
-                return
-            _give(new, common)
-        new.save()
+        _take(source, old, new)
+        new.save(**_like(source, old, new))
     except mutagen.MutagenError as error:
         if isinstance(cause := error.__cause__ or error.__context__, OSError):
             raise cause from error
 
 
-def _open(path: Path) -> Any:
-    """The file as mutagen knows it, or None."""
-    import mutagen
+def _take(source: Path, old: Any, new: Any) -> None:
+    """Put the tags of `source`, opened as `old`, into `new`."""
+    if old is not None and type(old) is type(new):
+        _take_all(old, new)
+    else:
+        common = fields.of_tags(old) if old is not None else fields.Common()
+        common = common or fields.of_strings(source)
+        if common:
+            fields.give(new, common)
+    leading = _leading_id3(source, old)
+    if leading is not None:
+        more = fields.of_tags(leading).without(fields.of_tags(new))
+        if more:
+            fields.give(new, more)
+    names = list(new.tags.keys()) if new.tags is not None else []
+    for name in filter(_OUTDATED.fullmatch, names):
+        del new.tags[name]
 
+
+def _open(path: Path, kind: tuple[str, str] | None = None) -> Any:
+    """The file as mutagen knows it, or None; as `kind` where its name does not tell."""
     try:
-        return mutagen.File(path)
+        with _bounded():
+            import mutagen
+
+            if kind is None:
+                return mutagen.File(path)
+            module, name = kind
+            return getattr(importlib.import_module(f"mutagen.{module}"), name)(path)
     except Exception:  # a parser of foreign bytes: whatever it says, the file has no tags to copy
         return None
+
+
+def _leading_id3(source: Path, old: Any) -> Any:
+    """An ID3 tag that stands before a file of another kind, or None."""
+    if old is None or hasattr(old.tags, "getall"):
+        return None
+    with source.open("rb") as stream:
+        if stream.read(3) != b"ID3":
+            return None
+    found = _open(source, ("id3", "ID3FileType"))
+    return found if found is not None and found.tags is not None else None
+
+
+def _like(source: Path, old: Any, new: Any) -> dict[str, Any]:
+    """How an MP3 is to be saved so that readers of the old one, such as Windows, read the new one."""
+    if type(old) is not type(new) or type(new).__name__ != "MP3" or old.tags is None:
+        return {}
+    with source.open("rb") as stream:
+        stream.seek(0, 2)
+        stream.seek(max(0, stream.tell() - 128))
+        has_v1 = stream.read(3) == b"TAG"
+    return {"v1": 2 if has_v1 else 1, "v2_version": 3 if old.tags.version[:2] == (2, 3) else 4}
 
 
 def _take_all(old: Any, new: Any) -> None:
@@ -120,109 +162,38 @@ def _take_all(old: Any, new: Any) -> None:
         new.tags.update(old.tags)
 
 
-def _common(file: Any) -> Common:
-    """What a file of any kind says, in the words all share."""
-    common, tags = Common(), file.tags
-    if tags is None:
-        return common
-    for name, frame, atom, _ in _FIELDS:
-        if type(file).__name__ == "MP4":
-            found = [_number(v) if atom in _NUMBERS else str(v) for v in tags.get(atom, ())]
-        elif hasattr(tags, "getall"):  # ID3
-            found = [str(text) for entry in tags.getall(frame) for text in entry.text]
-        else:
-            found = list(tags.get(name, ()))
-        if found:
-            common.text[name] = found
-    common.pictures = _pictures(file)
-    return common
+class _Inflater:
+    """`zlib` as mutagen uses it, with a bound on what all compressed frames of a file may become."""
+
+    error = zlib.error
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+
+    def start(self) -> None:
+        """Begin another file."""
+        self._here.left = MOST_INFLATED
+
+    def decompress(self, data: bytes) -> bytes:
+        """As zlib does it. Raises `zlib.error` for what would become too much."""
+        left: int = getattr(self._here, "left", MOST_INFLATED)
+        inflater = zlib.decompressobj()
+        found = inflater.decompress(data, left + 1)
+        if len(found) > left:
+            raise zlib.error("too large")
+        if not inflater.eof:
+            raise zlib.error("incomplete")
+        self._here.left = left - len(found)
+        return found
 
 
-def _number(value: tuple[int, int]) -> str:
-    """`3/12`, or `3` where the total is not known."""
-    return f"{value[0]}/{value[1]}" if value[1] else str(value[0])
+_inflater = _Inflater()
 
 
-def _pictures(file: Any) -> list[tuple[str, bytes]]:
-    tags = file.tags
-    if type(file).__name__ == "MP4":
-        covers = tags.get("covr", ())
-        return [(_MP4_PICTURES.get(cover.imageformat, "image/jpeg"), bytes(cover)) for cover in covers]
-    if hasattr(tags, "getall"):
-        return [(picture.mime, picture.data) for picture in tags.getall("APIC")]
-    if type(file).__name__ == "FLAC":
-        return [(picture.mime, picture.data) for picture in file.pictures]
-    from mutagen.flac import Picture
-
-    blocks = [Picture(base64.b64decode(text)) for text in tags.get("metadata_block_picture", ())]
-    return [(picture.mime, picture.data) for picture in blocks]
-
-
-def _riff_common(source: Path) -> Common:
-    """What the INFO list of a WAV file says."""
-    common = Common()
-    for name, body in read_extras(source).chunks:
-        if name != b"LIST" or body[:4] != b"INFO":
-            continue
-        at = 4
-        while at + 8 <= len(body):
-            part, length = body[at : at + 4], int.from_bytes(body[at + 4 : at + 8], "little")
-            text = body[at + 8 : at + 8 + length].rstrip(b"\0").decode("utf-8", "replace")
-            for field_name, *_, info in _FIELDS:
-                if part == info and text:
-                    common.text[field_name] = [text]
-            at += 8 + length + length % 2
-    return common
-
-
-def _give(new: Any, common: Common) -> None:
-    """Write what all kinds can say into a file of any kind."""
-    if new.tags is None:
-        new.add_tags()
-    if type(new).__name__ == "MP4":
-        _give_mp4(new, common)
-    elif hasattr(new.tags, "getall"):
-        _give_id3(new, common)
-    else:
-        from mutagen.flac import Picture
-
-        for name, values in common.text.items():
-            new.tags[name] = values
-        pictures = []
-        for mime, data in common.pictures:
-            picture = Picture()
-            picture.type, picture.mime, picture.data = 3, mime, data
-            pictures.append(picture)
-        if type(new).__name__ == "FLAC":
-            for picture in pictures:
-                new.add_picture(picture)
-        elif pictures:
-            new.tags["metadata_block_picture"] = [base64.b64encode(p.write()).decode() for p in pictures]
-
-
-def _give_id3(new: Any, common: Common) -> None:
-    from mutagen import id3
-
-    for name, frame, _, _ in _FIELDS:
-        if values := common.text.get(name):
-            more = {"lang": "und", "desc": ""} if frame == "COMM" else {}
-            new.tags.add(getattr(id3, frame)(encoding=3, text=values, **more))
-    for mime, data in common.pictures:
-        new.tags.add(id3.APIC(encoding=3, mime=mime, type=3, desc="", data=data))
-
-
-def _give_mp4(new: Any, common: Common) -> None:
-    from mutagen.mp4 import MP4Cover
-
-    for name, _, atom, _ in _FIELDS:
-        if values := common.text.get(name):
-            if atom in _NUMBERS:
-                first, _, total = values[0].partition("/")
-                if first.isdigit():
-                    new.tags[atom] = [(int(first), int(total) if total.isdigit() else 0)]
-            else:
-                new.tags[atom] = values
-    formats = {mime: number for number, mime in _MP4_PICTURES.items()}
-    covers = [MP4Cover(data, formats[mime]) for mime, data in common.pictures if mime in formats]
-    if covers:
-        new.tags["covr"] = covers
+@contextlib.contextmanager
+def _bounded() -> Any:
+    """mutagen unpacks compressed frames without a limit: a megabyte becomes a gigabyte."""
+    frames = importlib.import_module("mutagen.id3._frames")
+    frames.zlib = _inflater  # type: ignore[attr-defined]
+    _inflater.start()
+    yield

@@ -1,40 +1,20 @@
-"""What a file's own header says about its length, which libsndfile does not pass on.
+"""What headers of RIFF, W64, AIFF, AU and CAF files say about their length; libsndfile does not pass it on.
 
 libsndfile shortens a cut file to what is there without a word, and takes a length of 0 (a recording that
 was piped) at its word. Reading the few bytes that hold the length tells the two apart from a whole file.
-Only looks at bytes: opens nothing, decodes nothing, raises nothing on damaged headers.
+Raises nothing on damaged headers.
 """
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 _MAX_CHUNKS = 1000
+_BEFORE_SAMPLES = {"WAV": 8, "W64": 24, "AIFF": 16, "CAF": 16, "AU": 0}
 _MAX_OFFSET = 2**43  # 8 TiB: ext4 refuses to seek beyond 16
-_OGG_TAIL = 65_307 + 27  # the longest page there is, and the start of another
-_MP3_HEAD = 4096
-
-_UNREADABLE = (
-    (4, b"ftyp", "MP4 (AAC or ALAC)"),
-    (0, bytes.fromhex("3026b2758e66cf11"), "Windows Media (WMA)"),
-    (0, b"\x1a\x45\xdf\xa3", "Matroska or WebM"),
-    (0, b"\xff\xf1", "AAC"),
-    (0, b"\xff\xf9", "AAC"),
-    (0, b"ADIF", "AAC"),
-    (0, b"#!AMR", "AMR"),
-    (0, b"MAC ", "Monkey's Audio"),
-    (0, b"wvpk", "WavPack"),
-    (0, b"TTA1", "True Audio"),
-    (0, b"DSD ", "DSD"),
-    (0, b"FRM8", "DSD"),
-    (0, b"MThd", "MIDI"),
-    (28, b"Speex   ", "Speex"),
-    (8, b"AVI ", "AVI video"),
-)
-_KNOWN = ((b"fLaC", "FLAC"), (b"OggS", "OGG"), (b"ID3", "MP3"))
 
 
 @dataclass(frozen=True)
@@ -51,19 +31,27 @@ class Header:
     size_fields: tuple[int, ...] = ()
     """RIFF: where the 32-bit lengths of the file and of the samples stand."""
     little_endian: bool = True
+    magic: bytes = b""
+    """The first four bytes."""
+    large_at: int | None = None
+    """RF64: where the 64-bit lengths of the file and of the samples stand."""
+    end: int | None = None
+    """RIFF: where the file ends by its own count."""
+    fmt_at: int | None = None
+    """RIFF: where the content of the chunk stands that describes the samples."""
 
-
-def unreadable_kind(head: bytes) -> str | None:
-    """The name of a format that libsndfile does not read, from a file's first 36 bytes."""
-    return next((name for at, magic, name in _UNREADABLE if head[at : at + len(magic)] == magic), None)
+    @property
+    def samples_chunk_at(self) -> int | None:
+        """Where the chunk of the samples begins, with its name and length."""
+        return None if self.data_offset is None else self.data_offset - _BEFORE_SAMPLES[self.container]
 
 
 def read_header(stream: BinaryIO) -> Header | None:
-    """The header of a RIFF, W64, AIFF, AU or CAF file, the bare name for FLAC, Ogg and MP3, else None."""
+    """The header of a RIFF, W64, AIFF, AU or CAF file, else None. Leaves the position anywhere."""
     stream.seek(0)
     head = stream.read(32)
     try:
-        if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
+        if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64") and head[8:12] == b"WAVE":
             return _riff(stream, head)
         if head[:4] == b"riff":
             return _wave64(stream)
@@ -74,8 +62,8 @@ def read_header(stream: BinaryIO) -> Header | None:
         if head[:4] == b"caff":
             return _caf(stream)
     except struct.error:  # the file ends inside its header
-        return None
-    return next((Header(name) for magic, name in _KNOWN if head.startswith(magic)), None)
+        pass
+    return None
 
 
 def chunks_from(
@@ -111,17 +99,22 @@ def _known_length(length: int) -> int | None:
 def _riff(stream: BinaryIO, head: bytes) -> Header:
     little = head[:4] != b"RIFX"
     order = "<" if little else ">"
-    rate = channels = large = None
+    (length,) = struct.unpack(f"{order}I", head[4:8])
+    end = 8 + length + length % 2 if _known_length(length) else None
+    found = Header("WAV", little_endian=little, magic=head[:4], end=end)
+    large = None
     for name, length, offset in chunks_from(stream, 12, f"{order}4sI"):
         if name == b"fmt ":
             channels, rate = struct.unpack(f"{order}2xHI", stream.read(8))
+            found = replace(found, sample_rate=rate, channels=channels, fmt_at=offset)
         elif name == b"ds64":
+            found = replace(found, large_at=offset)
             (large,) = struct.unpack("<8xQ", stream.read(16))
         elif name == b"data":
             is_large = large is not None and length == 0xFFFFFFFF
             promised = large if is_large else _known_length(length)
-            return Header("WAV", rate, channels, offset, promised, (4, offset - 4), little)
-    return Header("WAV", rate, channels)
+            return replace(found, data_offset=offset, data_bytes=promised, size_fields=(4, offset - 4))
+    return found
 
 
 def _wave64(stream: BinaryIO) -> Header:
@@ -165,45 +158,12 @@ def _caf(stream: BinaryIO) -> Header:
     return Header("CAF", rate, channels)
 
 
-def is_empty_data(stream: BinaryIO, data_offset: int, size: int, *, little_endian: bool) -> bool:
-    """Whether what follows a RIFF data chunk of length 0 is other chunks, not the samples of a pipe."""
+def only_chunks(stream: BinaryIO, start: int, size: int, *, little_endian: bool) -> bool:
+    """Whether a RIFF file of `size` bytes holds other chunks from `start` to its end, and no samples."""
     order = "<" if little_endian else ">"
-    end = data_offset
-    for name, length, offset in chunks_from(stream, data_offset, f"{order}4sI"):
+    end = start
+    for name, length, offset in chunks_from(stream, start, f"{order}4sI"):
         if not (name.isascii() and name.decode("ascii").isprintable()) or offset + length > size:
             return False
         end = offset + length
     return size - end <= 1  # a last chunk of odd length may lack its padding
-
-
-def ogg_is_cut(stream: BinaryIO, size: int) -> bool:
-    """Whether the last page of an Ogg file is incomplete or is not marked as the last."""
-    start = max(0, size - _OGG_TAIL)
-    stream.seek(start)
-    tail = stream.read()
-    at = tail.rfind(b"OggS")
-    page = tail[at:] if at >= 0 else b""
-    if len(page) < 27 or len(page) < 27 + page[26]:
-        return True
-    segments = page[27 : 27 + page[26]]
-    return not page[5] & 4 or len(page) < 27 + len(segments) + sum(segments)
-
-
-def mp3_counts_frames(stream: BinaryIO) -> bool:
-    """Whether an MP3 starts with a Xing, Info or VBRI header that counts its frames.
-
-    Without one libsndfile guesses the length from the first bit rate and stops there: half of a recording
-    with a variable bit rate can be lost.
-    """
-    stream.seek(0)
-    head = stream.read(10)
-    start = 0
-    if head[:3] == b"ID3" and len(head) == 10:
-        start = 10 + sum(byte << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
-    stream.seek(start)
-    first = stream.read(_MP3_HEAD)
-    for mark in (b"Xing", b"Info"):
-        at = first.find(mark)
-        if at >= 0 and len(first) >= at + 8:
-            return bool(first[at + 7] & 1)
-    return b"VBRI" in first
