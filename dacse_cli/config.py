@@ -113,7 +113,7 @@ class ChunkOptions(Options):
 
 
 GUARDS = ("strict", "normal", "off")
-METHODS = ("generate", "filter")
+METHODS = ("generate", "filter", "mask")
 MATCH = "match"
 """The loudness of the input, as a goal for the output."""
 PROFILES = {"gentle": 0.75, "normal": 1.0, "strong": 1.0}
@@ -159,8 +159,8 @@ class SoundOptions(Options):
     true_peak: float = -1.0
     """dBTP that a change of loudness does not exceed."""
     method: str = "auto"
-    """`generate`: the voice the model writes. `filter`: the recording, each band turned down to where that
-    voice has it; nothing is added. `auto`: what the model's card says, else `generate`."""
+    """`generate`: the voice that the model writes. `filter`: the recording, filtered with that voice as
+    guide. `mask`: the recording, filtered alone. Filters add nothing. `auto`: what the model's card says."""
 
     @property
     def share(self) -> float:

@@ -36,6 +36,13 @@ class Latents:
     width: int
 
 
+def in_words(units: Codes | Latents) -> str:
+    """For messages."""
+    if isinstance(units, Codes):
+        return f"{units.books} codebooks of {units.size} codes"
+    return f"latents of width {units.width}"
+
+
 @dataclass(frozen=True)
 class CodecSpec:
     """A codec as integers. `hop_length` samples make one frame of units."""
@@ -136,11 +143,29 @@ class Translator(Protocol):
     def device(self) -> str:
         """Where it runs: `cpu`, `cuda:0`, `mps`."""
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights that one step reads."""
+
+    @property
+    def steps_per_frame(self) -> int:
+        """Steps, one after the other, that a frame of a row takes."""
+
     def describe(self) -> str:
         """One line for logs: size, precision, device."""
 
     def row_bytes(self, frames: int) -> int:
         """Bytes of working memory that one more row of `frames` frames takes."""
+
+    @property
+    def useful_rows(self) -> int:
+        """Rows beyond which a larger batch is hardly faster."""
+
+    def prepare(self, rows: int, frames: int) -> None:
+        """Take now what batches of up to `rows` rows of `frames` frames need, instead of with the first one.
+
+        Raises `torch.OutOfMemoryError` or `MemoryError` where fewer rows may fit.
+        """
 
     def fix(self, rows: int, frames: int) -> None:
         """Compute every later batch in this shape, so that no row depends on the others."""
@@ -179,7 +204,8 @@ class Filter(Protocol):
 
     @property
     def guides(self) -> int:
-        """Guiding signals it can use beside the recording: 0, or 1, the voice of a generative model."""
+        """Guiding signals it needs beside the recording: 0; 1, the voice of a generative model; 2, that voice
+        and the recording through the same codec."""
 
     @property
     def lookahead(self) -> float:

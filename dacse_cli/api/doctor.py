@@ -7,16 +7,18 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from dacse_cli import __version__
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DacseError, ModelError
 from dacse_cli.hub import resolve
-from dacse_cli.pipeline.request.networks import chain_files, find_networks
+from dacse_cli.interfaces import Translator
+from dacse_cli.pipeline.request.find_models import find_models
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.task.models import Models
+from dacse_cli.pipeline.wire.messages import Form
 
 PACKAGES = (
     "torch",
@@ -87,31 +89,19 @@ def _released() -> Finding:
     return Finding("released model", "ok", f"{DEFAULT_MODEL} in {found.folder}")
 
 
-def _try_model(options: ModelOptions) -> list[Finding]:
-    """Load the model, state its limits, and enhance a little noise with it."""
+def _try_model(options: ModelOptions) -> Iterator[Finding]:
+    """Load the model, state its limits, and enhance a little noise with it; each finding as it is made."""
     import numpy as np
 
     from dacse_cli.api.enhancer import Enhancer
-    from dacse_cli.lm.bandwidth import read_bandwidth, step_bytes
 
-    request = Request("enhance", (), None, options, ChunkOptions(), SoundOptions()).check()
-    networks = find_networks(options, with_model=True)
-    files = chain_files(request, networks)
-    enhancer = Enhancer.from_files(files)
-    chain, rows = enhancer.chain, enhancer.batch_size
-    assert chain.lm is not None
-    positions = chain.layout.positions(chain.grid.chunk)
-    tokens_a_second = float(chain.frame_rate * chain.layout.n_codebooks)
-    read = read_bandwidth(chain.lm.device)
-    bound = rows / (step_bytes(chain.lm, rows, 0.75 * positions) / read) / tokens_a_second
-    findings = [
-        Finding("model", "ok", f"{options.model} in {Path(files.model_folder or '')}"),
-        Finding("runs", "ok", f"{chain.lm.describe()}; {_device_name(chain.lm.device)}"),
-        Finding(
-            "memory", "ok", f"{chain.lm.row_bytes(positions) / 1e6:.0f} MB a chunk, {rows} chunks at once"
-        ),
-        Finding("bandwidth", "ok", f"{read / 1e9:.0f} GB/s read; at most {bound:.1f} x real time by that"),
-    ]
+    request = Request(Form.ENHANCE, (), None, options, ChunkOptions(), SoundOptions()).check()
+    found = find_models(request)
+    enhancer = Enhancer.from_found(found)
+    where = f" in {found.model.folder}" if found.model else ""
+    yield Finding("model", "ok", f"{options.model}{where}")
+    if enhancer.models.translator is not None:
+        yield from _limits(enhancer.models, enhancer.models.translator, enhancer.batch_size)
     noise = 0.05 * np.random.default_rng(0).standard_normal((1, int(16000 * TEST_SECONDS))).astype(np.float32)
     began = time.perf_counter()
     with enhancer:
@@ -119,7 +109,22 @@ def _try_model(options: ModelOptions) -> list[Finding]:
     elapsed = time.perf_counter() - began
     whole = result.samples.shape == noise.shape and bool(np.isfinite(result.samples).all())
     pace = f"{TEST_SECONDS:.0f} s of audio in {elapsed:.1f} s ({TEST_SECONDS / elapsed:.2f} x real time)"
-    return [*findings, Finding("self-test", "ok" if whole else "bad", pace)]
+    yield Finding("self-test", "ok" if whole else "bad", pace)
+
+
+def _limits(models: Models, translator: Translator, rows: int) -> Iterator[Finding]:
+    """What memory and its bandwidth allow."""
+    from dacse_cli.lm.bandwidth import read_bandwidth
+
+    frames = models.need_grid.chunk
+    yield Finding("runs", "ok", f"{translator.describe()}; {_device_name(translator.device)}")
+    row = translator.row_bytes(frames)
+    yield Finding("memory", "ok", f"{row / 1e6:.0f} MB per chunk, {rows} chunks at once")
+    read = read_bandwidth(translator.device)
+    step = translator.weight_bytes + rows * 0.75 * row  # a cache that grows to `row` bytes
+    bound = rows / (step / read) / float(models.spec.frame_rate * translator.steps_per_frame)
+    text = f"{read / 1e9:.0f} GB/s read; at most {bound:.1f} x real time by that"
+    yield Finding("bandwidth", "ok", text)
 
 
 def _device_name(device: str) -> str:

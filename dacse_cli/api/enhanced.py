@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dacse_cli.audio.atomic import commit
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import SoundOptions
+from dacse_cli.files.atomic import commit
 from dacse_cli.pipeline.task.open import open_sink
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 
@@ -31,6 +31,8 @@ class Enhanced:
     guard: GuardReport | None = None
     """What became of its chunks: kept, repaired, passed through; and passages in which a second opinion hears
     other words. None where neither was asked for, and for pieces."""
+    warnings: tuple[str, ...] = ()
+    """What the command line would warn of, one sentence each."""
 
     @property
     def seconds(self) -> float:

@@ -1,4 +1,4 @@
-"""The library's face: models held in memory, arrays or files through them. Same code as the command line.
+"""The library: models held in memory, arrays or files through them, by the same code as the command.
 
 >>> from dacse_cli import Enhancer
 >>> with Enhancer("nano") as enhancer:
@@ -16,31 +16,35 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypedDict, cast
 
 from dacse_cli.api.enhanced import Enhanced
 from dacse_cli.api.sources import Audio, file_source, source_of
-from dacse_cli.audio.atomic import commit
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.errors import DacseError, InputError, LockedError, ModelError, OutputError, UsageError
+from dacse_cli.errors import UsageError
+from dacse_cli.files.atomic import commit
 from dacse_cli.pipeline.engine.engine import Engine
-from dacse_cli.pipeline.engine.load import fitting_batch, load_chain, prepare_steps
-from dacse_cli.pipeline.request.networks import chain_files, find_networks
-from dacse_cli.pipeline.request.plan import ChainFiles
+from dacse_cli.pipeline.engine.load import fitting_batch, load_models, prepared_batch, with_filter
+from dacse_cli.pipeline.engine.threads import applied, plan_threads
+from dacse_cli.pipeline.request.find_models import FoundModels, find_models
 from dacse_cli.pipeline.request.request import Request
-from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.task.open import open_sink
-from dacse_cli.pipeline.task.sources import ArraySink, Sink, Source
-from dacse_cli.pipeline.task.task import Finished, Task
-from dacse_cli.pipeline.wire.failures import Failure
+from dacse_cli.pipeline.task.models import Models
+from dacse_cli.pipeline.task.open import enhance_task, open_sink
+from dacse_cli.pipeline.task.reading.sources import Source
+from dacse_cli.pipeline.task.task import Task
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
+from dacse_cli.pipeline.wire.messages import Form
+from dacse_cli.pipeline.wire.outcome import Finished
 
 if TYPE_CHECKING:
     import torch
     from typing_extensions import Unpack
 
+MakeTask = Callable[[], Task]
+
 
 class SoundArguments(TypedDict, total=False):
-    """What may be said of the sound in any call; the names and meanings of the command line."""
+    """What any call may say about the sound; names and meanings are those of the command line."""
 
     channels: Literal["keep", "mono"]
     rate: int | None
@@ -51,7 +55,7 @@ class SoundArguments(TypedDict, total=False):
     """LUFS, or the input's."""
     true_peak: float
     """dBTP that `loudness` does not exceed."""
-    method: Literal["auto", "generate", "filter"]
+    method: Literal["auto", "generate", "filter", "mask"]
 
 
 class Enhancer:
@@ -82,8 +86,9 @@ class Enhancer:
         models = ModelOptions(
             model, codec, _name(device), _name(dtype), batch_size, offline, deterministic, kv, second_opinion
         )
-        request = Request("enhance", (), None, models, ChunkOptions(chunk, overlap), SoundOptions()).check()
-        self._set_up(chain_files(request, find_networks(models, with_model=True)), progress)
+        chunks, sound = ChunkOptions(chunk, overlap), SoundOptions()
+        request = Request(Form.ENHANCE, (), None, models, chunks, sound).check()
+        self._set_up(find_models(request), progress)
 
     @classmethod
     def from_pretrained(
@@ -111,15 +116,18 @@ class Enhancer:
         )
 
     @classmethod
-    def from_files(cls, files: ChainFiles, progress: Callable[[float], None] | None = None) -> Enhancer:
-        """From networks that have been found already."""
+    def from_found(cls, found: FoundModels, progress: Callable[[float], None] | None = None) -> Enhancer:
+        """From models that have been found already."""
         enhancer = cls.__new__(cls)
-        enhancer._set_up(files, progress)
+        enhancer._set_up(found, progress)
         return enhancer
 
-    def _set_up(self, files: ChainFiles, progress: Callable[[float], None] | None) -> None:
-        self.chain = load_chain(files)
-        self.batch_size = prepare_steps(self.chain, fitting_batch(files, self.chain))
+    def _set_up(self, found: FoundModels, progress: Callable[[float], None] | None) -> None:
+        self.found, plan = found, found.plan
+        self.models = load_models(plan)
+        self.batch_size = prepared_batch(self.models, fitting_batch(plan, self.models))
+        self._threads = plan_threads(self.models)
+        self._by_method = {found.method: self.models}
         self._progress = progress or (lambda seconds: None)
         self._lock = threading.Lock()
 
@@ -131,8 +139,20 @@ class Enhancer:
 
     def close(self) -> None:
         """Give the models' working memory back."""
-        if self.chain.lm is not None:
-            self.chain.lm.release()
+        if self.models.translator is not None:
+            self.models.translator.release()
+
+    def _models_for(self, sound: SoundOptions) -> Models:
+        """The models for a method; what it needs beyond those in memory is loaded. Raises `UsageError`."""
+        method = self.found.method if sound.method == "auto" else sound.method
+        if method not in self._by_method:
+            plan = self.found.plan_for(method)
+            if plan.translator is not None and self.models.translator is None:
+                raise UsageError(
+                    f"method {method} needs the token model, and this Enhancer has only a filter"
+                )
+            self._by_method[method] = with_filter(self.models, plan)
+        return self._by_method[method]
 
     def enhance(
         self, audio: Audio, sample_rate: int | None = None, **sound: Unpack[SoundArguments]
@@ -150,11 +170,16 @@ class Enhancer:
     ) -> list[Enhanced]:
         """Enhance several recordings at once, (audio, sample_rate) each; chunks of all share batches."""
         options = SoundOptions(**sound).check()
+        models = self._models_for(options)
         sources = [source_of(audio, sample_rate) for audio, sample_rate in items]
         sinks = [ArraySink() for _ in sources]
-        ends = self._run(sources, list(sinks), options)
+
+        def task(index: int) -> MakeTask:
+            return lambda: enhance_task(sources[index], sinks[index], models, options)
+
+        ends = self._run([task(index) for index in range(len(sources))], models)
         return [
-            Enhanced(sink.samples, options.rate or source.signal.sample_rate, end.guard)
+            Enhanced(sink.samples, options.rate or source.signal.sample_rate, end.guard, end.warnings)
             for source, sink, end in zip(sources, sinks, ends, strict=True)
         ]
 
@@ -174,28 +199,29 @@ class Enhancer:
         The last piece carries the guard's report on the whole recording. Raises as `enhance` does, for the
         audio itself at once.
         """
-        return self._pieces(source_of(audio, sample_rate), batch_size, SoundOptions(**sound).check())
+        options = SoundOptions(**sound).check()
+        return self._pieces(source_of(audio, sample_rate), batch_size, self._models_for(options), options)
 
     def _pieces(
-        self, source: Source, batch_size: int | None, sound: SoundOptions
+        self, source: Source, batch_size: int | None, models: Models, sound: SoundOptions
     ) -> Generator[Enhanced, None, None]:
-        sink, failed, ended = ArraySink(), list[Failure](), list[Finished]()
-        waiting = [(0, lambda: EnhanceAudio(source, sink, self.chain, sound))]
-        rows = 1 if sound.channels == "mono" else len(set(source.signal.twins))
+        sink, failed, ended = ArraySink(), list[Exception](), list[Finished]()
+        waiting = [(0, lambda: enhance_task(source, sink, models, sound))]
+        rows = 1 if sound.channels == "mono" else len(set(source.signal.duplicates))
         engine = Engine[int](
-            self.chain,
+            models.translator,
             min(batch_size or rows, self.batch_size),
             lambda block: waiting.pop() if waiting else None,
             lambda key, finished: ended.append(finished),
-            lambda key, failure: failed.append(failure),
+            lambda key, error: failed.append(error),
             self._progress,
         )
-        steps = engine.steps()
+        steps = cast(Generator[None, None, None], engine.steps())
         rate = sound.rate or source.signal.sample_rate
         try:
             more = True
             while more:
-                with self._lock:
+                with self._lock, applied(self._threads):
                     more = next(steps, "end") != "end"
                 samples = sink.take()
                 if samples.shape[1]:
@@ -203,7 +229,7 @@ class Enhancer:
         finally:
             steps.close()
         if failed:
-            raise _error(failed[0])
+            raise failed[0]
 
     def enhance_file(
         self, source: str | PathLike[str], target: str | PathLike[str], **sound: Unpack[SoundArguments]
@@ -214,13 +240,15 @@ class Enhancer:
         Raises `InputError`, `OutputError`, `UsageError`.
         """
         options = SoundOptions(**sound).check()
+        models = self._models_for(options)
         path, place = Path(source), Path(target)
         recording, found = file_source(path)
         if place.exists() and place.samefile(path):
             raise UsageError(f"{place} is the input; inputs are never written to")
         sink = open_sink(place, found.info, options, path)
+        options = replace(options, rate=sink.sample_rate)
         try:
-            (finished,) = self._run([recording], [sink], replace(options, rate=sink.sample_rate))
+            (finished,) = self._run([lambda: enhance_task(recording, sink, models, options)], models)
         except BaseException:  # Ctrl-C while another thread has its turn, too
             sink.abandon()
             raise
@@ -228,45 +256,27 @@ class Enhancer:
             commit(file.temp, file.target)
         return place
 
-    def _run(self, sources: Sequence[Source], sinks: Sequence[Sink], sound: SoundOptions) -> list[Finished]:
+    def _run(self, tasks: Sequence[MakeTask], models: Models) -> list[Finished]:
         """Everything through the engine; the first failure is raised after the others are done."""
-        waiting = list(enumerate(zip(sources, sinks, strict=True)))[::-1]
+        waiting = list(enumerate(tasks))[::-1]
         done: dict[int, Finished] = {}
-        failed: list[Failure] = []
-
-        def next_task(block: bool) -> tuple[int, Callable[[], Task]] | None:
-            if not waiting:
-                return None
-            key, (source, sink) = waiting.pop()
-            return key, lambda: EnhanceAudio(source, sink, self.chain, sound)
-
-        with self._lock:
+        failed: list[Exception] = []
+        with self._lock, applied(self._threads):
             engine = Engine[int](
-                self.chain,
+                models.translator,
                 self.batch_size,
-                next_task,
+                lambda block: waiting.pop() if waiting else None,
                 done.__setitem__,
-                lambda key, failure: failed.append(failure),
+                lambda key, error: failed.append(error),
                 self._progress,
-                beside=not self.chain.codec.device.startswith("cpu"),
+                self._threads.beside,
             )
             engine.run()
         if failed:
-            raise _error(failed[0])
-        return [done[key] for key in range(len(sources))]
+            raise failed[0]
+        return [done[key] for key in range(len(tasks))]
 
 
 def _name(value: object) -> str:
     """The command line's word for a device or dtype that may be torch's own object."""
     return str(value).removeprefix("torch.")
-
-
-def _error(failure: Failure) -> Exception:
-    if failure.trace is not None:
-        return RuntimeError(failure.trace)
-    if failure.exit_code == InputError.exit_code:
-        return InputError(failure.message, reason=failure.reason, hint=failure.hint)
-    kinds: dict[int, type[DacseError]] = {
-        kind.exit_code: kind for kind in (UsageError, ModelError, OutputError, LockedError)
-    }
-    return kinds.get(failure.exit_code, DacseError)(failure.message, hint=failure.hint)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.audio.probe import scan
-from dacse_cli.pipeline.task.open import read_tokens
+from dacse_cli.pipeline.task.token_files import read_tokens
 from dacse_cli.tokens.files import has_token_suffix
 
 

@@ -17,12 +17,11 @@ from dacse_cli.api.sources import file_source
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.files.atomic import commit
-from dacse_cli.pipeline.task.encode import Rows
-from dacse_cli.pipeline.task.levelling import LevelledSink, loudness_of
+from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.open import open_sink
-from dacse_cli.pipeline.task.output import Output
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal, Sink, Source
-from dacse_cli.pipeline.wire.outcome import OutputFile
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal, Source
+from dacse_cli.pipeline.task.recording import open_recording
+from dacse_cli.pipeline.task.writing.sinks import ArraySink, Sink, Written
 
 Samples = NDArray[np.float32]
 
@@ -67,9 +66,7 @@ def render_file(
     return Rendered(place, warnings)
 
 
-def _write(
-    source: Source, enhanced: Samples, sink: Sink, sound: SoundOptions
-) -> tuple[list[OutputFile], list[str]]:
+def _write(source: Source, enhanced: Samples, sink: Sink, sound: SoundOptions) -> Written:
     """Everything through the same output stage that enhancing ends with."""
     signal = source.signal
     if sound.channels != "keep":
@@ -79,26 +76,9 @@ def _write(
             f"the enhanced recording has {list(enhanced.shape)} channels and samples, "
             f"the original {[signal.channels, signal.frames]}"
         )
-    rows, rate = Rows(signal, "keep"), sound.rate or signal.sample_rate
-    if sound.loudness is not None:
-        goal = sound.loudness
-        sink = LevelledSink(
-            sink,
-            rate,
-            rows.channels,
-            lambda: float(goal) if isinstance(goal, (int, float)) else loudness_of(source, rows),
-            sound.true_peak,
-        )
-    output = Output(
-        source,
-        sink,
-        rows,
-        codec_rate=signal.sample_rate,
-        rate=rate,
-        mix=sound.share,
-        expand=sound.profile == "strong",
-    )
-    for block in ArraySource(enhanced, signal).blocks():
-        output.write(rows.select(np.ascontiguousarray(block)))
-    output.close()
-    return sink.finish(output.frames)
+    recording = open_recording(source, sink, Models(), sound, rate_in=signal.sample_rate, readers=1)
+    blocks = zip(ArraySource(enhanced, signal).blocks(), recording.one_pass.reader(), strict=True)
+    for made, original in blocks:
+        taken = made if sound.share > 0 else original
+        recording.output.write(recording.rows.select(np.ascontiguousarray(taken)))
+    return recording.finish(None, sound.guard)[0]

@@ -1,45 +1,57 @@
-"""What a caller hands to the library, a path or samples, as a checked source. Knows no models."""
+"""What a caller gives the library, a path or an array, as a checked recording. Knows no models."""
 
 from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from dacse_cli.audio.info import AudioScan
 from dacse_cli.audio.probe import scan
-from dacse_cli.errors import InputError, UsageError
-from dacse_cli.pipeline.task.sources import ArraySource, FileSource, Signal, Source
+from dacse_cli.errors import UsageError
+from dacse_cli.interfaces import Samples
+from dacse_cli.pipeline.request.scans import check_samples, check_scan
+from dacse_cli.pipeline.task.reading.sources import ArraySource, FileSource, Signal, Source
 
 Audio: TypeAlias = "str | PathLike[str] | ArrayLike"
 MAX_CHANNELS = 64
+RATES = range(1000, 768_001)
+"""Sample rates, in Hz."""
 
 
 def source_of(audio: Audio, sample_rate: int | None) -> Source:
-    """A path, or samples `[S]` or `[C, S]` at `sample_rate`. Raises `InputError`, `UsageError`."""
+    """A recording. Raises `InputError` for audio that cannot be used, `UsageError` for what is no audio."""
     if isinstance(audio, (str, PathLike)):
         return file_source(Path(audio))[0]
-    if sample_rate is None or not 1000 <= sample_rate <= 768_000:
-        raise UsageError(f"samples need their sample rate, 1000 to 768000 Hz, not {sample_rate}")
-    samples = np.atleast_2d(np.asarray(audio, dtype=np.float32))
+    if sample_rate is None or sample_rate not in RATES:
+        limits = f"{RATES[0]} to {RATES[-1]} Hz"
+        raise UsageError(f"samples need their sample_rate, {limits}, not {sample_rate}")
+    samples = np.atleast_2d(full_scale(np.asarray(audio)))
     if samples.ndim != 2 or not 1 <= samples.shape[0] <= MAX_CHANNELS:
         raise UsageError(f"samples must have shape [S] or [channels, S], not {list(samples.shape)}")
-    _check(samples.shape[1], int((~np.isfinite(samples)).sum()))
+    C, S = samples.shape
+    check_samples(S, int((~np.isfinite(samples)).sum()), C)
     return ArraySource(samples, Signal.of_array(samples, sample_rate))
 
 
+def full_scale(samples: NDArray[Any]) -> Samples:
+    """Float32 samples, full scale at 1: signed integers are divided by theirs, as in a WAV file.
+
+    Raises `UsageError` for other kinds of values.
+    """
+    if samples.dtype.kind == "i":
+        scaled: Samples = (samples / -float(np.iinfo(samples.dtype).min)).astype(np.float32)
+        return scaled
+    if samples.dtype.kind != "f" and samples.size:
+        raise UsageError(f"samples must be floats or signed integers, not {samples.dtype}")
+    return samples.astype(np.float32, copy=False)
+
+
 def file_source(path: Path) -> tuple[FileSource, AudioScan]:
-    """A file and what decoding all of it has shown. Raises `InputError`."""
+    """A file, all of it read once. Raises `InputError`."""
     found = scan(path)
-    _check(found.frames, found.bad_samples)
+    check_scan(found)
     return FileSource(path, Signal.of_scan(found)), found
-
-
-def _check(frames: int, bad_samples: int) -> None:
-    if bad_samples:
-        raise InputError(f"{bad_samples:,} samples are NaN or infinite", reason="nan")
-    if not frames:
-        raise InputError("there are no samples in it", reason="no-samples")

@@ -29,14 +29,14 @@ _MEASURED_AT = 48_000
 _BINS_A_SECOND = 10
 _BINS_A_BLOCK = 4
 _RELATIVE_GATE = 10.0
-_SHORTEST = 0.5
+SHORTEST = 0.5
 """Seconds; for `loudness` a shorter recording is followed by silence, as Descript's package does it."""
 
 
 def loudness(samples: Samples, sample_rate: int) -> float:
     """LUFS of one channel `[S]`."""
     meter = LoudnessMeter(sample_rate, 1)
-    missing = int(_SHORTEST * sample_rate) - len(samples)
+    missing = int(SHORTEST * sample_rate) - len(samples)
     meter.push(np.pad(samples, (0, max(0, missing)))[None])
     return meter.integrated()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,10 @@ from dacse_cli.errors import InputError
 __all__ = ["AudioInfo", "AudioScan", "probe", "scan"]
 
 
+MAX_SECONDS = 100 * 3600.0
+"""Of audio in one file: a small file can claim more than any disk can take."""
+
+
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
     """The header of `path`, checked; raises `InputError` as `Source` does.
 
@@ -25,11 +30,14 @@ def probe(path: str | os.PathLike[str]) -> AudioInfo:
         return reader.info
 
 
-def scan(path: str | os.PathLike[str]) -> AudioScan:
+def scan(
+    path: str | os.PathLike[str], on_progress: Callable[[float], None] = lambda seconds: None
+) -> AudioScan:
     """Decode all of `path` in constant memory; raises `InputError` as `Source` does.
 
     What can be decoded counts as there: a cut or damaged file gets a warning, not an error. NaN and
-    infinite samples are counted; what they mean is the caller's to decide.
+    infinite samples are counted; what they mean is the caller's to decide. `on_progress` gets the seconds
+    decoded so far.
     """
     with open_recording(path) as reader:
         channels = reader.info.channels
@@ -40,6 +48,7 @@ def scan(path: str | os.PathLike[str]) -> AudioScan:
             peak, bad = max(peak, block_peak), bad + block_bad
             leaders = _refine(leaders, block)
             loud |= block.any(axis=1)
+            on_progress(_check_length(reader))
         return AudioScan(
             info=_counted(reader),
             frames=reader.frames_read,
@@ -49,6 +58,15 @@ def scan(path: str | os.PathLike[str]) -> AudioScan:
             silent=tuple(bool(quiet) for quiet in ~loud),
             warning=reader.warning(),
         )
+
+
+def _check_length(reader: Recording) -> float:
+    """Seconds read so far. Raises `InputError` where they are more than `MAX_SECONDS`."""
+    seconds = reader.frames_read / reader.info.sample_rate
+    if seconds > MAX_SECONDS:
+        hours = MAX_SECONDS / 3600
+        raise InputError(f"more than {hours:.0f} hours of sound in one file", reason="too-long")
+    return seconds
 
 
 def _counted(reader: Recording) -> AudioInfo:

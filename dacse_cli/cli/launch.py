@@ -9,11 +9,11 @@ from pathlib import Path
 
 import typer
 
-from dacse_cli.audio.atomic import output_error
 from dacse_cli.cli.options.run import Voice
 from dacse_cli.cli.pipes import Plugged, plugged
 from dacse_cli.cli.render import Screen
 from dacse_cli.errors import OutputError, UsageError
+from dacse_cli.files.problems import output_error
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.forecast import forecast
 from dacse_cli.pipeline.run.run import run
@@ -70,11 +70,7 @@ def _is_remote(request: Request) -> bool:
 
 
 def _run(request: Request, screen: Screen, ray: str | None) -> Summary:
-    """The library call that fits where inputs and outputs are."""
-    if _is_remote(request):
-        from dacse_cli.pipeline.run.store_run import run_cloud
-
-        return run_cloud(request, screen.tell, screen.download)
+    """The library call that fits where the processes are."""
     if ray is not None:
         from dacse_cli.pipeline.run.ray_run import run_ray
 
@@ -93,7 +89,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:
-    """The report's page; none of a run that was stopped, for whoever stops it wants to leave."""
+    """The report's page; None where the run was stopped."""
     from dacse_cli.cli.reporting import write_report
 
     if summary.stopped_by is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,13 +21,6 @@ def status(
     """
     from dacse_cli.cli.render import Screen
     from dacse_cli.pipeline.record.status import look
-    from dacse_cli.store.urls import as_local, is_url
+    from dacse_cli.store.urls import as_local
 
-    output = as_local(output)
-    if is_url(output):
-        from dacse_cli.pipeline.record.store_status import look_cloud
-
-        found = look_cloud(output)
-    else:
-        found = look(Path(output))
-    Screen(json=json).results.status(found)
+    Screen(json=json).results.status(look(as_local(output)))

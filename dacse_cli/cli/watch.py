@@ -23,7 +23,10 @@ def watch(
     settled: Annotated[
         float,
         typer.Option(
-            "--settled", min=0, metavar="SECONDS", help="A file is whole when nobody wrote to it for so long."
+            "--settled",
+            min=0,
+            metavar="SECONDS",
+            help="Process a file once it has been unchanged for this long.",
         ),
     ] = 5.0,
     networks: Generation,
@@ -36,8 +39,8 @@ def watch(
 ) -> None:
     """Enhance what appears in a folder, until Ctrl-C.
 
-    Each time new files are at rest, they are enhanced as [cyan]dacse enhance IN OUT[/] would do it: finished
-    ones are skipped, sub-folders are mirrored. The models are loaded for each such run.
+    New files are enhanced as [cyan]dacse enhance IN OUT[/] would do it, once they have not changed for a
+    while: finished ones are skipped, sub-folders are mirrored. The models are loaded for each such run.
 
     [bold]Examples[/]
 
@@ -54,7 +57,7 @@ def watch(
     from dacse_cli.pipeline.wire.outcome import Summary
 
     if not Path(folder).is_dir():
-        raise UsageError(f"{folder} is no folder", hint="Make it first; files may come later.")
+        raise UsageError(f"{folder} is not a folder", hint="Make it first; files may come later.")
     request = run.Batch(filters).request(
         "enhance",
         [folder],
@@ -72,7 +75,8 @@ def watch(
         with voice.screen() as moving:
             return enhance(todo, moving.tell, moving.download)
 
-    for summary in watching.watch(request.check(), one_run, every=every, settled=settled):
+    runs = watching.watch(request.check(), one_run, screen.remark, every=every, settled=settled)
+    for summary in runs:
         screen.summary(summary)
         if summary.fatal is not None or summary.stopped_by is not None:
             raise typer.Exit(summary.exit_code)

@@ -7,6 +7,7 @@ from pathlib import Path
 from dacse_cli.codec.dac.codec import UnitKind, load_dac
 from dacse_cli.codec.descript.weights import load_descript
 from dacse_cli.interfaces import Codec
+from dacse_cli.registry import LoadOptions
 
 
 def load_codec(
@@ -16,3 +17,9 @@ def load_codec(
     if where.suffix == ".pth" and not where.is_dir():
         return load_descript(where, device=device, name=name, units=units)
     return load_dac(where, device=device, name=name, units=units)
+
+
+def load(where: Path, options: LoadOptions) -> Codec:
+    """`load_codec` as the registry calls it."""
+    units: UnitKind = "latents" if options.latents else "codes"
+    return load_codec(where, device=options.device, name=options.name or None, units=units)

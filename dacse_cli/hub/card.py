@@ -24,7 +24,9 @@ class ModelCard:
     fixed_chunk: bool | None = None
     """True where the model was trained on chunks of exactly `chunk_seconds` and knows no other length."""
     method: str | None = None
-    """How its answers are best used: `generate` or `filter` (see `config.SoundOptions`)."""
+    """How its answers are best used: `generate`, `filter` or `mask` (see `config.SoundOptions`)."""
+    filter: str | None = None
+    """A folder inside the model's own, with the filter for the methods `filter` or `mask`."""
     training: str | None = None
     licence: str | None = None
 
@@ -51,7 +53,7 @@ def _card(data: Any, path: Path) -> ModelCard:
     if unknown:
         hint = f"known keys: {', '.join(known)}; a newer dacse may know more"
         raise CheckpointError(f"{path} has unknown keys: {', '.join(map(quoted, unknown[:5]))}", hint=hint)
-    for key in ("codec", "training", "licence"):
+    for key in ("codec", "filter", "training", "licence"):
         value = data.get(key)
         if value is not None and (not isinstance(value, str) or not value):
             raise CheckpointError(f"{path}: {key} must be text")

@@ -20,6 +20,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from dacse_cli.errors import UsageError
+from dacse_cli.set.shape import MAX_BEAM, SearchShape
+
 Propose = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 """Logits `[B, N, K, V]`, how many -> scores `[B, N, M]`, best first, and codes `[B, N, M, K]`."""
 
@@ -115,3 +118,13 @@ def _pair_ranks(n: int, count: int) -> tuple[tuple[int, int], ...]:
 def _pairs(n: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
     left, right = torch.tensor(_pair_ranks(n, count), device=device).unbind(1)
     return left.contiguous(), right.contiguous()
+
+
+def check_search(search: SearchShape, searched: bool) -> None:
+    """Raises `UsageError` for a search that cannot be; `searched`: whether the network has a predictor."""
+    if not 1 <= search.beam <= MAX_BEAM:
+        raise UsageError(f"beam must be from 1 to {MAX_BEAM}, not {search.beam}")
+    if search.expansion not in EXPANSIONS:
+        raise UsageError(f"expansion is {search.expansion!r}, not {' or '.join(EXPANSIONS)}")
+    if search.beam > 1 and not searched:
+        raise UsageError("this model writes every frame alone: it cannot be searched with a beam")

@@ -16,18 +16,21 @@ import torch
 from torch import Tensor
 
 from dacse_cli.errors import CheckpointError, UsageError
-from dacse_cli.interfaces import Codes, Draw, Latents, Units
+from dacse_cli.interfaces import Codes, Draw, Latents, Units, in_words
 from dacse_cli.lm.device import resolve_device, resolve_dtype
+from dacse_cli.registry import LoadOptions
 from dacse_cli.set.checkpoint import load_network
-from dacse_cli.set.expansion import EXPANSIONS
+from dacse_cli.set.expansion import EXPANSIONS, check_search
 from dacse_cli.set.graphs import GraphSearch
 from dacse_cli.set.network import SetNetwork
 from dacse_cli.set.scoring import NetworkScorer, ScoringWeights
 from dacse_cli.set.search import RowNoise, beam_search, greedy
-from dacse_cli.set.shape import MAX_BEAM, SearchShape
+from dacse_cli.set.shape import SearchShape
 
 HEAD_VALUES = 1 << 24
 """Most logits that are computed at once where all frames could be."""
+
+USEFUL_ROWS = {"cpu": 16, "cuda": 64, "mps": 16}
 
 
 def load_set(
@@ -48,9 +51,9 @@ def load_set(
     kind = resolve_dtype(dtype, device=str(where))
     network = load_network(folder)
     if units is not None and units != network.shape.units:
-        own_units = _in_words(network.shape.units)
+        own_units = in_words(network.shape.units)
         raise CheckpointError(
-            f"the model in {folder} is over {own_units}, the codec over {_in_words(units)}",
+            f"the model in {folder} is over {own_units}, the codec over {in_words(units)}",
             hint="name the codec this model was trained with (--codec)",
         )
     own = network.shape.search
@@ -63,14 +66,10 @@ def load_set(
     return SetTranslator(network, where, kind, search)
 
 
-def check_search(search: SearchShape, searched: bool) -> None:
-    """Raises `UsageError` for a search that cannot be; `searched`: whether the network has a predictor."""
-    if not 1 <= search.beam <= MAX_BEAM:
-        raise UsageError(f"beam must be from 1 to {MAX_BEAM}, not {search.beam}")
-    if search.expansion not in EXPANSIONS:
-        raise UsageError(f"expansion is {search.expansion!r}, not {' or '.join(EXPANSIONS)}")
-    if search.beam > 1 and not searched:
-        raise UsageError("this model writes every frame alone: it cannot be searched with a beam")
+def load(folder: Path, options: LoadOptions) -> SetTranslator:
+    """The model in `folder`, for the units of `options.codec`. Raises `CheckpointError`, `DeviceError`."""
+    units = options.codec.units if options.codec else None
+    return load_set(folder, device=options.device, dtype=options.dtype, units=units)
 
 
 class SetTranslator:
@@ -116,6 +115,18 @@ class SetTranslator:
         """Where it runs."""
         return str(self._where)
 
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights that one step reads."""
+        predictor = self._network.predictor
+        stepped = self._network if predictor is None else predictor
+        return sum(weight.numel() * weight.element_size() for weight in stepped.parameters())
+
+    @property
+    def steps_per_frame(self) -> int:
+        """All codes of a frame are written at once."""
+        return 1
+
     def describe(self) -> str:
         """One line for logs."""
         encoder, predictor = self.shape.encoder, self.shape.predictor
@@ -138,6 +149,14 @@ class SetTranslator:
             cached = 2 * predictor.layers * predictor.width * beam + 4 * beam * beam // self.dtype.itemsize
         books = self.shape.codebooks or 0
         return frames * (self.dtype.itemsize * (each + cached) + 16 * books * beam)
+
+    @property
+    def useful_rows(self) -> int:
+        """Rows beyond which a larger batch is hardly faster."""
+        return USEFUL_ROWS[self._where.type]
+
+    def prepare(self, rows: int, frames: int) -> None:
+        """Nothing: memory is taken, and graphs are captured, with the first batch."""
 
     def fix(self, rows: int, frames: int) -> None:
         """Compute every later batch in this shape, so that no row depends on the others."""
@@ -278,9 +297,3 @@ class SetTranslator:
             raise CheckpointError(
                 f"the model computes NaN or infinite values in {name}", hint="try --dtype float32"
             )
-
-
-def _in_words(units: Codes | Latents) -> str:
-    if isinstance(units, Codes):
-        return f"{units.books} codebooks of {units.size}"
-    return f"latents of width {units.width}"

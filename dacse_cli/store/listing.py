@@ -1,7 +1,8 @@
-"""The objects below a folder of a store, one after the other, without all of them in memory at once."""
+"""The objects below a folder of a store, one at a time, so that not all of them are in memory."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,17 +10,18 @@ from datetime import datetime
 from typing import Any
 
 _IDENTITY = ("ETag", "etag", "md5Hash", "content_md5", "blob_id", "oid", "checksum")
-"""What stores call the number that follows from an object's content, the best first."""
+"""Names that stores give an object's checksum, the most reliable first."""
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "created")
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredObject:
     """An object: its path in the store's own form, its size, and a number that changes with its content."""
 
     path: str
     size: int
     stamp: int
+    modified_ns: int | None
 
 
 def stamp_of(facts: Mapping[str, Any]) -> int:
@@ -34,7 +36,21 @@ def stamp_of(facts: Mapping[str, Any]) -> int:
     return 0
 
 
-def list_objects(fs: Any, root: str) -> Iterator[Found]:
+def modified_of(facts: Mapping[str, Any]) -> int | None:
+    """An object's modification time in nanoseconds; None where the store has none."""
+    value = next((facts[name] for name in _TIMES if facts.get(name) is not None), None)
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    seconds = value.timestamp() if isinstance(value, datetime) else value
+    return int(seconds * 1e9) if isinstance(seconds, (int, float)) else None
+
+
+def _object(path: str, size: int, facts: Mapping[str, Any]) -> StoredObject:
+    return StoredObject(path, size, stamp_of(facts), modified_of(facts))
+
+
+def list_objects(fs: Any, root: str) -> Iterator[StoredObject]:
     """Every object below `root`, in the store's order.
 
     S3 is asked page by page, whatever the folders, so 1,000 keys are held at most. Other stores are walked
@@ -46,7 +62,7 @@ def list_objects(fs: Any, root: str) -> Iterator[Found]:
         yield from _walked(fs, root)
 
 
-def _pages_of_s3(fs: Any, root: str) -> Iterator[Found]:
+def _pages_of_s3(fs: Any, root: str) -> Iterator[StoredObject]:
     bucket, _, prefix = root.partition("/")
     prefix = f"{prefix}/" if prefix else ""
     token: dict[str, str] = {}
@@ -54,13 +70,13 @@ def _pages_of_s3(fs: Any, root: str) -> Iterator[Found]:
         page = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **token)
         for facts in page.get("Contents", ()):
             if not facts["Key"].endswith("/"):  # that stands for a folder
-                yield Found(f"{bucket}/{facts['Key']}", facts["Size"], stamp_of(facts))
+                yield _object(f"{bucket}/{facts['Key']}", facts["Size"], facts)
         if not page.get("IsTruncated"):
             return
         token = {"ContinuationToken": page["NextContinuationToken"]}
 
 
-def _walked(fs: Any, root: str) -> Iterator[Found]:
+def _walked(fs: Any, root: str) -> Iterator[StoredObject]:
     try:
         listing = fs.ls(root, detail=True)
     except FileNotFoundError:  # object stores know no empty folders
@@ -69,4 +85,4 @@ def _walked(fs: Any, root: str) -> Iterator[Found]:
         if facts["type"] == "directory":
             yield from _walked(fs, facts["name"])
         elif facts["type"] == "file":
-            yield Found(facts["name"], int(facts["size"] or 0), stamp_of(facts))
+            yield _object(facts["name"], int(facts["size"] or 0), facts)

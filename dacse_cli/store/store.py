@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dacse_cli.errors import InputError, OutputError, UsageError
-from dacse_cli.store.listing import list_objects, stamp_of
-from dacse_cli.store.patience import Patience
+from dacse_cli.store.listing import list_objects, modified_of, stamp_of
+from dacse_cli.store.retries import Retries
 
 _WHOLE_PUTS = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "oci", "hf", "memory"})
 _BLOCK = 1 << 20
@@ -32,6 +32,8 @@ class Entry:
     key: str
     size: int
     stamp: int
+    modified_ns: int | None = None
+    """Modification time, where the store has one."""
 
 
 class Store:
@@ -40,9 +42,9 @@ class Store:
     Raises `UsageError` where the URL's kind of store is not known or its package is not installed.
     """
 
-    def __init__(self, url: str, patience: Patience | None = None) -> None:
+    def __init__(self, url: str, retries: Retries | None = None) -> None:
         self.url = url.rstrip("/")
-        self._patience = patience or Patience()
+        self._retries = retries or Retries()
         self._fs, self._root = _open(url)
         self._root = self._root.rstrip("/")
         protocol = self._fs.protocol
@@ -63,7 +65,8 @@ class Store:
         """
         try:
             for found in list_objects(self._fs, self._root):
-                yield Entry(found.path[len(self._root) :].lstrip("/"), found.size, found.stamp)
+                key = found.path[len(self._root) :].lstrip("/")
+                yield Entry(key, found.size, found.stamp, found.modified_ns)
         except Exception as error:
             raise UsageError(f"{self.url} cannot be listed: {_words(error)}") from error
 
@@ -75,7 +78,9 @@ class Store:
             return None
         except Exception as error:
             raise UsageError(f"{self.name(key)} cannot be looked at: {_words(error)}") from error
-        return Entry(key, int(facts["size"]), stamp_of(facts)) if facts["type"] == "file" else None
+        if facts["type"] != "file":
+            return None
+        return Entry(key, int(facts["size"]), stamp_of(facts), modified_of(facts))
 
     def fetch(self, entry: Entry, path: Path) -> None:
         """Copy an object to `path`. Raises `InputError`: `vanished`, `changed`, `unreachable`."""
@@ -86,8 +91,8 @@ class Store:
             self._fs.get_file(where, str(path))
 
         try:
-            self._patience.keep(copy)
-            after = self._patience.keep(lambda: self._fs.info(where))
+            self._retries.run(copy)
+            after = self._retries.run(lambda: self._fs.info(where))
         except FileNotFoundError:
             raise InputError("the object is gone", reason="vanished") from None
         except Exception as error:
@@ -115,7 +120,7 @@ class Store:
 
     def _written(self, key: str, act: Callable[[], T]) -> T:
         try:
-            return self._patience.keep(act)
+            return self._retries.run(act)
         except Exception as error:
             raise OutputError(f"cannot write {self.name(key)}: {_words(error)}") from error
 
@@ -130,7 +135,7 @@ class Store:
             return digest.hexdigest()
 
         try:
-            return self._patience.keep(read)
+            return self._retries.run(read)
         except FileNotFoundError:
             return None
         except Exception as error:
@@ -151,6 +156,6 @@ def _open(url: str) -> tuple[Any, str]:
 
 
 def _words(error: Exception) -> str:
-    """An error of any library in one line."""
+    """An error of any library as one line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

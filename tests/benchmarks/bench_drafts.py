@@ -76,8 +76,8 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     with Enhancer(options.model, device="cpu", dtype="float32") as enhancer:
         prompts = chunks_of_speech(enhancer, options.clips)
         for rows in options.batch:
-            chain, right = enhancer.chain, options.right
-            results += measure(chain.lm, prompts[:rows], chain.layout, right, options.repeats)
+            translator, right = enhancer.models.translator, options.right
+            results += measure(translator.model, prompts[:rows], translator.layout, right, options.repeats)
     print(table(results), flush=True)
     if options.json:
         options.json.write_text(json.dumps(results, indent=1))

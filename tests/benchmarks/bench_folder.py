@@ -37,7 +37,9 @@ from dacse_cli.config import SoundOptions
 from dacse_cli.hub import resolve
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
+from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
 
 SOURCES = Path(__file__).parents[2] / "examples" / "sources"
 RATE = 16000
@@ -85,7 +87,7 @@ class Recorder(EnhanceAudio):
 
 def by_dacse(enhancer: Enhancer, clips: list[ArraySource]) -> list[dict[int, np.ndarray]]:
     """Codes of every chunk, by clip; chunks of all clips share batches."""
-    tasks = [Recorder(clip, ArraySink(), enhancer.chain, PLAIN) for clip in clips]
+    tasks = [Recorder(clip, ArraySink(), enhancer.models, PLAIN) for clip in clips]
     todo = list(tasks)[::-1]
 
     def next_task(block: bool):
@@ -93,9 +95,9 @@ def by_dacse(enhancer: Enhancer, clips: list[ArraySource]) -> list[dict[int, np.
         return task and (task, lambda: task)
 
     def failed(task, failure):
-        raise RuntimeError(failure.trace or failure.message)
+        raise failure
 
-    Engine(enhancer.chain, enhancer.batch_size, next_task, lambda task, done: None, failed).run()
+    Engine(enhancer.models.translator, enhancer.batch_size, next_task, lambda task, done: None, failed).run()
     return [task.codes for task in tasks]
 
 
@@ -103,13 +105,13 @@ def one_by_one(
     enhancer: Enhancer, hf: LlamaForCausalLM, clips: list[ArraySource]
 ) -> list[dict[int, np.ndarray]]:
     """The same, each chunk alone through `generate` with a Python mask, as the published script does it."""
-    layout = enhancer.chain.layout
-    tasks = [Recorder(clip, ArraySink(), enhancer.chain, PLAIN) for clip in clips]
+    layout = enhancer.models.translator.layout
+    tasks = [Recorder(clip, ArraySink(), enhancer.models, PLAIN) for clip in clips]
     for task in tasks:
         for chunk in task.chunks():
-            if chunk is not None:
-                prompt = layout.prompt(chunk.codes)
-                ids = hf_generate(hf, [prompt], chunk.codes.size, PublishedMask(list(layout.ranges)))[0]
+            if isinstance(chunk, Chunk):
+                prompt = layout.prompt(chunk.units)
+                ids = hf_generate(hf, [prompt], chunk.units.size, PublishedMask(list(layout.ranges)))[0]
                 task.deliver(chunk, layout.unflatten(np.asarray(ids)))
         task.finish()
     return [task.codes for task in tasks]
@@ -120,7 +122,7 @@ class Stages:
 
     def __init__(self, enhancer: Enhancer) -> None:
         self.spent: dict[str, float] = {}
-        codec, lm = enhancer.chain.codec, enhancer.chain.lm
+        codec, lm = enhancer.models.codec, enhancer.models.translator.model
         assert lm is not None
         self._watch(codec, "encode_rows", "codec encode")
         self._watch(codec, "decode_rows", "codec decode")
@@ -181,7 +183,7 @@ def compare(folder: Path, clips: list[ArraySource], args: argparse.Namespace, bo
         for number in range(args.parts):
             if number not in book.parts and time.monotonic() < until:
                 book.add(number, one_part(enhancer, hf, stages, clips[number :: args.parts], args.every))
-        return enhancer.chain.lm.describe()
+        return enhancer.models.translator.describe()
 
 
 def by_stages(folder: Path, clips: list[ArraySource], **options: Any) -> dict[str, float]:

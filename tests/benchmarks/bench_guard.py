@@ -110,7 +110,9 @@ def cost(model: str, found: list) -> dict[str, float]:
             setattr(Watch, name, timed("guard", function))
         with Enhancer(model, device="cpu") as enhancer:
             enhancer.enhance(found[0].noisy[: 2 * RATE], RATE, method="generate")
-            enhancer.chain.lm.generate = timed("generation", enhancer.chain.lm.generate)
+            enhancer.models.translator.model.generate = timed(
+                "generation", enhancer.models.translator.model.generate
+            )
             spent.update(guard=0.0, generation=0.0)
             generated = [enhancer.enhance(scene.noisy, RATE, method="generate") for scene in found]
             reports = [enhanced.guard for enhanced in generated]

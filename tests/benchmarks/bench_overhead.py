@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_overhead.py --files 2000
 
-Everything else is the real thing and with its usual options: supervisor, intake and worker in processes of
+Everything else is the real thing and with its usual options: supervisor, decoder and worker in processes of
 their own, probing, reading, resampling, chunks, tokens, the guard, cross-fades, writing, reading back, the
 journal. `ms/file` is the time on the wall, start of the processes included; `cpu ms/file` is what all
 processes together computed. `bare` reads and writes the same files in a loop.
@@ -26,8 +26,10 @@ from timing import table
 
 from dacse_cli.config import GUARDS, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.pool import LocalPool
 from dacse_cli.pipeline.run.run import run
-from dacse_cli.pipeline.run.workers import Crew
+from dacse_cli.pipeline.run.workers import Workers
+from dacse_cli.pipeline.wire.messages import Form
 
 RATE = 16000
 
@@ -42,12 +44,19 @@ def make_folder(folder: Path, files: int, seconds: float) -> None:
         soundfile.write(folder / f"{number}.wav", wave, RATE, subtype="PCM_16")
 
 
+class NoModels(LocalPool):
+    """Workers without networks."""
+
+    def workers(self, plan, inbox):
+        return Workers(plan, inbox, module="no_model_worker")
+
+
 def enhance(source: Path, output: Path, guard: str) -> None:
     """A run of `dacse enhance` whose worker has no networks. Fails where a file does."""
     sound = SoundOptions(guard=guard, method="generate")
     models = ModelOptions("nano", device="cpu")
-    request = Request("enhance", (str(source),), str(output), models, ChunkOptions(), sound)
-    summary = run(request, lambda event: None, crew=partial(Crew, module="no_model_worker"))
+    request = Request(Form.ENHANCE, (str(source),), str(output), models, ChunkOptions(), sound)
+    summary = run(request, lambda event: None, pool=NoModels())
     if summary.exit_code:
         raise RuntimeError(f"{summary.counts}: {summary.fatal or summary.results[-1]}")
 

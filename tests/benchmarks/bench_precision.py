@@ -35,11 +35,12 @@ from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.gpu.capture import NoCapture
 from dacse_cli.lm.gpu.graphs import GraphDecoder
 from dacse_cli.lm.rows import plan_batch
-from dacse_cli.pipeline.request.networks import chain_files, find_networks
-from dacse_cli.pipeline.request.plan import ChainFiles
+from dacse_cli.pipeline.request.find_models import FoundModels, find_models
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.task.sources import ArraySink
+from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
+from dacse_cli.pipeline.wire.messages import Form
 
 MODES = {  # name: dtype, cache, torch's own attention, rows a batch
     "float32, torch's attention": ("float32", "auto", True, None),
@@ -71,17 +72,17 @@ class Forced(Choice):
 
 def pairs_of_speech(enhancer: Enhancer, count: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Clean and noisy speech, a little longer than a chunk."""
-    chain = enhancer.chain
-    return make_pairs(count, RATE, float(chain.grid.chunk / chain.frame_rate) + 0.1, 0)
+    models = enhancer.models
+    return make_pairs(count, RATE, float(models.grid.chunk / models.spec.frame_rate) + 0.1, 0)
 
 
 def chunks_of_speech(enhancer: Enhancer, count: int) -> list[np.ndarray]:
     """Prompts: the first full chunk of `count` noisy clips."""
-    chain, prompts = enhancer.chain, []
+    models, prompts = enhancer.models, []
     for _, noisy in pairs_of_speech(enhancer, count):
-        task = EnhanceAudio(source_of(noisy, RATE), ArraySink(), chain, SoundOptions())
-        codes = next(chunk.codes for chunk in task.chunks() if chunk is not None)
-        prompts.append(chain.layout.prompt(codes[:, : chain.grid.chunk]))
+        task = EnhanceAudio(source_of(noisy, RATE), ArraySink(), models, SoundOptions())
+        codes = next(chunk.units for chunk in task.chunks() if isinstance(chunk, Chunk))
+        prompts.append(models.translator.layout.prompt(codes[:, : models.grid.chunk]))
     return prompts
 
 
@@ -114,16 +115,16 @@ class Ear:
     """Scores of written ids as sound, against the clean speech they should say."""
 
     def __init__(self, enhancer: Enhancer, count: int) -> None:
-        self.chain = enhancer.chain
-        seconds = self.chain.grid.chunk / self.chain.frame_rate
+        self.models = enhancer.models
+        seconds = self.models.grid.chunk / self.models.spec.frame_rate
         self.clean = [clean[: int(seconds * RATE)] for clean, _ in pairs_of_speech(enhancer, count)]
         self.scorers = {name: metric.load(ScoringOptions()) for name, metric in METRICS.items()}
 
     def scores(self, ids: np.ndarray) -> dict[str, float]:
         """ids `[steps, chunks]` -> score by column."""
-        codes = [self.chain.layout.unflatten(chunk) for chunk in ids.T]
-        rate = self.chain.codec.spec.sample_rate
-        heard = [soxr.resample(self.chain.codec.decode(code[None])[0], rate, RATE) for code in codes]
+        codes = [self.models.translator.layout.unflatten(chunk) for chunk in ids.T]
+        rate = self.models.codec.spec.sample_rate
+        heard = [soxr.resample(self.models.codec.decode(code[None])[0], rate, RATE) for code in codes]
         said = np.concatenate([fit(one, len(clean)) for one, clean in zip(heard, self.clean, strict=True)])
         clip = Clip(said, np.concatenate(self.clean), RATE)
         scores = {}
@@ -134,7 +135,12 @@ class Ear:
 
 
 def modes(
-    names: list[str], files: ChainFiles, prompts: list[np.ndarray], teacher: np.ndarray, layout: Any, ear: Ear
+    names: list[str],
+    found: FoundModels,
+    prompts: list[np.ndarray],
+    teacher: np.ndarray,
+    layout: Any,
+    ear: Ear,
 ) -> list[dict[str, Any]]:
     """A result a mode, float32 as it wrote the answers first."""
     steps, books = len(teacher), range(layout.n_codebooks)
@@ -144,9 +150,9 @@ def modes(
     ]
     for name in names:
         dtype, kv, plain, rows = MODES[name]
-        if kv == "int8" and files.device != "cpu":
+        if kv == "int8" and found.plan.device != "cpu":
             continue
-        lm = load_language_model(Path(files.model_folder), device=files.device, dtype=dtype, kv=kv)
+        lm = load_language_model(found.model.folder, device=found.plan.device, dtype=dtype, kv=kv)
         if plain:
             lm.use(EagerDecoder(lm.network, lm.arena))
         equal = forced(lm, prompts, teacher, layout.ranges) == teacher
@@ -168,14 +174,14 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     models = ModelOptions(options.model, device=options.device, dtype="float32")
-    request = Request("enhance", (), None, models, ChunkOptions(), SoundOptions())
-    files = chain_files(request, find_networks(models, with_model=True))
-    with Enhancer.from_files(files) as enhancer:
-        layout = enhancer.chain.layout
+    request = Request(Form.ENHANCE, (), None, models, ChunkOptions(), SoundOptions())
+    found = find_models(request)
+    with Enhancer.from_found(found) as enhancer:
+        layout = enhancer.models.translator.layout
         prompts = chunks_of_speech(enhancer, options.clips)
         steps = len(prompts[0]) - 2
-        teacher = written(enhancer.chain.lm, prompts, steps, layout.ranges, None)
-        results = modes(options.modes, files, prompts, teacher, layout, Ear(enhancer, options.clips))
+        teacher = written(enhancer.models.translator.model, prompts, steps, layout.ranges, None)
+        results = modes(options.modes, found, prompts, teacher, layout, Ear(enhancer, options.clips))
     print(
         f"{options.model}: {len(prompts)} chunks of speech, {steps} tokens each\n\n{table(results)}",
         flush=True,

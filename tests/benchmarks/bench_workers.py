@@ -24,6 +24,7 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.run import run
 from dacse_cli.pipeline.wire.events import Event, Stage
+from dacse_cli.pipeline.wire.messages import Form
 
 
 def timed(source: Path, output: Path, model: str, device: str) -> tuple[float, float]:
@@ -35,7 +36,7 @@ def timed(source: Path, output: Path, model: str, device: str) -> tuple[float, f
             ready.append(time.perf_counter())
 
     request = Request(
-        "enhance",
+        Form.ENHANCE,
         (str(source),),
         str(output),
         ModelOptions(model, device=device, offline=True),

@@ -1,23 +1,22 @@
-"""The real worker with networks that cost nothing: what goes in comes out, to 1/16384."""
+"""The real worker with models that cost nothing: what goes in comes out, to 1/16384."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from dacse_cli.codec.windowed import WindowedCodec
-from dacse_cli.interfaces import CodecSpec, Codes
+from dacse_cli.interfaces import CodecSpec, Codes, Translator
 from dacse_cli.pipeline.children import model as worker
+from dacse_cli.pipeline.engine.threads import Threads
 from dacse_cli.pipeline.task.chunks import ChunkGrid
-from dacse_cli.pipeline.task.task import Chain
+from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.wire.process import serve
-from dacse_cli.tokens.layout import TokenLayout
 
 HALF = 16384
 HOP = 320
-"""Samples a frame; each is a code of its own, 27 times as many as `nano` has."""
+"""Samples per frame; each is a code of its own, 27 times as many as `nano` has."""
 
 
 class NoCodec(WindowedCodec):
@@ -35,21 +34,28 @@ class NoCodec(WindowedCodec):
         return (frames.astype(np.float32) - HALF) / HALF
 
 
-def echo(prompts: list[np.ndarray], *args: Any, **options: Any) -> list[np.ndarray]:
-    """The noisy tokens, as if the model had written them."""
-    return [prompt[1:-1] for prompt in prompts]
+class Echo:
+    """Answers with the noisy codes, as if a model had written them."""
+
+    device, redraws, weight_bytes = "cpu", True, 0
+
+    def translate(self, noisy: list[np.ndarray], *_: Any) -> list[np.ndarray]:
+        return noisy
+
+    def describe(self) -> str:
+        return "nothing"
+
+    def release(self) -> None:
+        pass
 
 
-def chain() -> Chain:
-    lm: Any = SimpleNamespace(
-        generate=echo, device="cpu", dtype="none", describe=lambda: "nothing", release=lambda: None
-    )
-    grid = ChunkGrid(40, 2, 10)
-    return Chain(NoCodec(), lm, TokenLayout(HOP, 2 * HALF), grid, "none")
+def models(_: object) -> Models:
+    return Models(NoCodec(), cast(Translator, Echo()), None, ChunkGrid(40, 2, 10), "none")
 
 
 if __name__ == "__main__":
-    worker.load_chain = lambda files: chain()
-    worker.fitting_batch = lambda files, chain: 16
-    worker.share_cores = lambda chain, workers: False
+    worker.load_models = models
+    worker.fitting_batch = lambda plan, models: 16
+    worker.prepared_batch = lambda models, rows: rows
+    worker.plan_threads = lambda models, sharing: Threads(None, beside=False)
     serve(worker.handle)

@@ -87,6 +87,6 @@ def test_the_library_tells_and_refuses(talk, tiny_model):
     with Enhancer(str(tiny_model), device="cpu") as enhancer:
         assert enhancer.enhance(talk).guard.passed_through > 0
         assert enhancer.enhance(talk, guard="off").guard is None
-        with pytest.raises(InputError, match="does not say what was said") as caught:
+        with pytest.raises(InputError, match="does not match the input") as caught:
             enhancer.enhance(talk, guard="strict")
         assert caught.value.reason == "unfaithful"

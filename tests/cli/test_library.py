@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from dacse_cli import DacseError, Enhanced, Enhancer
-from dacse_cli.api.enhancer import _error
+from dacse_cli.api.sources import full_scale
 from dacse_cli.errors import InputError, LockedError, ModelError, OutputError, UsageError
 from dacse_cli.pipeline.wire.failures import Failure
 
@@ -81,6 +81,8 @@ def test_progress_counts_seconds(tiny_model):
         (np.zeros((16000, 65)), 16000, UsageError),
         (np.zeros(100), None, UsageError),
         (np.zeros(100), 10, UsageError),
+        (np.zeros(100, np.uint8), 16000, UsageError),
+        (np.zeros(100, complex), 16000, UsageError),
         ("absent.wav", None, InputError),
     ],
 )
@@ -136,7 +138,7 @@ def test_loading_as_transformers_names_it(tiny_model):
     with Enhancer.from_pretrained(
         tiny_model, device_map=torch.device("cpu"), dtype=torch.float32, local_files_only=True
     ) as enhancer:
-        assert enhancer.chain.lm.dtype == "float32"
+        assert "float32 on cpu" in enhancer.models.translator.describe()
         assert enhancer.enhance(noise(1, 300), 16000).samples.shape == (1, 300)
     with pytest.raises(ModelError, match="absent/model@v1"):
         Enhancer.from_pretrained("absent/model", revision="v1", local_files_only=True)
@@ -173,4 +175,58 @@ def test_files_fail_as_the_docstring_says(enhancer, tmp_path):
     with pytest.raises(UsageError, match="channels, S"):
         enhancer.enhance(np.zeros((0, 100), np.float32), 16000)
     for code, kind in ((5, ModelError), (6, OutputError), (7, LockedError)):
-        assert type(_error(Failure("reason", "message", None, code))) is kind
+        assert type(Failure("reason", "message", None, code).error()) is kind
+
+
+def test_integers_are_scaled_to_full_scale_one(enhancer):
+    """int16 samples were taken for floats: the output had a peak of 22,990 and `save` clipped 99 % of it."""
+    floats = np.clip(noise(1, 4000), -0.9, 0.9)
+    for kind in (np.int16, np.int32):
+        peak = -float(np.iinfo(kind).min)
+        integers = np.rint(floats * peak).astype(kind)
+        np.testing.assert_allclose(full_scale(integers), floats, atol=2e-5)
+    result = enhancer.enhance(np.rint(floats * 32768).astype(np.int16), 16000, mix=0.0)
+    np.testing.assert_allclose(result.samples, floats, atol=2e-5)
+
+
+@pytest.mark.parametrize("audio", [np.zeros((1, 16000 * 8), np.float32), noise(1, 16000 * 8)])
+def test_what_needs_no_model_streams_too(enhancer, audio):
+    """Silence, and any recording with mix=0, came as one piece at the end."""
+    pieces = [piece.samples.shape[1] for piece in enhancer.stream(audio, 16000, mix=0.0)]
+    assert sum(pieces) == audio.shape[1] and max(pieces) <= 32_000
+    silent = [piece.samples.shape[1] for piece in enhancer.stream(0 * audio, 16000)]
+    assert sum(silent) == audio.shape[1] and max(silent) < audio.shape[1] / 2
+
+
+def test_the_library_leaves_its_host_as_it_was(tiny_model):
+    """Loading a model set HF_HUB_OFFLINE: the next model could not be fetched any more."""
+    import logging
+    import os
+
+    import torch
+
+    before = dict(os.environ), torch.get_num_threads(), logging.getLogger("transformers").level
+    with Enhancer(str(tiny_model), device="cpu") as enhancer:
+        enhancer.enhance(noise(1, 500), 16000)
+    assert before == (dict(os.environ), torch.get_num_threads(), logging.getLogger("transformers").level)
+
+
+def test_a_small_model_gets_one_thread(tiny_model, monkeypatch):
+    """Two threads took 11 times as long beside one busy core; only the command's worker knew."""
+    import torch
+
+    seen = []
+    with Enhancer(str(tiny_model), device="cpu") as enhancer:
+        translate = enhancer.models.translator.translate
+        monkeypatch.setattr(
+            enhancer.models.translator,
+            "translate",
+            lambda *args: seen.append(torch.get_num_threads()) or translate(*args),
+        )
+        torch.set_num_threads(2)
+        try:
+            enhancer.enhance(noise(1, 500), 16000)
+            assert torch.get_num_threads() == 2
+        finally:
+            torch.set_num_threads(1)
+    assert set(seen) == {1}

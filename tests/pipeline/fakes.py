@@ -1,12 +1,12 @@
-"""A codec and a language model with the real interfaces and no weights: what goes in comes out."""
+"""A codec and a translator with the real interfaces and no weights: what goes in comes out."""
 
 import numpy as np
 
 from dacse_cli.codec.windowed import WindowedCodec
+from dacse_cli.filters.voice_gains import VoiceGains
 from dacse_cli.interfaces import CodecSpec, Codes
 from dacse_cli.pipeline.task.chunks import ChunkGrid
-from dacse_cli.pipeline.task.task import Chain
-from dacse_cli.tokens.layout import TokenLayout
+from dacse_cli.pipeline.task.models import Models
 
 LEVELS = 16384
 SPEC = CodecSpec("exact", 16000, 4, Codes(4, 2 * LEVELS), 0, 0)
@@ -32,36 +32,40 @@ class ExactCodec(WindowedCodec):
         return ((codes.astype(np.float32) - LEVELS) / LEVELS).transpose(0, 2, 1).reshape(C, t * K)
 
 
-class EchoLM:
-    """Answers with the noisy tokens of the prompt. `limit`: more rows at once run out of memory."""
+class EchoTranslator:
+    """Answers with what it is given. `limit`: more rows at once run out of memory."""
 
+    units = SPEC.units
     device = "cpu"
+    redraws = True
+    max_frames = None
+    context = (0, 0)
+    weight_bytes = 10
+    steps_per_frame = 4
 
     def __init__(self, limit=10**9, error=MemoryError):
         self.limit, self.error = limit, error
         self.batches = []
 
-    def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
-        if len(prompts) > self.limit:
+    def translate(self, noisy, draws=None, on_frame=None):
+        if len(noisy) > self.limit:
             raise self.error
-        self.batches.append(len(prompts))
-        if on_step:
-            on_step(0)
-        answers = [prompt[1:-1] for prompt in prompts]
-        assert [len(a) for a in answers] == list(new_tokens)
-        for answer in answers:
-            for n, token in enumerate(answer[:8]):
-                start, stop = ranges[n % len(ranges)]
-                assert start <= token < stop
-        return answers
+        self.batches.append(len(noisy))
+        if on_frame:
+            on_frame(0)
+        return list(noisy)
+
+    def describe(self):
+        return "an echo"
 
     def release(self):
         pass
 
 
-def fake_chain(chunk=10, overlap=2, shortest=3, lm=None, fixed=False):
+def fake_models(chunk=10, overlap=2, shortest=3, translator=None, fixed=False, filtered=False):
     grid = ChunkGrid(chunk, overlap, 0 if fixed else shortest, fixed)
-    return Chain(ExactCodec(), lm or EchoLM(), TokenLayout(4, 2 * LEVELS), grid, "exact")
+    filter_ = VoiceGains(SPEC.sample_rate) if filtered else None
+    return Models(ExactCodec(), translator or EchoTranslator(), filter_, grid, "exact")
 
 
 def on_grid(samples):

@@ -3,29 +3,26 @@
 import os
 import signal
 import time
-from pathlib import Path
 
-from dacse_cli.audio.atomic import stage_bytes
-from dacse_cli.pipeline.wire.outcome import OutputFile
+from dacse_cli.files.atomic import stage_bytes
+from dacse_cli.pipeline.wire.messages import Advanced, End, Loaded, Ready
+from dacse_cli.pipeline.wire.outcome import Finished, OutputFile
 from dacse_cli.pipeline.wire.process import serve
 
 
-def handle(commands, answer):
-    load = next(commands)
-    device = load["files"]["device"]
-    answer({"type": "loaded", "batch": 1, "stride_seconds": 1.0, "runs": device, "devices": 3})
-    for command in commands:
-        if command["type"] == "end":
+def handle(messages, answer):
+    device = next(messages).plan.device
+    answer(Loaded(1, 1.0, device, devices=3))
+    for work in messages:
+        if isinstance(work, End):
             return
-        if "poison" in command["source"]:
+        if "poison" in work.source.name:
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(float(os.environ["STUB_SECONDS"]))
-        target = Path(command["target"])
-        written = stage_bytes(target, device.encode())
-        file = OutputFile(written.temp, target, written.size, written.sha256)
-        answer({"type": "progress", "seconds": 1.0})
-        done = {"files": [file.to_json()], "seconds": 1.0, "warnings": []}
-        answer({"type": "ready", "id": command["id"], **done})
+        written = stage_bytes(work.target, device.encode())
+        file = OutputFile(written.temp, work.target, written.size, written.sha256)
+        answer(Advanced(1.0))
+        answer(Ready(work.id, Finished((file,), 1.0)))
 
 
 if __name__ == "__main__":

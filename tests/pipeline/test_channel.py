@@ -15,16 +15,25 @@ from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import LockedError
 from dacse_cli.pipeline.record.ledger import Ledger
-from dacse_cli.pipeline.request.inputs import Job
-from dacse_cli.pipeline.request.plan import ChainFiles, Plan
+from dacse_cli.pipeline.record.no_journal import NoJournal
+from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run import forecast
+from dacse_cli.pipeline.run.pool import LocalPool
 from dacse_cli.pipeline.run.supervisor import Supervisor
-from dacse_cli.pipeline.run.workers import Load, Station
+from dacse_cli.pipeline.run.workers import Item, Slot
+from dacse_cli.pipeline.wire.failures import Failure
+from dacse_cli.pipeline.wire.messages import Failed, Form, Loaded, Look, Unreadable, Work
+from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
 from dacse_cli.pipeline.wire.process import Child
 
-FILES = ChainFiles("codec", "codec", None, "cpu", "auto", 1, {})
-REQUEST = Request("enhance", (), None, ModelOptions(), ChunkOptions(), SoundOptions())
+PLAN = ModelPlan(Part("dac", "codec"), None, None, "cpu", "auto", 1, ChunkOptions(4.0, 0.0, 1.0))
+REQUEST = Request(Form.ENHANCE, (), None, ModelOptions(), ChunkOptions(), SoundOptions())
+
+
+def supervisor_of(ledger):
+    pool = LocalPool()
+    return Supervisor(REQUEST, PLAN, ledger, lambda event: None, pool.workers, pool.decoders)
 
 
 def test_a_child_imports_nothing_from_the_users_folder_and_outlives_signals(tmp_path, monkeypatch):
@@ -36,10 +45,10 @@ def test_a_child_imports_nothing_from_the_users_folder_and_outlives_signals(tmp_
     inbox = queue.SimpleQueue()
     child = Child("dacse_cli.pipeline.children.decoder", inbox)
     for index in range(2):
-        child.send({"type": "probe", "id": index, "path": "absent.wav"})
+        child.send(Look(index, Path("absent.wav"), whole=False))
         _, answer = inbox.get(timeout=60)
-        assert answer is not None, child.cause_of_death()
-        assert (answer["id"], answer["reason"]) == (index, "missing")
+        assert isinstance(answer, Unreadable), child.cause_of_death()
+        assert (answer.id, answer.failure.reason) == (index, "missing")
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             child.process.send_signal(number)
     child.kill()
@@ -60,7 +69,7 @@ def test_a_child_that_reads_nothing_holds_nobody_up(sleeper):
     child = Child(sleeper, inbox)
     began = time.monotonic()
     for index in range(64):
-        child.send({"type": "probe", "id": index, "path": "\udcff" * 4000})
+        child.send(Look(index, Path("\udcff" * 4000)))
     assert time.monotonic() - began < 5
     child.stop("did not end")
     while inbox.get(timeout=60) != (child, None):
@@ -111,34 +120,36 @@ def test_token_files_are_handed_out_like_others():
         def send(self, message):
             pass
 
-    station = Station(FILES, child=Deaf())
-    station.loaded({"batch": 4, "stride_seconds": 4.0})
+    slot = Slot(PLAN, peer=Deaf(), loaded=Loaded(4, 4.0, "a fake"))
     for index in range(100):
-        if station.has_room():
-            station.give(Load(index, {}, 0.0, 1))
-    assert len(station.held) == 12
+        if slot.has_room():
+            path = Path(f"{index}.tokens.npz")
+            work = Work(index, path, path, Form.ENHANCE, SoundOptions(), None)
+            slot.give(Item(work, 0.0, 1))
+    assert len(slot.held) == 12
 
 
 def test_a_file_that_another_run_writes_stops_this_one():
     """Exit 7, not a failed model: the other run holds the files that come next, too."""
-    ledger = Ledger([], None, "", False, print)
-    supervisor = Supervisor(Plan(REQUEST, [], None, 0), FILES, ledger, print)
-    failure = {"id": 0, "reason": "locked", "message": "held", "hint": None, "exit_code": 7, "trace": None}
+    supervisor = supervisor_of(Ledger(NoJournal(), "", print))
     with pytest.raises(LockedError, match="held"):
-        supervisor._job_failed(failure)
+        supervisor._job_failed(Failed(0, Failure("locked", "held", exit_code=7)))
 
 
 def test_the_longest_file_is_begun_first(tmp_path, monkeypatch):
     """Else a run ends with one device at one long file, its batches almost empty."""
     jobs = [Job(i, str(tmp_path / f"{i}.wav"), str(tmp_path / f"out{i}.wav"), f"{i}.wav") for i in range(4)]
-    ledger = Ledger(jobs, None, "", False, print)
-    supervisor = Supervisor(Plan(REQUEST, jobs, None, 0), FILES, ledger, lambda event: None)
+    ledger = Ledger(NoJournal(), "", lambda event: None)
+    for job in jobs:
+        job.source.write_bytes(b"")
+    ledger.begin(jobs)
+    supervisor = supervisor_of(ledger)
     for job, frames in zip(jobs, (10, 40, 40, 20), strict=True):
         supervisor._infos[job.index] = AudioInfo(frames, 10, 1, "WAV", "PCM_16", 99)
-    monkeypatch.setattr(supervisor._crew, "start", lambda: None)
+    monkeypatch.setattr(supervisor._workers, "start", lambda: None)
     monkeypatch.setattr(supervisor, "_hand_out", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        supervisor.run(jobs)
+        supervisor.run(jobs, probed=True)
     assert list(supervisor._to_scan) == [1, 2, 3, 0]
 
 
@@ -146,13 +157,13 @@ def test_a_dry_run_fetches_nothing(tmp_path, monkeypatch):
     """It writes nothing, so it writes no gigabytes of weights into a cache either."""
     (tmp_path / "a.wav").write_bytes(b"")
 
-    def find(options, **kwargs):
-        assert options.offline
+    def find(request, progress):
+        assert request.models.offline
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(forecast, "find_networks", find)
+    monkeypatch.setattr(forecast, "find_models", find)
     request = Request(
-        "enhance", (str(tmp_path),), str(tmp_path / "out"), ModelOptions(), ChunkOptions(), SoundOptions()
+        Form.ENHANCE, (str(tmp_path),), str(tmp_path / "out"), ModelOptions(), ChunkOptions(), SoundOptions()
     )
     with pytest.raises(KeyboardInterrupt):
         forecast.forecast(request, print)
@@ -164,8 +175,8 @@ def test_parsers_of_foreign_files_run_under_limits(tmp_path):
     inbox = queue.SimpleQueue()
     child = Child("dacse_cli.pipeline.children.decoder", inbox)
     try:
-        child.send({"type": "probe", "id": 1, "path": str(tmp_path)})
-        assert inbox.get(timeout=60)[1]["reason"] == "not-a-file"
+        child.send(Look(1, tmp_path))
+        assert inbox.get(timeout=60)[1].failure.reason == "not-a-file"
         limits = Path(f"/proc/{child.process.pid}/limits").read_text()
     finally:
         child.kill()

@@ -1,7 +1,4 @@
-"""--filter, --limit and files at rest: which inputs a run takes."""
-
-import os
-import time
+"""--filter and --limit: which inputs a run takes."""
 
 import pytest
 
@@ -9,11 +6,12 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, UsageError
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.wire.messages import Form
 
 
 def taken(root, **more):
     request = Request(
-        form="enhance",
+        form=Form.ENHANCE,
         inputs=(str(root / "in"),),
         output=str(root / "out"),
         models=ModelOptions("nano"),
@@ -22,7 +20,7 @@ def taken(root, **more):
         **more,
     )
     found = plan(request)
-    return [job.source.relative_to(root / "in").as_posix() for job in found.jobs], found.ignored
+    return [job.source.relative_to(root / "in").as_posix() for job in found.waves[0]], found.ignored
 
 
 @pytest.fixture
@@ -51,13 +49,6 @@ def test_a_limit_takes_the_first(tree):
         taken(tree, limit=0)
 
 
-def test_only_files_at_rest(tree):
-    old = time.time() - 60
-    os.utime(tree / "in/a_mic1.wav", (old, old))
-    assert taken(tree, settled=30)[0] == ["a_mic1.wav"]
-    assert len(taken(tree, settled=0)[0]) == 4
-
-
 @pytest.mark.parametrize(
     ("form", "output", "says"),
     [
@@ -71,12 +62,17 @@ def test_a_file_name_of_another_kind_does_not_become_a_folder(tree, form, output
     source = "t.tokens.safetensors" if form == "detokenize" else "a_mic1.wav"
     options = (ModelOptions("nano"), ChunkOptions(), SoundOptions())
     with pytest.raises(UsageError, match=says):
-        plan(Request(form, (str(tree / "in" / source),), str(tree / output), *options))
+        plan(Request(Form(form), (str(tree / "in" / source),), str(tree / output), *options))
     (tree / output).mkdir()
-    assert len(plan(Request(form, (str(tree / "in" / source),), str(tree / output), *options)).jobs) == 1
+    assert (
+        len(plan(Request(Form(form), (str(tree / "in" / source),), str(tree / output), *options)).waves[0])
+        == 1
+    )
 
 
 def test_a_misspelt_name_gets_a_guess(tree):
     with pytest.raises(UsageError) as caught:
-        plan(Request("enhance", (str(tree / "inn"),), None, ModelOptions(), ChunkOptions(), SoundOptions()))
+        plan(
+            Request(Form.ENHANCE, (str(tree / "inn"),), None, ModelOptions(), ChunkOptions(), SoundOptions())
+        )
     assert str(tree / "in") in caught.value.hint

@@ -13,7 +13,7 @@ from safetensors.numpy import load_file
 
 from dacse_cli.config import ChunkOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.pipeline.task.chunks import ChunkGrid, CrossFade, Span, fill, join_codes
+from dacse_cli.pipeline.task.chunks import ChunkGrid, CrossFade, Span, fill, join_units
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PLANS = json.loads((GOLDEN / "layout.json").read_text())["chunk_plans"]
@@ -109,7 +109,7 @@ def test_identical_chunks_fade_into_themselves(grid, frames):
 def test_fade_and_cut_keep_the_length(grid, frames):
     plan = grid.plan(frames)
     codes = np.arange(frames, dtype=np.int16)[None, None]
-    assert (join_codes([codes[:, :, s.start : s.stop] for s in plan], plan) == codes).all()
+    assert (join_units([codes[:, :, s.start : s.stop] for s in plan], plan) == codes).all()
     assert fade([np.zeros((1, s.frames * 2), np.float32) for s in plan], plan, 2).shape == (1, frames * 2)
 
 
@@ -121,7 +121,7 @@ def test_on_a_fixed_grid_every_chunk_is_generated_whole(grid, frames):
     assert [(s.start, s.stop) for s in plan] == [
         (s.start, s.stop) for s in ChunkGrid(grid.chunk, grid.overlap, 0).plan(frames)
     ]
-    assert {span.generated for span in plan} == {grid.chunk}
+    assert {span.translated for span in plan} == {grid.chunk}
     assert all(span.start >= span.lead and (not span.trail or span.start == span.lead) for span in plan)
     codes = np.arange(plan[-1].start - plan[-1].lead, frames, dtype=np.int16)[None]
     filled = fill(codes, plan[-1], np.array([-7], np.int16))

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from dacse_cli import Enhancer
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DeviceError
-from dacse_cli.pipeline.engine import load as loading
-from dacse_cli.pipeline.engine.load import FIXED_ROWS, fitting_batch, load_chain
-from dacse_cli.pipeline.request.networks import chain_files, find_networks, settings_of
+from dacse_cli.lm import memory
+from dacse_cli.pipeline.engine.load import FIXED_ROWS, fitting_batch, load_models
+from dacse_cli.pipeline.request.find_models import find_models
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.settings import settings_hash_of
+from dacse_cli.pipeline.wire.messages import Form
 
 RATE = 44100
 
@@ -40,31 +42,33 @@ def test_company_changes_no_sample(enhancer, others, place):
     assert results[min(place, len(others))].samples.tobytes() == alone.samples.tobytes()
 
 
-def files_for(folder, **options):
+def plan_for(folder, **options):
     models = ModelOptions(str(folder), device="cpu", **options)
-    request = Request("enhance", (), None, models, ChunkOptions(), SoundOptions())
-    networks = find_networks(models, with_model=True)
-    files = chain_files(request, networks)
-    return files, settings_of(request, networks, files)
+    request = Request(Form.ENHANCE, (), None, models, ChunkOptions(), SoundOptions())
+    found = find_models(request)
+    return found.plan, settings_hash_of(request, found)
 
 
 def test_the_batch_does_not_follow_free_memory(tiny_model, monkeypatch):
     """A machine with less free memory today would sound different."""
-    monkeypatch.setattr(loading, "free_memory", lambda device: 0)
-    files, _ = files_for(tiny_model, deterministic=True)
-    assert fitting_batch(files, load_chain(files)) == FIXED_ROWS["cpu"]
-    files, _ = files_for(tiny_model)
-    assert fitting_batch(files, load_chain(files)) == 1
+    monkeypatch.setattr(memory, "free_memory", lambda device: 0)
+    plan, _ = plan_for(tiny_model, deterministic=True)
+    assert fitting_batch(plan, load_models(plan)) == FIXED_ROWS["cpu"]
+    plan, _ = plan_for(tiny_model)
+    assert fitting_batch(plan, load_models(plan)) == 1
 
 
 def test_outputs_of_another_mode_are_not_taken_for_these(tiny_model):
     """`--deterministic` on a folder enhanced without it must not skip what is there."""
-    seen = [files_for(tiny_model, **o)[1] for o in ({}, {"deterministic": True}, {"kv": "int8"}, {})]
-    assert len(set(seen)) == 3
-    assert seen[0] == seen[3]
+    seen = [
+        plan_for(tiny_model, **o)[1]
+        for o in ({}, {"deterministic": True}, {"kv": "int8"}, {"dtype": "bfloat16"}, {})
+    ]
+    assert len(set(seen)) == 4
+    assert seen[0] == seen[4]
 
 
 def test_a_shape_that_does_not_fit_is_said_at_once(tiny_model):
-    files, _ = files_for(tiny_model, deterministic=True, batch_size=10**9)
+    plan, _ = plan_for(tiny_model, deterministic=True, batch_size=10**9)
     with pytest.raises(DeviceError, match=r"no memory for 1000000000 chunks at once .* --deterministic"):
-        load_chain(files)
+        load_models(plan)

@@ -7,18 +7,20 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from fakes import LEVELS, EchoLM, ExactCodec, fake_chain, on_grid
+from fakes import LEVELS, EchoTranslator, ExactCodec, fake_models, on_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import CheckpointError, DeviceError, InputError, LockedError, OutputError, UsageError
-from dacse_cli.lm.sampling import Draw
-from dacse_cli.pipeline.engine.batching import pick_batch, pick_kind
+from dacse_cli.interfaces import Draw
+from dacse_cli.pipeline.engine.batching import pick_batch, pick_retries
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.open import enhance_task
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
 from dacse_cli.pipeline.task.tokens import EnhanceTokens
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
 from dacse_cli.pipeline.wire.failures import failure_of
 from dacse_cli.tokens.files import TokenFile
 
@@ -38,7 +40,7 @@ def _beside(request):
     BESIDE[0] = request.param == "beside"
 
 
-def enhance(sources, chain, batch_size=4, sound=None, sinks=None):
+def enhance(sources, models, batch_size=4, sound=None, sinks=None):
     """Outcome of each source: samples `[C, S]` or a Failure."""
     sound = sound or SoundOptions()
     sinks = sinks or [ArraySink() for _ in sources]
@@ -49,13 +51,16 @@ def enhance(sources, chain, batch_size=4, sound=None, sinks=None):
         if not todo:
             return None
         key, (source, sink) = todo.pop()
-        return key, lambda: EnhanceAudio(source, sink, chain, sound)
+        return key, lambda: enhance_task(source, sink, models, sound)
 
     def finished(key, result):
         assert key not in ends
         ends[key] = sinks[key].samples
 
-    engine = Engine(chain, batch_size, next_task, finished, ends.__setitem__, beside=BESIDE[0])
+    def failed(key, error):
+        ends[key] = failure_of(error)
+
+    engine = Engine(models.translator, batch_size, next_task, finished, failed, beside=BESIDE[0])
     engine.run()
     return [ends[key] for key in range(len(sources))]
 
@@ -71,11 +76,11 @@ def enhance(sources, chain, batch_size=4, sound=None, sinks=None):
 )
 def test_what_goes_in_comes_out(shapes, chunk, overlap, shortest, batch_size, fixed):
     """Layout, ranges, batching, stitching, trimming together: a slip anywhere moves a sample."""
-    chain = fake_chain(chunk, int(chunk * overlap), int(chunk * shortest), fixed=fixed)
-    if 2 * chain.grid.overlap > chain.grid.chunk:
-        chain = fake_chain(chunk, 0, 0, fixed=fixed)
+    models = fake_models(chunk, int(chunk * overlap), int(chunk * shortest), fixed=fixed)
+    if 2 * models.grid.overlap > models.grid.chunk:
+        models = fake_models(chunk, 0, 0, fixed=fixed)
     sources = [noise(channels, samples, seed) for seed, (channels, samples) in enumerate(shapes)]
-    for source, result in zip(sources, enhance(sources, chain, batch_size), strict=True):
+    for source, result in zip(sources, enhance(sources, models, batch_size), strict=True):
         np.testing.assert_allclose(result, source.samples, atol=2e-6)
 
 
@@ -83,7 +88,7 @@ def test_what_goes_in_comes_out(shapes, chunk, overlap, shortest, batch_size, fi
 @given(st.sampled_from([8000, 11025, 22050, 44100, 48000, 96000]), st.integers(1, 3000), st.integers(1, 2))
 def test_any_rate_keeps_its_length(rate, samples, channels):
     """Elsewhere 48 kHz stereo comes back 8.8 % long."""
-    (result,) = enhance([noise(channels, samples, rate=rate)], fake_chain(40, 2, 10))
+    (result,) = enhance([noise(channels, samples, rate=rate)], fake_models(40, 2, 10))
     assert result.shape == (channels, samples)
 
 
@@ -91,46 +96,46 @@ def test_a_slow_sine_keeps_its_place_at_another_rate():
     """Aligned to the sample: resampling to the model's rate and back must not shift."""
     t = np.arange(48000) / 48000
     wave = (0.5 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)[None]
-    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 48000))], fake_chain(1000, 50, 250))
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 48000))], fake_models(1000, 50, 250))
     assert np.abs(result - wave)[:, 200:-200].max() < 2 / LEVELS
 
 
 def test_equal_channels_are_generated_once():
     wave = on_grid(np.tile(np.random.default_rng(1).uniform(-0.5, 0.5, 400), (3, 1)))
-    lm = EchoLM()
-    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_chain(lm=lm))
-    single = EchoLM()
-    enhance([ArraySource(wave[:1], Signal.of_array(wave[:1], 16000))], fake_chain(lm=single))
-    assert sum(lm.batches) == sum(single.batches)
+    translator = EchoTranslator()
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_models(translator=translator))
+    single = EchoTranslator()
+    enhance([ArraySource(wave[:1], Signal.of_array(wave[:1], 16000))], fake_models(translator=single))
+    assert sum(translator.batches) == sum(single.batches)
     np.testing.assert_allclose(result, wave, atol=1e-6)
 
 
 def test_digital_silence_stays_silent_and_costs_nothing():
-    lm = EchoLM()
+    translator = EchoTranslator()
     wave = np.zeros((2, 4000), np.float32)
     wave[1, 1000:1400] = on_grid(np.full(400, 0.25))
-    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_chain(lm=lm))
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_models(translator=translator))
     assert (result[0] == 0).all()
     assert (result[1, :900] == 0).all()
     np.testing.assert_allclose(result, wave, atol=1e-6)
-    assert sum(lm.batches) < 20  # of 125 chunks a channel
+    assert sum(translator.batches) < 20  # of 125 chunks a channel
 
 
 def test_mono_is_the_mean():
     source = noise(2, 300)
-    (result,) = enhance([source], fake_chain(), sound=SoundOptions(channels="mono"))
+    (result,) = enhance([source], fake_models(), sound=SoundOptions(channels="mono"))
     np.testing.assert_allclose(result, source.samples.mean(axis=0, keepdims=True), atol=1 / LEVELS)
 
 
 @pytest.mark.parametrize("mix", [0.0, 0.3])
 def test_mix_with_the_input(mix):
     """The dry part must be the very input, at its own place."""
-    lm = EchoLM()
+    translator = EchoTranslator()
     source = noise(2, 500, rate=8000)
-    (result,) = enhance([source], fake_chain(lm=lm), sound=SoundOptions(mix=mix))
+    (result,) = enhance([source], fake_models(translator=translator), sound=SoundOptions(mix=mix))
     if mix == 0:
         assert (result == source.samples).all()
-        assert lm.batches == []
+        assert translator.batches == []
     else:
         assert np.abs(result - source.samples).mean() < np.abs(source.samples).mean()
 
@@ -138,47 +143,49 @@ def test_mix_with_the_input(mix):
 def test_a_peak_above_full_scale_comes_back_at_its_level():
     """Float files may go beyond 1; the codec saw nothing beyond 1 in training."""
     wave = on_grid(np.random.default_rng(3).uniform(-1, 1, (1, 400))) * 8
-    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_chain())
+    (result,) = enhance([ArraySource(wave, Signal.of_array(wave, 16000))], fake_models())
     np.testing.assert_allclose(result, wave, atol=16 / LEVELS)
 
 
 def test_other_rate_out():
-    (result,) = enhance([noise(1, 1600)], fake_chain(), sound=SoundOptions(rate=48000))
+    (result,) = enhance([noise(1, 1600)], fake_models(), sound=SoundOptions(rate=48000))
     assert result.shape == (1, 4800)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_out_of_memory_halves_the_batch_and_loses_nothing(limit):
-    lm = EchoLM(limit)
+    translator = EchoTranslator(limit)
     sources = [noise(1, 333, seed) for seed in range(5)]
-    for source, result in zip(sources, enhance(sources, fake_chain(lm=lm), batch_size=8), strict=True):
+    for source, result in zip(
+        sources, enhance(sources, fake_models(translator=translator), batch_size=8), strict=True
+    ):
         np.testing.assert_allclose(result, source.samples, atol=2e-6)
-    assert max(lm.batches) <= limit
+    assert max(translator.batches) <= limit
 
 
-class CrowdedLM(EchoLM):
+class CrowdedTranslator(EchoTranslator):
     """Runs out of memory at one call, or from then on for more than one row at once."""
 
     def __init__(self, at, sticky):
         super().__init__()
         self.at, self.sticky, self.calls = at, sticky, 0
 
-    def generate(self, prompts, *args, **kwargs):
+    def translate(self, noisy, *args, **kwargs):
         self.calls += 1
-        if self.calls == self.at or (self.sticky and self.calls > self.at and len(prompts) > 1):
+        if self.calls == self.at or (self.sticky and self.calls > self.at and len(noisy) > 1):
             raise MemoryError
-        return super().generate(prompts, *args, **kwargs)
+        return super().translate(noisy, *args, **kwargs)
 
 
 @pytest.mark.parametrize("sticky", [False, True], ids=["once", "for good"])
 def test_memory_may_run_out_at_any_call(sticky):
     """Another process takes the memory in the middle of a run: what was in flight was lost (R8)."""
     sources = [noise(1, 333, seed) for seed in range(3)]
-    plain = EchoLM()
-    wanted = enhance(sources, fake_chain(lm=plain), batch_size=3)
+    plain = EchoTranslator()
+    wanted = enhance(sources, fake_models(translator=plain), batch_size=3)
     points = [call for call, rows in enumerate(plain.batches, 1) if rows > 1]
     for at in points:
-        results = enhance(sources, fake_chain(lm=CrowdedLM(at, sticky)), batch_size=3)
+        results = enhance(sources, fake_models(translator=CrowdedTranslator(at, sticky)), batch_size=3)
         assert all(np.array_equal(*pair) for pair in zip(wanted, results, strict=True))
     assert len(points) > 5
 
@@ -197,32 +204,39 @@ def test_a_second_try_comes_back_to_its_place(batch_size):
     """Tries of many files mix in the pool; a file is done when the last of them is in, and not before."""
     drawn = []
 
-    class Watched(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
+    class Watched(EchoTranslator):
+        def translate(self, noisy, draws=None, on_frame=None):
             drawn.extend(draws or [])
-            assert draws is None or len(draws) == len(prompts)
-            return super().generate(prompts, new_tokens, ranges, on_step, draws)
+            assert draws is None or len(draws) == len(noisy)
+            return super().translate(noisy, draws, on_frame)
 
-    chain = fake_chain(lm=Watched())
+    models = fake_models(translator=Watched())
     sources, sinks = [noise(1, 150 + 50 * i, i) for i in range(5)], [ArraySink() for _ in range(5)]
     todo, ended = list(zip(sources, sinks, strict=True)), []
 
     def next_task(block):
         pair = todo.pop() if todo else None
-        return pair and (pair[0], lambda: Doubting(*pair, chain, SoundOptions()))
+        return pair and (pair[0], lambda: Doubting(*pair, models, SoundOptions()))
 
     heard = []
-    Engine(chain, batch_size, next_task, lambda k, f: ended.append(k), lambda k, f: 1 / 0, heard.append).run()
+    Engine(
+        models.translator,
+        batch_size,
+        next_task,
+        lambda k, f: ended.append(k),
+        lambda k, f: 1 / 0,
+        heard.append,
+    ).run()
     assert len(ended) == 5
     for source, sink in zip(sources, sinks, strict=True):
         np.testing.assert_allclose(sink.samples, source.samples, atol=2e-6)
-    assert len(drawn) == sum(len(chain.grid.plan(-(-s.signal.frames // 4))) for s in sources)
+    assert len(drawn) == sum(len(models.grid.plan(-(-s.signal.frames // 4))) for s in sources)
     assert max(heard) == pytest.approx(sum(s.signal.seconds for s in sources), rel=0.02)
 
 
 @given(st.lists(st.booleans(), min_size=1, max_size=40), st.integers(1, 16))
 def test_second_tries_neither_starve_nor_waste(tries, size):
-    kind = pick_kind(tries, size)
+    kind = pick_retries(tries, size)
     assert kind in tries
     if tries.count(True) >= size:
         assert kind
@@ -231,25 +245,25 @@ def test_second_tries_neither_starve_nor_waste(tries, size):
 
 
 def test_out_of_memory_with_one_chunk_is_said():
-    (failure,) = enhance([noise(1, 100)], fake_chain(lm=EchoLM(0)))
+    (failure,) = enhance([noise(1, 100)], fake_models(translator=EchoTranslator(0)))
     assert (failure.reason, failure.trace) == ("out-of-memory", None)
 
 
 def test_a_batch_that_did_not_fit_is_gone_when_its_halves_run():
     """An error keeps its traceback, a traceback its frames, and they the tensors that filled the device."""
 
-    class Hoarder(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
+    class Hoarder(EchoTranslator):
+        def translate(self, noisy, draws=None, on_frame=None):
             assert all(ref() is None for ref in held)
-            if len(prompts) > 1:
+            if len(noisy) > 1:
                 activations = np.zeros(4)
                 held.append(weakref.ref(activations))
                 raise MemoryError
-            return super().generate(prompts, new_tokens, ranges, on_step, draws)
+            return super().translate(noisy, draws, on_frame)
 
     held = []
     source = noise(1, 100)
-    (result,) = enhance([source], fake_chain(lm=Hoarder()))
+    (result,) = enhance([source], fake_models(translator=Hoarder()))
     assert len(held) == 2  # of 4 and of 2 chunks; from then on one at a time
     np.testing.assert_allclose(result, source.samples, atol=2e-6)
 
@@ -257,15 +271,15 @@ def test_a_batch_that_did_not_fit_is_gone_when_its_halves_run():
 def test_one_chunk_that_breaks_the_model_fails_its_file_only():
     """A batch holds chunks of many files: NaN from one of them must not fail sixty others."""
     sources = [noise(1, 100, seed) for seed in range(3)]
-    poison = fake_chain().layout.prompt(ExactCodec().encode(sources[1].samples)[0])[1:-1]
+    poison = ExactCodec().encode(sources[1].samples)[0]
 
-    class Picky(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
-            if any(prompt[1] == poison[0] for prompt in prompts):
+    class Picky(EchoTranslator):
+        def translate(self, noisy, draws=None, on_frame=None):
+            if any((units[:, 0] == poison[:, 0]).all() for units in noisy):
                 raise CheckpointError("NaN")
-            return super().generate(prompts, new_tokens, ranges, on_step, draws)
+            return super().translate(noisy, draws, on_frame)
 
-    ends = enhance(sources, fake_chain(lm=Picky()), batch_size=8)
+    ends = enhance(sources, fake_models(translator=Picky()), batch_size=8)
     assert (ends[1].reason, ends[1].exit_code) == ("model", CheckpointError.exit_code)
     for i in (0, 2):
         np.testing.assert_allclose(ends[i], sources[i].samples, atol=2e-6)
@@ -276,12 +290,12 @@ def test_a_lost_device_ends_the_worker():
     error = torch.AcceleratorError("CUDA error: device-side assert triggered\nmore")
     source = noise(1, 100)
 
-    class Lost(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
+    class Lost(EchoTranslator):
+        def translate(self, noisy, draws=None, on_frame=None):
             raise error
 
     with pytest.raises(DeviceError, match=r"device-side assert triggered$"):
-        enhance([source, source], fake_chain(lm=Lost()))
+        enhance([source, source], fake_models(translator=Lost()))
 
 
 def test_thousands_of_inputs_that_cannot_be_opened():
@@ -293,11 +307,11 @@ def test_thousands_of_inputs_that_cannot_be_opened():
         raise InputError("not a token file", reason="not-tokens")
 
     engine = Engine(
-        fake_chain(),
+        None,
         4,
         lambda block: (ids.pop(), bad) if ids else None,
         pytest.fail,
-        lambda key, failure: failed.append(failure.reason),
+        lambda key, error: failed.append(error.reason),
     )
     engine.run()
     assert failed == ["not-tokens"] * 3000
@@ -322,7 +336,7 @@ class Broken(ArraySource):
 def test_one_bad_input_fails_alone():
     good = [noise(1, 300, seed) for seed in range(3)]
     bad = Broken(good[0].samples, good[0].signal)
-    ends = enhance([good[0], bad, good[1], good[2]], fake_chain())
+    ends = enhance([good[0], bad, good[1], good[2]], fake_models())
     assert ends[1].reason == "decoder"
     for source, result in zip(good, [ends[0], ends[2], ends[3]], strict=True):
         np.testing.assert_allclose(result, source.samples, atol=2e-6)
@@ -334,7 +348,7 @@ class FullDisk(ArraySink):
 
 
 def test_a_full_disk_is_told_apart_from_a_bad_input():
-    (failure,) = enhance([noise(1, 300)], fake_chain(), sinks=[FullDisk()])
+    (failure,) = enhance([noise(1, 300)], fake_models(), sinks=[FullDisk()])
     assert failure.exit_code == OutputError.exit_code
 
 
@@ -349,11 +363,15 @@ def test_unforeseen_errors_keep_their_traceback():
 def test_tokens_in_tokens_out(frames, fixed):
     codes = np.random.default_rng(0).integers(0, LEVELS, (2, 4, frames)).astype(np.int16)
     tokens = TokenFile(codes, "exact", 16000, 4, 2 * LEVELS, 16000, frames * 4, "x.wav")
-    chain = fake_chain(fixed=fixed)
+    models = fake_models(fixed=fixed)
     saved = []
-    tasks = [(0, lambda: EnhanceTokens(tokens, chain, save=lambda t, source: saved.append(t) or []))]
+    tasks = [(0, lambda: EnhanceTokens(tokens, models, save=lambda t, levels: saved.append(t) or []))]
     Engine(
-        chain, 3, lambda block: tasks.pop() if tasks else None, lambda k, f: None, lambda k, f: 1 / 0
+        models.translator,
+        3,
+        lambda block: tasks.pop() if tasks else None,
+        lambda k, f: None,
+        lambda k, f: 1 / 0,
     ).run()
     assert (saved[0].codes == codes).all()
 
@@ -369,7 +387,7 @@ def test_a_batch_takes_the_longest_first_and_none_twice(lengths, size):
 def test_the_pool_stays_small_however_many_inputs_there_are():
     """A generator of inputs must be pulled as batches need them, not all at once."""
     opened = []
-    chain = fake_chain()
+    models = fake_models()
 
     class Watched(ArraySource):
         def blocks(self):
@@ -383,12 +401,14 @@ def test_the_pool_stays_small_however_many_inputs_there_are():
 
     def next_task(block):
         source = todo.pop() if todo else None
-        return source and (0, lambda: EnhanceAudio(source, ArraySink(), chain, SoundOptions()))
+        return source and (0, lambda: EnhanceAudio(source, ArraySink(), models, SoundOptions()))
 
     def failed(key, failure):
         pytest.fail(str(failure))
 
-    engine = Engine(chain, 4, next_task, lambda key, result: done.append(key), failed, beside=BESIDE[0])
+    engine = Engine(
+        models.translator, 4, next_task, lambda key, result: done.append(key), failed, beside=BESIDE[0]
+    )
     engine.run()
     assert len(done) == 100
 
@@ -397,20 +417,20 @@ def test_the_codec_works_while_the_next_batch_is_generated():
     """Fails when a device waits for files to be decoded and written between two batches."""
     decoded = threading.Event()
 
-    class Waiting(EchoLM):
-        def generate(self, prompts, *args, **kwargs):
+    class Waiting(EchoTranslator):
+        def translate(self, noisy, *args, **kwargs):
             if len(self.batches) == 1:
                 assert decoded.wait(10)
-            return super().generate(prompts, *args, **kwargs)
+            return super().translate(noisy, *args, **kwargs)
 
-    chain = fake_chain(lm=Waiting())
-    decode = chain.codec.decode_rows
+    models = fake_models(translator=Waiting())
+    decode = models.codec.decode_rows
 
     def tell(codes, kept):
         decoded.set()
         return decode(codes, kept)
 
-    chain.codec.decode_rows = tell
+    models.codec.decode_rows = tell
     sources = [noise(1, 40, seed) for seed in range(8)]
     todo, done = list(enumerate(sources)), []
 
@@ -418,35 +438,42 @@ def test_the_codec_works_while_the_next_batch_is_generated():
         if not todo:
             return None
         key, source = todo.pop()
-        return key, lambda: EnhanceAudio(source, ArraySink(), chain, SoundOptions())
+        return key, lambda: EnhanceAudio(source, ArraySink(), models, SoundOptions())
 
-    Engine(chain, 4, next_task, lambda key, result: done.append(key), pytest.fail, beside=True).run()
+    Engine(
+        models.translator, 4, next_task, lambda key, result: done.append(key), pytest.fail, beside=True
+    ).run()
     assert sorted(done) == list(range(8))
-    assert len(chain.lm.batches) >= 2
+    assert len(models.translator.batches) >= 2
 
 
 def test_a_caller_that_leaves_ends_the_batch_under_way():
     """Fails when Ctrl-C waits for minutes until a batch that nobody wants is done."""
     steps = []
 
-    class Slow(EchoLM):
-        def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
+    class Slow(EchoTranslator):
+        def translate(self, noisy, draws=None, on_frame=None):
             if self.batches:
                 for step in range(1000):
-                    on_step(step)
+                    on_frame(step)
                     steps.append(step)
                     time.sleep(0.01)
-            return super().generate(prompts, new_tokens, ranges, on_step, draws)
+            return super().translate(noisy, draws, on_frame)
 
     def leave(key, result):
         raise KeyboardInterrupt
 
-    chain = fake_chain(lm=Slow())
+    models = fake_models(translator=Slow())
     sources = [noise(1, 40, seed) for seed in range(8)]
 
     def next_task(block):
-        return sources and (0, lambda: EnhanceAudio(sources.pop(), ArraySink(), chain, SoundOptions()))
+        return (sources or None) and (
+            0,
+            lambda: EnhanceAudio(sources.pop(), ArraySink(), models, SoundOptions()),
+        )
 
     with pytest.raises(KeyboardInterrupt):
-        Engine(chain, 4, lambda block: next_task(block) or None, leave, pytest.fail, beside=True).run()
+        Engine(
+            models.translator, 4, lambda block: next_task(block) or None, leave, pytest.fail, beside=True
+        ).run()
     assert len(steps) < 900

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fakes import LEVELS, EchoLM, fake_chain, on_grid
+from fakes import LEVELS, EchoTranslator, fake_models, on_grid
 from test_guard_verdict import speech
 
 from dacse_cli.config import SoundOptions
@@ -10,16 +10,17 @@ from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.guarding import TRIES
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
 from dacse_cli.pipeline.task.tokens import EnhanceTokens
-from dacse_cli.pipeline.wire.failures import Failure
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
+from dacse_cli.pipeline.wire.failures import Failure, failure_of
 from dacse_cli.tokens.files import TokenFile
 
 RATE, HOP = 16000, 4
 CHUNK = RATE // HOP  # frames: one second
 
 
-class LiarLM(EchoLM):
+class LiarTranslator(EchoTranslator):
     """Says nothing where the chunk is one of `silenced` (by its first sample); honest from try `until` on."""
 
     def __init__(self, silenced, until=99):
@@ -27,19 +28,18 @@ class LiarLM(EchoLM):
         self.silenced, self.until = silenced, until
         self.asked, self.seeds = {}, []
 
-    def generate(self, prompts, new_tokens, ranges, on_step=None, draws=None, drafts=None):
-        answers = super().generate(prompts, new_tokens, ranges, on_step)
+    def translate(self, noisy, draws=None, on_frame=None):
+        answers = super().translate(noisy, None, on_frame)
         self.seeds += [draw.seed for draw in draws or []]
         return [self._lie(answer) for answer in answers]
 
     def _lie(self, answer):
         key = hash(answer.tobytes())
         self.asked[key] = self.asked.get(key, 0) + 1
-        first = tuple(answer[:8])
+        first = tuple(answer.T.reshape(-1)[:8])
         if first not in self.silenced or self.asked[key] > self.until:
             return answer
-        zeros = 5 + 2 * LEVELS * (np.arange(len(answer)) % 4) + LEVELS
-        return zeros.astype(np.int64)
+        return np.full_like(answer, LEVELS)
 
 
 def recording():
@@ -49,21 +49,22 @@ def recording():
 
 def liar_for(source, chunk, until=99):
     """A model that drops the words of one chunk."""
-    chain = fake_chain(CHUNK, 200, 1000)
-    span = chain.grid.plan(source.samples.shape[1] // HOP)[chunk]
-    codes = chain.codec.encode(source.samples[:, span.start * HOP : span.stop * HOP])[0]
-    lm = LiarLM({tuple(chain.layout.flatten(codes)[:8])}, until)
-    return fake_chain(CHUNK, 200, 1000, lm), lm, span
+    models = fake_models(CHUNK, 200, 1000)
+    span = models.grid.plan(source.samples.shape[1] // HOP)[chunk]
+    codes = models.codec.encode(source.samples[:, span.start * HOP : span.stop * HOP])[0]
+    translator = LiarTranslator({tuple(codes.T.reshape(-1)[:8])}, until)
+    return fake_models(CHUNK, 200, 1000, translator), translator, span
 
 
-def run(source, chain, batch_size=2, **sound):
+def run(source, models, batch_size=2, **sound):
     sink, ends = ArraySink(), []
-    tasks = [lambda: EnhanceAudio(source, sink, chain, SoundOptions(**sound))]
+    tasks = [lambda: EnhanceAudio(source, sink, models, SoundOptions(**sound))]
 
     def next_task(block):
         return (0, tasks.pop()) if tasks else None
 
-    Engine(chain, batch_size, next_task, lambda k, end: ends.append(end), lambda k, f: ends.append(f)).run()
+    failed = lambda k, error: ends.append(failure_of(error))  # noqa: E731
+    Engine(models.translator, batch_size, next_task, lambda k, end: ends.append(end), failed).run()
     (end,) = ends
     return sink.samples if not isinstance(end, Failure) else None, end
 
@@ -71,8 +72,8 @@ def run(source, chain, batch_size=2, **sound):
 @pytest.mark.parametrize("batch_size", [1, 2, 8])
 def test_a_dropped_second_comes_back_as_it_was(batch_size):
     source = recording()
-    chain, lm, span = liar_for(source, 1)
-    samples, end = run(source, chain, batch_size)
+    models, translator, span = liar_for(source, 1)
+    samples, end = run(source, models, batch_size)
     np.testing.assert_allclose(samples, source.samples, atol=2e-6)
     guard = end.guard
     assert (guard.kept, guard.repaired, guard.passed_through) == (3, 0, 1)
@@ -80,7 +81,7 @@ def test_a_dropped_second_comes_back_as_it_was(batch_size):
     assert stretch.start == pytest.approx(span.start * HOP / RATE)
     assert stretch.stop == pytest.approx(span.stop * HOP / RATE)
     assert stretch.reasons == ("dropped",)
-    assert len(lm.seeds) == TRIES["normal"]
+    assert len(translator.seeds) == TRIES["normal"]
 
 
 def test_the_same_dice_in_every_run():
@@ -88,16 +89,16 @@ def test_the_same_dice_in_every_run():
     source = recording()
     seeds = []
     for batch_size in (1, 4):
-        chain, lm, _ = liar_for(source, 2)
-        run(source, chain, batch_size)
-        seeds.append(lm.seeds)
+        models, translator, _ = liar_for(source, 2)
+        run(source, models, batch_size)
+        seeds.append(translator.seeds)
     assert seeds[0] == seeds[1] != []
 
 
 def test_a_second_try_that_is_honest_is_a_repair():
     source = recording()
-    chain, _, _ = liar_for(source, 0, until=1)
-    samples, end = run(source, chain)
+    models, _, _ = liar_for(source, 0, until=1)
+    samples, end = run(source, models)
     np.testing.assert_allclose(samples, source.samples, atol=2e-6)
     assert (end.guard.kept, end.guard.repaired, end.guard.passed_through) == (3, 1, 0)
     assert end.guard.warnings() == []
@@ -106,29 +107,29 @@ def test_a_second_try_that_is_honest_is_a_repair():
 
 def test_strict_fails_and_says_where():
     source = recording()
-    chain, lm, _ = liar_for(source, 1)
-    samples, failure = run(source, chain, guard="strict")
+    models, translator, _ = liar_for(source, 1)
+    samples, failure = run(source, models, guard="strict")
     assert samples is None
     assert (failure.reason, failure.exit_code, failure.trace) == ("unfaithful", 3, None)
     assert "0:00.95-0:01.95" in failure.message and "dropped" in failure.message
-    assert len(lm.seeds) == TRIES["strict"]
+    assert len(translator.seeds) == TRIES["strict"]
 
 
 def test_off_takes_what_comes():
     source = recording()
-    chain, lm, span = liar_for(source, 1)
-    samples, end = run(source, chain, guard="off")
+    models, translator, span = liar_for(source, 1)
+    samples, end = run(source, models, guard="off")
     middle = slice((span.start + 300) * HOP, (span.stop - 300) * HOP)
     assert (samples[:, middle] == 0).all()
-    assert end.guard is None and lm.seeds == []
+    assert end.guard is None and translator.seeds == []
 
 
 def test_each_channel_is_judged_on_its_own():
     one = recording()
     wave = np.concatenate([one.samples, on_grid(one.samples * 0.5)])
     source = ArraySource(wave, Signal.of_array(wave, RATE))
-    chain, _, _ = liar_for(one, 1)
-    samples, end = run(source, chain)
+    models, _, _ = liar_for(one, 1)
+    samples, end = run(source, models)
     np.testing.assert_allclose(samples, wave, atol=2e-6)
     assert (end.guard.kept, end.guard.passed_through) == (7, 1)
     assert [s.row for s in end.guard.stretches] == [0]
@@ -139,8 +140,8 @@ def test_a_peak_above_full_scale_passes_through_at_its_level():
     wave = one.samples * 4 / np.abs(one.samples).max()
     source = ArraySource(wave, Signal.of_array(wave, RATE))
     inner = ArraySource(wave / 4, one.signal)
-    chain, _, _ = liar_for(inner, 1)
-    samples, end = run(source, chain)
+    models, _, _ = liar_for(inner, 1)
+    samples, end = run(source, models)
     assert end.guard.passed_through == 1
     np.testing.assert_allclose(samples, wave, atol=8 / LEVELS)
 
@@ -148,16 +149,16 @@ def test_a_peak_above_full_scale_passes_through_at_its_level():
 @pytest.mark.parametrize("guard", ["normal", "off"])
 def test_token_files_are_guarded_too(guard):
     source = recording()
-    chain, _, span = liar_for(source, 1)
-    codes = chain.codec.encode(source.samples)
+    models, _, span = liar_for(source, 1)
+    codes = models.codec.encode(source.samples)
     tokens = TokenFile(codes, "exact", RATE, HOP, 2 * LEVELS, RATE, source.samples.shape[1], "x.wav")
     saved, ends = [], []
-    tasks = [lambda: EnhanceTokens(tokens, chain, save=lambda t, s: saved.append(t) or [], guard=guard)]
+    tasks = [lambda: EnhanceTokens(tokens, models, save=lambda t, levels: saved.append(t) or [], guard=guard)]
 
     def next_task(block):
         return (0, tasks.pop()) if tasks else None
 
-    Engine(chain, 2, next_task, lambda k, end: ends.append(end), lambda k, f: 1 / 0).run()
+    Engine(models.translator, 2, next_task, lambda k, end: ends.append(end), lambda k, f: 1 / 0).run()
     same = (saved[0].codes == codes).all(axis=(0, 1))
     if guard == "off":
         assert not same[span.start + 200 : span.stop - 200].any() and ends[0].guard is None

@@ -1,6 +1,7 @@
 """What the guard believes and what it doubts: real speech in noise, good answers and planted faults."""
 
 import itertools
+import json
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from dacse_cli.pipeline.guard.frames import HOP, RATE, WINDOW, listen
 from dacse_cli.pipeline.guard.loops import find_loops, repeats
 from dacse_cli.pipeline.guard.measures import measure
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, judge, loudness, windows
+from dacse_cli.pipeline.wire.coding import from_json, to_json
 from dacse_cli.pipeline.wire.guard_report import KEPT, PASSED, REPAIRED, GuardReport, Stretch, joined
 from dacse_cli.training.mix.signals import add_at_snr
 
@@ -154,7 +156,7 @@ def test_neighbours_are_told_as_one_stretch():
     assert [(s.start, s.stop, s.row) for s in found] == [(0, 3, 0), (0, 1, 1), (5, 6, 0)]
     assert found[0].reasons == ("dropped", "stuck")
     report = GuardReport("normal", 1, 1, 4, found)
-    assert GuardReport.from_json(report.to_json()) == report
+    assert from_json(GuardReport, json.loads(json.dumps(to_json(report)))) == report
     assert report.warnings() == ["4 of 6 chunks passed through unenhanced: 0:00.00-0:03.00, 0:00.00-0:01.00"]
     assert GuardReport("normal", 3, 1).warnings() == []
     assert KEPT not in {s.outcome for s in found}

@@ -5,7 +5,7 @@ import io
 import numpy as np
 import pytest
 import torch
-from fakes import LEVELS, fake_chain, on_grid
+from fakes import LEVELS, fake_models, on_grid
 from safetensors.numpy import save
 
 from dacse_cli.codec.loading import load_codec
@@ -15,8 +15,10 @@ from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.open import open_task
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
-from dacse_cli.pipeline.task.tokens import check_codec
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
+from dacse_cli.pipeline.task.token_files import fitted
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
+from dacse_cli.pipeline.wire.messages import Form, Work
 from dacse_cli.tokens.files import TokenFile
 from dacse_cli.tokens.formats import load
 
@@ -27,15 +29,19 @@ RNG = np.random.default_rng(0)
 def enhance(samples, **sound):
     """Samples and warnings of a run over models that change nothing."""
     samples = np.atleast_2d(samples).astype(np.float32)
-    sink, chain, results = ArraySink(), fake_chain(40, 4, 10), []
+    sink, models, results = ArraySink(), fake_models(40, 4, 10), []
     source = ArraySource(samples, Signal.of_array(samples, RATE))
-    tasks = [(0, lambda: EnhanceAudio(source, sink, chain, SoundOptions(**sound)))]
+    tasks = [(0, lambda: EnhanceAudio(source, sink, models, SoundOptions(**sound)))]
 
     def failed(key, failure):
         pytest.fail(str(failure))
 
     engine = Engine(
-        chain, 4, lambda block: tasks.pop() if tasks else None, lambda key, done: results.append(done), failed
+        models.translator,
+        4,
+        lambda block: tasks.pop() if tasks else None,
+        lambda key, done: results.append(done),
+        failed,
     )
     engine.run()
     return sink.samples, results[0].warnings
@@ -59,7 +65,7 @@ def test_unusual_sound_comes_back(name):
     wave = on_grid(SOUNDS[name])
     result, warnings = enhance(wave)
     np.testing.assert_allclose(result[0], wave, atol=2 / LEVELS)
-    assert warnings == []
+    assert warnings == ()
 
 
 @pytest.mark.parametrize("samples", [1, 511, 512, 513])
@@ -76,8 +82,8 @@ def test_channels_that_cancel_are_warned_of():
     wave = on_grid(RNG.uniform(-0.5, 0.5, 2000))
     assert "cancel" in enhance(np.stack([wave, -0.98 * wave]), channels="mono")[1][0]
     for other in (np.zeros(2000), wave, RNG.uniform(-0.5, 0.5, 2000)):
-        assert enhance(np.stack([wave, other]), channels="mono")[1] == []
-    assert enhance(np.stack([wave, -wave]))[1] == []
+        assert enhance(np.stack([wave, other]), channels="mono")[1] == ()
+    assert enhance(np.stack([wave, -wave]))[1] == ()
 
 
 def tokens(**changes):
@@ -110,7 +116,7 @@ def tokens(**changes):
 def test_codes_of_another_codec_are_refused(changes):
     """Eight of nine codebooks decode without an error, into noise."""
     with pytest.raises(InputError) as caught:
-        check_codec(tokens(**changes), fake_chain())
+        fitted(tokens(**changes), fake_models().spec, "exact")
     assert caught.value.reason == "other-codec"
 
 
@@ -123,14 +129,8 @@ def test_a_token_file_does_not_choose_its_outputs_name(tmp_path, source):
     path = inner / "x.tokens.safetensors"
     path.write_bytes(save({"codes": file.codes}, metadata=file.metadata()))
     target = tmp_path / "out" / "x.wav"
-    job = {
-        "source": str(path),
-        "target": str(target),
-        "form": "detokenize",
-        "scan": None,
-        "sound": SoundOptions(format="wav").to_json(),
-    }
-    task = open_task(job, fake_chain())
+    work = Work(0, path, target, Form.DETOKENIZE, SoundOptions(format="wav"), None)
+    task = open_task(work, fake_models())
     list(task.chunks())
     (made,) = task.finish().files
     assert made.target == target

@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import InputError, NoInputError, OutputError, UsageError
-from dacse_cli.pipeline.request.inputs import Found, input_stamp, plan_jobs
+from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.record.ledger import Ledger
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.request.collisions import Collisions
+from dacse_cli.pipeline.request.jobs import Found, input_stamp
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.run import check_space
+from dacse_cli.pipeline.wire.messages import Form
 
 
 def tree(root: Path, *names: str) -> None:
@@ -27,11 +32,15 @@ def tree(root: Path, *names: str) -> None:
 def request(*inputs, output=None, form="enhance", **sound) -> Request:
     names = tuple(map(str, inputs))
     out = None if output is None else str(output)
-    return Request(form, names, out, ModelOptions(), ChunkOptions(), SoundOptions(**sound))
+    return Request(Form(form), names, out, ModelOptions(), ChunkOptions(), SoundOptions(**sound))
+
+
+def jobs(todo):
+    return [job for wave in todo.waves for job in wave]
 
 
 def targets(todo, root: Path) -> dict[str, str]:
-    return {str(job.source.relative_to(root)): os.path.relpath(job.target, root) for job in todo.jobs}
+    return {str(job.source.relative_to(root)): os.path.relpath(job.target, root) for job in jobs(todo)}
 
 
 def test_a_folder_is_walked_sorted_and_mirrored(tmp_path):
@@ -47,7 +56,7 @@ def test_a_folder_is_walked_sorted_and_mirrored(tmp_path):
         "in/sub/a.flac": "out/sub/a.flac",
     }
     assert todo.ignored == 2
-    assert [job.index for job in todo.jobs] == [0, 1, 2, 3]
+    assert [job.index for job in jobs(todo)] == [0, 1, 2, 3]
 
 
 def test_the_output_folder_inside_the_input_is_left_out(tmp_path):
@@ -59,7 +68,7 @@ def test_the_output_folder_inside_the_input_is_left_out(tmp_path):
 def test_patterns_are_ours_to_expand(tmp_path):
     tree(tmp_path / "in [1]", "x/a.wav", "x/b.wav", "y/a.wav", "y/z.txt")
     folder = plan(request(tmp_path / "in [1]", output=tmp_path / "out"))
-    assert len(folder.jobs) == 3  # brackets in a folder's name are no pattern
+    assert len(jobs(folder)) == 3  # brackets in a folder's name are no pattern
     tree(tmp_path / "in", "x/a.wav", "x/b.wav", "y/a.wav", "y/z.txt")
     found = plan(request(tmp_path / "in/**/a.*", output=tmp_path / "out"))
     assert targets(found, tmp_path) == {"in/x/a.wav": "out/x/a.wav", "in/y/a.wav": "out/y/a.wav"}
@@ -69,7 +78,7 @@ def test_one_input_may_name_its_output_file(tmp_path):
     tree(tmp_path, "a.wav", "b.wav")
     todo = plan(request(tmp_path / "a.wav", output=tmp_path / "clean.flac"))
     assert targets(todo, tmp_path) == {"a.wav": "clean.flac"}
-    assert todo.journal is None
+    assert todo.folder is None
     with pytest.raises(UsageError, match="one file"):
         plan(request(tmp_path / "a.wav", tmp_path / "b.wav", output=tmp_path / "clean.flac"))
     assert targets(plan(request(tmp_path / "a.wav", output=tmp_path / "out")), tmp_path) == {
@@ -93,11 +102,20 @@ def test_two_inputs_for_one_output_are_refused_with_both_names(tmp_path):
     assert "a.flac" in caught.value.message
 
 
+def check(found, output):
+    """The outputs of inputs, refused where two are one."""
+    pairs = [(one, output / one.relative) for one in found]
+    collisions = Collisions(fold_case=True)
+    list(collisions.watch(pairs))
+    collisions.refuse(lambda: pairs)
+    return [target for _, target in pairs]
+
+
 @pytest.mark.parametrize(("one", "two"), [("A.wav", "a.wav"), ("é.wav", "é.wav")])
 def test_names_that_some_disks_take_for_one_are_refused(tmp_path, one, two):
     found = [Found(tmp_path / one, one), Found(tmp_path / two, two)]
     with pytest.raises(UsageError):
-        plan_jobs(found, lambda f: tmp_path / "out" / f.relative)
+        check(found, tmp_path / "out")
 
 
 def test_an_input_is_never_an_output(tmp_path):
@@ -107,14 +125,16 @@ def test_an_input_is_never_an_output(tmp_path):
             plan(replace(request(tmp_path / "a.wav", output=output), overwrite=True))
 
 
-def test_links_count_once_and_loops_end(tmp_path):
-    """A followed loop returns the same file 41 times."""
+def test_every_link_counts_and_loops_end(tmp_path):
+    """Of a file, its hard link and its symbolic link only one was found, the others neither done nor counted.
+    A followed loop returns the same file 41 times."""
     tree(tmp_path / "in", "a.wav")
     (tmp_path / "in/again.wav").symlink_to("a.wav")
+    (tmp_path / "in/hard.wav").hardlink_to(tmp_path / "in/a.wav")
     (tmp_path / "in/loop").symlink_to(".")
     (tmp_path / "in/gone.wav").symlink_to("nowhere.wav")
-    names = [job.source.name for job in plan(request(tmp_path / "in", output=tmp_path / "out")).jobs]
-    assert names == ["a.wav", "gone.wav"]
+    todo = plan(request(tmp_path / "in", tmp_path / "in" / "a.wav", output=tmp_path / "out"))
+    assert [job.source.name for job in jobs(todo)] == ["a.wav", "again.wav", "gone.wav", "hard.wav"]
 
 
 def test_nothing_to_do_is_said(tmp_path):
@@ -149,11 +169,11 @@ def test_a_vanished_input_is_an_input_error(tmp_path):
 def test_a_plan_never_writes_one_file_twice(names):
     found = [Found(Path("/nowhere") / name, name) for name in names]
     try:
-        jobs = plan_jobs(found, lambda f: Path("/out") / f.relative)
+        targets_ = check(found, Path("/out"))
     except UsageError:
         assert {"a.wav", "A.wav"} <= set(names)
     else:
-        assert len({str(job.target).casefold() for job in jobs}) == len(names)
+        assert len({str(target).casefold() for target in targets_}) == len(names)
 
 
 @pytest.mark.parametrize("inputs", [["in/**/*.wav"], ["in/*"], ["in/a.wav", "in/sub", "in/out"]])
@@ -161,10 +181,10 @@ def test_an_output_folder_below_a_pattern_is_left_out(tmp_path, inputs):
     """Otherwise a rerun finds its own results, and refuses to write over an input."""
     tree(tmp_path / "in", "a.wav", "sub/b.wav", "out/a.wav", "out/sub/b.wav", "out/b.wav")
     todo = plan(request(*(tmp_path / name for name in inputs), output=tmp_path / "in/out"))
-    assert {job.source.name for job in todo.jobs} == {"a.wav", "b.wav"}
-    assert len(todo.jobs) == 2
+    assert {job.source.name for job in jobs(todo)} == {"a.wav", "b.wav"}
+    assert len(jobs(todo)) == 2
     above = plan(request(tmp_path / "in/sub/*.wav", output=tmp_path / "in"))
-    assert [job.source.name for job in above.jobs] == ["b.wav"]
+    assert [job.source.name for job in jobs(above)] == ["b.wav"]
 
 
 def test_a_folder_that_cannot_be_listed_fails_and_is_not_overlooked(tmp_path, monkeypatch):
@@ -178,7 +198,7 @@ def test_a_folder_that_cannot_be_listed_fails_and_is_not_overlooked(tmp_path, mo
 
     monkeypatch.setattr(os, "scandir", closed)
     todo = plan(request(tmp_path / "in", output=tmp_path / "out"))
-    assert [job.source.name for job in todo.jobs] == ["a.wav", "closed"]
+    assert [job.source.name for job in jobs(todo)] == ["a.wav", "closed"]
 
 
 def test_a_name_longer_than_any_is_a_usage_error(tmp_path):
@@ -199,6 +219,8 @@ def test_only_what_surely_needs_the_space_is_held_against_the_disk(tmp_path):
     tree(tmp_path, "in/a.mp3", "in/b.wav")
     todo = plan(request(tmp_path / "in", output=tmp_path))
     exabyte = AudioInfo(10**18, 16000, 1, "WAV", "PCM_16", 1)
-    check_space(todo, {0: exabyte})
+    ledger = Ledger(Journal.peek(LocalPlace(tmp_path)), "", lambda event: None)
+    ledger.begin(jobs(todo))
+    check_space(todo, ledger, {0: exabyte})
     with pytest.raises(OutputError, match="no space"):
-        check_space(todo, {1: exabyte})
+        check_space(todo, ledger, {1: exabyte})

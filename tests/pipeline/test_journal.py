@@ -1,111 +1,212 @@
-"""What counts as done, and who may write."""
+"""What counts as done, what may be replaced, and who may write."""
 
+import hashlib
+import json
+import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from dacse_cli.errors import LockedError, OutputError
-from dacse_cli.pipeline.record.journal import Journal, Recipe
-from dacse_cli.pipeline.request.networks import settings_hash
+from dacse_cli.pipeline.record.journal import Journal, Standing
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.records import Recipe
+from dacse_cli.pipeline.request.settings import settings_hash
 
 RECIPE = Recipe(100, 1, "abc")
 
 
-def write(journal, target, data=b"result", state="done"):
-    import hashlib
+@pytest.fixture
+def place(tmp_path):
+    return LocalPlace(tmp_path)
 
+
+def write(journal, key, data=b"result", state="done", recipe=RECIPE, source="in", **more):
     digest = hashlib.sha256(data).hexdigest()
-    journal.intend(target, RECIPE, len(data), digest)
+    journal.intend(key, recipe, source, len(data), digest)
+    target = journal.place.folder / key
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes(data)
     if state == "done":
-        journal.finish(target, RECIPE, len(data), digest)
+        journal.finish(key, recipe, source, len(data), digest, **more)
 
 
-def test_done_is_remembered(tmp_path):
-    target = tmp_path / "sub" / "a.wav"
-    target.parent.mkdir()
-    with Journal(tmp_path) as journal:
-        assert not journal.is_done(target, RECIPE)
-        write(journal, target)
-    with Journal(tmp_path) as journal:
-        assert journal.is_done(target, RECIPE)
-        assert not journal.is_done(target, Recipe(101, 1, "abc"))
-        assert not journal.is_done(target, Recipe(100, 2, "abc"))
-        assert not journal.is_done(target, Recipe(100, 1, "other options"))
-        assert not journal.is_foreign(target)
+def standing(journal, key="a.wav", recipe=RECIPE, source="in", **more):
+    return journal.standing(key, recipe, source, **more)
 
 
-def test_looking_writes_nothing_not_even_failures(tmp_path):
+def test_done_is_remembered(place):
+    with Journal(place) as journal:
+        assert standing(journal, "sub/a.wav") is Standing.FREE
+        write(journal, "sub/a.wav")
+    with Journal(place) as journal:
+        assert standing(journal, "sub/a.wav") is Standing.DONE
+        for change in ({"size": 101}, {"stamp": 2}, {"settings": "other options"}):
+            assert standing(journal, "sub/a.wav", replace(RECIPE, **change)) is Standing.OURS
+
+
+def test_looking_writes_nothing_not_even_failures(place, tmp_path):
     """A dry run that finds a bad input notes it for its plan; once that ended as exit code 6."""
-    with Journal(tmp_path) as journal:
-        write(journal, tmp_path / "a.wav")
+    with Journal(place) as journal:
+        write(journal, "a.wav")
     before = (tmp_path / ".dacse/journal.jsonl").read_bytes()
-    Journal.peek(tmp_path).fail(tmp_path / "b.wav", RECIPE, "not-audio", "not an audio file")
+    Journal.peek(place).fail("b.wav", RECIPE, "not-audio", "not an audio file")
     assert (tmp_path / ".dacse/journal.jsonl").read_bytes() == before
 
 
-def test_a_crash_between_rename_and_record_costs_nothing(tmp_path):
-    with Journal(tmp_path) as journal:
-        write(journal, tmp_path / "a.wav", state="intent")
-    with Journal(tmp_path) as journal:
-        assert journal.is_done(tmp_path / "a.wav", RECIPE)
+def test_peeking_makes_no_folder(place, tmp_path):
+    assert standing(Journal.peek(place)) is Standing.FREE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_crash_between_rename_and_record_costs_nothing(place, tmp_path):
+    with Journal(place) as journal:
+        write(journal, "a.wav", state="intent")
+    with Journal(place) as journal:
+        assert standing(journal) is Standing.DONE
         (tmp_path / "a.wav").write_bytes(b"Result")  # same size, other content
-        assert not journal.is_done(tmp_path / "a.wav", RECIPE)
-        assert journal.is_foreign(tmp_path / "a.wav")
+        assert standing(journal) is Standing.EDITED
 
 
-def test_a_file_of_somebody_else_is_foreign(tmp_path):
+def test_a_file_of_somebody_else_is_foreign(place, tmp_path):
     (tmp_path / "a.wav").write_bytes(b"mine")
-    with Journal(tmp_path) as journal:
-        assert journal.is_foreign(tmp_path / "a.wav")
-        write(journal, tmp_path / "b.wav")
-        (tmp_path / "b.wav").write_bytes(b"edited by hand")
-        assert journal.is_foreign(tmp_path / "b.wav")
-        assert not journal.is_foreign(tmp_path / "c.wav")
+    with Journal(place) as journal:
+        assert standing(journal) is Standing.FOREIGN
+        assert standing(journal, "c.wav") is Standing.FREE
+        (tmp_path / "d.wav").mkdir()
+        assert standing(journal, "d.wav") is Standing.FOLDER
 
 
-def test_torn_and_foreign_lines_are_passed_over(tmp_path):
-    with Journal(tmp_path) as journal:
-        write(journal, tmp_path / "a.wav")
+@pytest.mark.parametrize("by_hand", [b"edited by hand", b"Result"], ids=["longer", "of the same size"])
+def test_an_output_that_was_edited_is_not_ours_to_replace(place, tmp_path, by_hand):
+    """Only sizes were compared, so a change of the same size was overwritten by a run with other options."""
+    with Journal(place) as journal:
+        write(journal, "a.wav")
+        os.utime(tmp_path / "a.wav", (1, 1))  # copied, with another time: still what was made
+        assert standing(journal) is Standing.DONE
+        (tmp_path / "a.wav").write_bytes(by_hand)
+        os.utime(tmp_path / "a.wav", (2, 2))
+        assert standing(journal) is Standing.EDITED
+        assert standing(journal, recipe=replace(RECIPE, settings="other")) is Standing.EDITED
+
+
+def test_an_output_of_another_input_is_not_replaced(place):
+    """`enhance day1 out; enhance day2 out`, both with a.wav: the first day's output was lost."""
+    with Journal(place) as journal:
+        write(journal, "a.wav", source="day1/a.wav")
+        other = replace(RECIPE, size=200)
+        assert standing(journal, recipe=other, source="day2/a.wav") is Standing.OTHER_INPUT
+        assert standing(journal, recipe=other, source="day1/a.wav") is Standing.OURS
+        assert standing(journal, source="moved/a.wav") is Standing.DONE
+
+
+def test_what_was_made_of_a_damaged_input_is_not_done_for_strict(place):
+    with Journal(place) as journal:
+        write(journal, "a.wav", damaged=True)
+    with Journal(place) as journal:
+        assert standing(journal) is Standing.DONE
+        assert standing(journal, strict=True) is Standing.OURS
+
+
+def test_a_clock_that_was_ahead_decides_nothing(place, tmp_path):
+    """Records were sorted by time: a run of an hour's clock ahead counted as the last one, and the first
+    options' output passed for done while the file held the second one's."""
+    with Journal(place) as journal:
+        write(journal, "a.wav", b"first!")
     path = tmp_path / ".dacse" / "journal.jsonl"
-    path.write_bytes(path.read_bytes() + b'[1]\nnull\n{"target": 1}\n\xff\n{"target": "b.wav", "sta')
-    with Journal(tmp_path) as journal:
-        assert journal.is_done(tmp_path / "a.wav", RECIPE)
-        write(journal, tmp_path / "b.wav")
-    with Journal(tmp_path) as journal:
-        assert journal.is_done(tmp_path / "b.wav", RECIPE)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**line, "time": line["time"] + 3600}) + "\n" for line in lines))
+    second = replace(RECIPE, settings="other")
+    with Journal(place) as journal:
+        write(journal, "a.wav", b"second", recipe=second)
+    with Journal(place) as journal:
+        assert standing(journal) is Standing.OURS
+        assert standing(journal, recipe=second) is Standing.DONE
 
 
-def test_a_second_run_is_refused_and_told_who_holds_the_folder(tmp_path):
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[1]",
+        b"null",
+        b'{"target": 1}',
+        b"\xff",
+        b"[" * 10_000,
+        b'{"target": ["a"], "state": "done", "recipe": [1, 1, "x"], "size": 1, "sha256": "00"}',
+        b'{"target": "a.wav", "state": "done", "recipe": [1e400, 1, "x"], "size": 1, "sha256": "00"}',
+        b'{"target": "a.wav", "state": "done", "recipe": [1, 1, "x"], "size": 1, "sha256": "no hex"}',
+        b'{"target": "b.wav", "sta',
+    ],
+)
+def test_torn_and_foreign_lines_are_passed_over(place, tmp_path, line):
+    """One odd line made `status`, `--dry-run` and `enhance` refuse the folder until it was deleted."""
+    with Journal(place) as journal:
+        write(journal, "a.wav")
+    path = tmp_path / ".dacse" / "journal.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes() + line)
+    with Journal(place) as journal:
+        assert standing(journal) is Standing.DONE
+        write(journal, "b.wav")
+    with Journal(place) as journal:
+        assert standing(journal, "b.wav") is Standing.DONE
+
+
+@pytest.mark.parametrize("name", ["lock", "journal.jsonl"])
+def test_nothing_is_written_through_a_link(place, tmp_path, name):
+    """A stranger's folder whose lock was a link to a file of yours: it was truncated."""
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"mine")
+    (tmp_path / ".dacse").mkdir()
+    (tmp_path / ".dacse" / name).symlink_to(victim)
+    with pytest.raises(OutputError), Journal(place):
+        pass
+    assert victim.read_bytes() == b"mine"
+
+
+def test_a_pipe_in_place_of_a_journal_is_not_waited_for(place, tmp_path):
+    (tmp_path / ".dacse").mkdir()
+    os.mkfifo(tmp_path / ".dacse" / "journal.old.jsonl")
+    with pytest.raises(OutputError, match="cannot be read"):
+        Journal.peek(place)
+
+
+def test_an_output_folder_that_is_moved_stops_the_run(place, tmp_path):
+    """Journal and outputs went different ways."""
+    inner = LocalPlace(tmp_path / "out")
+    with Journal(inner) as journal:
+        journal.check_place()
+        (tmp_path / "out").rename(tmp_path / "elsewhere")
+        with pytest.raises(OutputError, match="moved or replaced"):
+            journal.check_place()
+
+
+def test_a_second_run_is_refused_with_the_process_that_holds_the_folder(place, tmp_path):
     code = f"""
 import pathlib, sys
 from dacse_cli.pipeline.record.journal import Journal
-with Journal(pathlib.Path({str(tmp_path)!r})):
+from dacse_cli.pipeline.record.place import LocalPlace
+with Journal(LocalPlace(pathlib.Path({str(tmp_path)!r}))):
     print("held", flush=True)
     sys.stdin.read()
 """
     holder = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(LockedError, match=f"process {holder.pid} "), Journal(tmp_path):
+    with pytest.raises(LockedError, match=f"process {holder.pid} "), Journal(place):
         pass
     holder.kill()  # the lock dies with its holder: nothing to clean up by hand
     holder.wait()
     holder.stdin.close()
     holder.stdout.close()
-    with Journal(tmp_path):
+    with Journal(place):
         pass
 
 
 def test_an_output_that_is_no_folder(tmp_path):
     (tmp_path / "file").write_bytes(b"")
-    with pytest.raises(OutputError), Journal(tmp_path / "file"):
+    with pytest.raises(OutputError), Journal(LocalPlace(tmp_path / "file")):
         pass
-
-
-def test_peeking_writes_nothing(tmp_path):
-    assert not Journal.peek(tmp_path).is_done(tmp_path / "a.wav", RECIPE)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_settings_hash_ignores_order_of_keys():

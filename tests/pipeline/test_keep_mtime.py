@@ -7,8 +7,9 @@ import pytest
 
 from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
-from dacse_cli.pipeline.request.inputs import Job
-from dacse_cli.pipeline.wire.outcome import Outcome
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.request.jobs import Job
+from dacse_cli.pipeline.wire.outcome import Finished, Outcome, OutputFile
 
 OLD = 981_173_106_123_456_789
 
@@ -23,15 +24,16 @@ def job(tmp_path):
 
 def do(job, *, keep_mtime):
     """One run over one file; how it ended."""
-    with Journal(job.target.parent) as journal:
-        ledger = Ledger([job], journal, "settings", False, lambda event: None, keep_mtime=keep_mtime)
-        if ledger.admit(job):
+    with Journal(LocalPlace(job.target.parent)) as journal:
+        ledger = Ledger(journal, "settings", lambda event: None, keep_mtime=keep_mtime)
+        if ledger.begin([job]):
             temp = job.target.with_name("part")
             temp.write_bytes(b"better sound")
             digest = hashlib.sha256(b"better sound").hexdigest()
-            file = {"temp": str(temp), "target": str(job.target), "size": 12, "sha256": digest}
-            ledger.settle(0, {"files": [file], "warnings": [], "seconds": 1.0}, [])
-        return ledger.close().results[0].outcome
+            file = OutputFile(temp, job.target, 12, digest)
+            ledger.settle(0, Finished((file,), 1.0), [], damaged=False)
+        ledger.close()
+        return ledger.summary.results[0].outcome
 
 
 @pytest.mark.parametrize("first", [True, False])

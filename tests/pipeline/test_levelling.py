@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from fakes import fake_chain, on_grid
+from fakes import fake_models, on_grid
 
 from dacse_cli.audio.loudness import LoudnessMeter, TruePeakMeter
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import OutputError, UsageError
 from dacse_cli.pipeline.engine.engine import Engine
-from dacse_cli.pipeline.task import levelling
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
+from dacse_cli.pipeline.task.writing import levelling
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
 
 RATE = 16_000
 
@@ -25,10 +26,14 @@ def voice(seconds=3.0, channels=1, level=0.05):
 def enhanced(samples, **sound):
     """What comes out, and the warnings."""
     source, sink, ends = ArraySource(samples, Signal.of_array(samples, RATE)), ArraySink(), []
-    chain = fake_chain(1000, 50, 250)
-    task = [(0, lambda: EnhanceAudio(source, sink, chain, SoundOptions(**sound).check()))]
+    models = fake_models(1000, 50, 250)
+    task = [(0, lambda: EnhanceAudio(source, sink, models, SoundOptions(**sound).check()))]
     Engine(
-        chain, 4, lambda block: task.pop() if task else None, lambda key, end: ends.append(end), print
+        models.translator,
+        4,
+        lambda block: task.pop() if task else None,
+        lambda key, end: ends.append(end),
+        print,
     ).run()
     return sink.samples, ends[0].warnings
 
@@ -42,7 +47,7 @@ def lufs(samples):
 def test_a_goal_in_lufs_is_reached_by_one_factor(monkeypatch):
     samples = voice()
     out, warnings = enhanced(samples, loudness=-30.0)
-    assert (lufs(out), warnings) == (pytest.approx(-30, abs=0.05), [])
+    assert (lufs(out), warnings) == (pytest.approx(-30, abs=0.05), ())
     factor = out[samples != 0] / samples[samples != 0]
     assert np.ptp(factor) < 1e-4
     monkeypatch.setattr(levelling, "IN_MEMORY", 1000)  # the same from a file
@@ -55,7 +60,7 @@ def test_match_gives_the_loudness_of_the_input():
     for channels in ("keep", "mono"):
         plain, _ = enhanced(samples, channels=channels)
         matched, warnings = enhanced(samples, channels=channels, loudness="match")
-        assert (lufs(matched), warnings) == (pytest.approx(lufs(plain), abs=0.05), [])
+        assert (lufs(matched), warnings) == (pytest.approx(lufs(plain), abs=0.05), ())
     half, _ = enhanced(samples, mix=0.5, loudness="match")
     assert lufs(half) == pytest.approx(lufs(samples), abs=0.05)
 

@@ -57,7 +57,7 @@ def test_windowed_codes_equal_those_of_the_whole_file():
 @pytest.fixture(scope="module")
 def smallest_model(tmp_path_factory):
     """A real DAC and a real Llama, as narrow as they come: an hour in minutes, whatever it sounds like."""
-    from transformers import DacConfig, DacModel, LlamaConfig, LlamaForCausalLM
+    from transformers import DacConfig, DacModel, LlamaConfig, LlamaForCausalTranslator
 
     folder = tmp_path_factory.mktemp("smallest")
     codec = DacConfig(
@@ -69,7 +69,7 @@ def smallest_model(tmp_path_factory):
         vocab_size=5 + 2 * 16, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
         num_attention_heads=1, max_position_embeddings=1024, tie_word_embeddings=True,
     )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
+    LlamaForCausalTranslator(config).save_pretrained(folder)
     (folder / "dacse.json").write_text(json.dumps({"codec": "codec", "chunk_seconds": 4.0}))
     return folder
 

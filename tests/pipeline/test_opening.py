@@ -6,13 +6,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
-from fakes import LEVELS, fake_chain, on_grid
+from fakes import LEVELS, fake_models, on_grid
 
 from dacse_cli.audio.probe import scan
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.engine.engine import Engine
-from dacse_cli.pipeline.task.open import open_task, read_tokens
+from dacse_cli.pipeline.task.open import open_task
+from dacse_cli.pipeline.task.token_files import read_tokens
+from dacse_cli.pipeline.wire.failures import failure_of
+from dacse_cli.pipeline.wire.messages import Form, Work
 from dacse_cli.tokens.files import TokenFile
 from dacse_cli.tokens.formats import dump, load
 
@@ -30,23 +33,17 @@ def sine(path, seconds=1.0, rate=44100, channels=1, **kwargs):
 def make(source, target, form="enhance", **sound):
     """Bring one job to its end; the file it made and its warnings, or the failure."""
     audio = not source.name.endswith((".safetensors", ".npz", ".txt"))
-    job = {
-        "source": str(source),
-        "target": str(target),
-        "form": form,
-        "sound": SoundOptions(**sound).to_json(),
-        "scan": scan(source).to_json() if audio else None,
-    }
-    chain = fake_chain(1000, 50, 250)
+    work = Work(0, source, target, Form(form), SoundOptions(**sound), scan(source) if audio else None)
+    models = fake_models(1000, 50, 250)
     if form != "enhance":
-        chain = replace(chain, lm=None)
-    tasks, ends = [(0, lambda: open_task(job, chain))], []
+        models = replace(models, translator=None)
+    tasks, ends = [(0, lambda: open_task(work, models))], []
     Engine(
-        chain,
+        models.translator,
         4,
         lambda block: tasks.pop() if tasks else None,
         lambda key, finished: ends.append(finished),
-        lambda key, failure: ends.append(failure),
+        lambda key, error: ends.append(failure_of(error)),
     ).run()
     return ends[0]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from fakes import LEVELS, EchoLM, fake_chain, on_grid
+from fakes import LEVELS, EchoTranslator, fake_models, on_grid
 from hypothesis import given
 from hypothesis import strategies as st
 from test_guard_tasks import run
@@ -21,12 +21,15 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import InputError, ModelError
 from dacse_cli.pipeline.guard import transcripts as rules
 from dacse_cli.pipeline.guard.transcripts import Opinion, described, later_and_softer, opinion, pause
-from dacse_cli.pipeline.request.networks import chain_files, find_networks, settings_of
+from dacse_cli.pipeline.request.find_models import find_models
 from dacse_cli.pipeline.request.request import Request
-from dacse_cli.pipeline.task.asr_check import LONGEST, SHORTEST
+from dacse_cli.pipeline.request.settings import settings_hash_of
 from dacse_cli.pipeline.task.open import open_task
-from dacse_cli.pipeline.task.sources import ArraySource, Signal
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
+from dacse_cli.pipeline.task.writing.asr_check import LONGEST, SHORTEST
+from dacse_cli.pipeline.wire.coding import from_json, to_json
 from dacse_cli.pipeline.wire.guard_report import GuardReport
+from dacse_cli.pipeline.wire.messages import Form, Work
 from dacse_cli.speech.recogniser import BUNDLED, PACKAGE, RATE, Transcript
 from dacse_cli.tokens.files import TokenFile
 from dacse_cli.tokens.formats import dump
@@ -107,29 +110,24 @@ def clicks(seconds, channels=1):
     return on_grid(samples)
 
 
-class Negating(EchoLM):
+class Negating(EchoTranslator):
     """Turns the chunks of the numbers `lies` upside down: another word in every click."""
 
     def __init__(self, lies):
         super().__init__()
         self.lies, self.answered = lies, 0
 
-    def generate(self, prompts, new_tokens, ranges, on_step=None, **more):
-        answers = super().generate(prompts, new_tokens, ranges, on_step, **more)
-        assert len(answers) == 1
+    def translate(self, noisy, draws=None, on_frame=None):
+        (answer,) = super().translate(noisy, draws, on_frame)
         self.answered += 1
-        return [self._negated(answers[0], ranges)] if self.answered - 1 in self.lies else answers
-
-    @staticmethod
-    def _negated(answer, ranges):
-        starts = np.array([start for start, _ in ranges])[np.arange(len(answer)) % len(ranges)]
-        return starts + np.minimum(2 * LEVELS - (answer - starts), 2 * LEVELS - 1)
+        negated = np.minimum(2 * LEVELS - answer.astype(int), 2 * LEVELS - 1).astype(np.int16)
+        return [negated if self.answered - 1 in self.lies else answer]
 
 
 def enhanced(samples, recogniser, lies=(), rate=RATE, **sound):
     """The samples and the end of a task in chunks of a second."""
-    chain = replace(fake_chain(RATE // 4, 200, 1000, Negating(lies)), recogniser=recogniser)
-    return run(ArraySource(samples, Signal.of_array(samples, rate)), chain, 1, **sound)
+    models = replace(fake_models(RATE // 4, 200, 1000, Negating(lies)), recogniser=recogniser)
+    return run(ArraySource(samples, Signal.of_array(samples, rate)), models, 1, **sound)
 
 
 def test_a_passage_of_other_words_is_named_and_stands():
@@ -148,7 +146,7 @@ def test_a_passage_of_other_words_is_named_and_stands():
     )
     assert guard.reason == "other-words"
     assert guard.warnings()[0].startswith("other words are heard in 1 of 4 passages: 0:")
-    assert GuardReport.from_json(json.loads(json.dumps(guard.to_json()))) == guard
+    assert from_json(GuardReport, json.loads(json.dumps(to_json(guard)))) == guard
     middle = slice(int(10.6 * RATE), int(11.3 * RATE))
     np.testing.assert_array_equal(out[:, middle], -samples[:, middle])
     assert set(recogniser.languages) == {None, "xx"}
@@ -180,7 +178,7 @@ def test_strict_fails_the_file_and_says_where():
     samples, failure = enhanced(clicks(12), Clicks(), lies=range(1, 9), guard="strict")
     assert samples is None
     assert (failure.reason, failure.exit_code, failure.trace) == ("unfaithful", 3, None)
-    assert "other words are heard at 0:00.00-0:" in failure.message
+    assert "the output has other words at 0:00.00-0:" in failure.message
 
 
 def test_what_is_asked_for_is_part_of_what_is_done(tmp_path):
@@ -189,9 +187,9 @@ def test_what_is_asked_for_is_part_of_what_is_done(tmp_path):
 
     def settings(name):
         models = ModelOptions("nano", device="cpu", second_opinion=name)
-        request = Request("enhance", (), None, models, ChunkOptions(), SoundOptions())
-        networks = find_networks(ModelOptions("nano"), with_model=True)
-        return settings_of(request, networks, chain_files(request, networks))
+        request = Request(Form.ENHANCE, (), None, models, ChunkOptions(), SoundOptions())
+        plain = replace(request, models=replace(models, second_opinion=None))
+        return settings_hash_of(request, find_models(plain))
 
     assert settings(None) != settings("tiny.en") != settings("small")
     assert settings(None) == settings(None)
@@ -210,10 +208,10 @@ def test_a_token_file_has_no_input_to_listen_to(tmp_path):
     codes = np.zeros((1, 4, 100), np.int16) + LEVELS
     path = tmp_path / "a.tokens.safetensors"
     path.write_bytes(dump(TokenFile(codes, "exact", RATE, 4, 2 * LEVELS, RATE, 400, "a.wav"), "safetensors"))
-    job = {"form": "enhance", "source": path, "target": tmp_path / "a.wav", "scan": None}
-    chain = replace(fake_chain(), recogniser=Clicks())
-    with pytest.raises(InputError, match="--second-opinion needs a recording"):
-        open_task({**job, "sound": SoundOptions().to_json()}, chain)
+    work = Work(0, path, tmp_path / "a.wav", Form.ENHANCE, SoundOptions(), None)
+    models = replace(fake_models(), recogniser=Clicks())
+    with pytest.raises(InputError, match="second opinion: needs a recording"):
+        open_task(work, models)
 
 
 def command(source, out, model, recogniser, *options):

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_crew import _stub_on_the_path, run  # noqa: F401 - a fixture of all tests here, too
+from test_workers import _stub_on_the_path, run  # noqa: F401 - a fixture of all tests here, too
 
 from dacse_cli.pipeline.request.shards import parse_shard
 

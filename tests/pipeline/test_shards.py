@@ -1,11 +1,15 @@
 """Parts of a run: disjoint, complete, stable, and free to write one folder at once."""
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dacse_cli.errors import LockedError, NoInputError, UsageError
-from dacse_cli.pipeline.record.journal import Journal, Recipe
+from dacse_cli.pipeline.record.journal import Journal, Standing
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.records import Recipe
 from dacse_cli.pipeline.record.status import look
 from dacse_cli.pipeline.request.shards import Shard, parse_shard
 
@@ -45,33 +49,34 @@ def test_impossible_parts(text):
         parse_shard(text, {})
 
 
-def finish(journal, target, data=b"x"):
-    target.write_bytes(data)
-    journal.finish(target, RECIPE, len(data), "")
+def finish(journal, name, data=b"x"):
+    (journal.place.folder / name).write_bytes(data)
+    journal.finish(name, RECIPE, "in", len(data), hashlib.sha256(data).hexdigest())
 
 
 def test_parts_share_a_folder_and_know_each_others_work(tmp_path):
-    with Journal(tmp_path, Shard(1, 2)) as one, Journal(tmp_path, Shard(2, 2)) as two:
-        finish(one, tmp_path / "a.wav")
-        finish(two, tmp_path / "b.wav")
-        two.fail(tmp_path / "c.wav", RECIPE, "nan", "1 sample is NaN")
-        with pytest.raises(LockedError), Journal(tmp_path, Shard(1, 2)):
+    place = LocalPlace(tmp_path)
+    with Journal(place, Shard(1, 2)) as one, Journal(place, Shard(2, 2)) as two:
+        finish(one, "a.wav")
+        finish(two, "b.wav")
+        two.fail("c.wav", RECIPE, "nan", "1 sample is NaN")
+        with pytest.raises(LockedError), Journal(place, Shard(1, 2)):
             pass
-        with pytest.raises(LockedError), Journal(tmp_path):
+        with pytest.raises(LockedError), Journal(place):
             pass
-        assert len(look(tmp_path).writing) == 2
-    with Journal(tmp_path) as whole:
-        assert whole.is_done(tmp_path / "a.wav", RECIPE)
-        assert whole.is_done(tmp_path / "b.wav", RECIPE)
-        assert not whole.is_done(tmp_path / "c.wav", RECIPE)
-        with pytest.raises(LockedError), Journal(tmp_path, Shard(1, 2)):
+        assert len(look(str(tmp_path)).writing) == 2
+    with Journal(place) as whole:
+        assert whole.standing("a.wav", RECIPE, "in") is Standing.DONE
+        assert whole.standing("b.wav", RECIPE, "in") is Standing.DONE
+        assert whole.standing("c.wav", RECIPE, "in") is Standing.FREE
+        with pytest.raises(LockedError), Journal(place, Shard(1, 2)):
             pass
     (tmp_path / "b.wav").unlink()
-    seen = look(tmp_path)
+    seen = look(str(tmp_path))
     assert (seen.finished, seen.missing, seen.writing, seen.journals) == (1, ["b.wav"], [], 3)
     assert seen.failed == [("c.wav", "1 sample is NaN")]
 
 
 def test_a_folder_without_a_journal(tmp_path):
     with pytest.raises(NoInputError):
-        look(tmp_path)
+        look(str(tmp_path))

@@ -17,8 +17,7 @@ import forked
 
 from dacse_cli.audio import probe, read, write
 from dacse_cli.cli import app, launch
-from dacse_cli.pipeline.run import run
-from dacse_cli.pipeline.run import workers as crew
+from dacse_cli.pipeline.run import pool, run, workers
 
 WARM = (probe, read, write, copying_worker)  # what the forks would import one by one
 
@@ -26,7 +25,7 @@ WARM = (probe, read, write, copying_worker)  # what the forks would import one b
 def run_command(order):
     os.setsid()
     os.environ.update(order["environment"])
-    crew.PATIENCE_SECONDS = float(os.environ.get("STUB_PATIENCE", "600"))
+    workers.SILENCE_SECONDS = float(os.environ.get("STUB_PATIENCE", "600"))
     report = os.open(order["report"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     for number in (1, 2):
         os.dup2(report, number)
@@ -45,10 +44,10 @@ def run_command(order):
 
 
 def main():
-    fake_children.install_networks()
+    fake_children.install_models()
     forked.install()
-    makes = functools.partial(crew.Crew, module="copying_worker")
-    launch.run = functools.partial(run.run, crew=makes)
+    pool.Workers = functools.partial(workers.Workers, module="copying_worker")
+    launch.run = run.run
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):  # whatever the tests run under
         signal.signal(getattr(signal, name), signal.SIG_DFL)
     while line := sys.stdin.readline():

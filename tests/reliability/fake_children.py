@@ -1,8 +1,8 @@
-"""Stand-ins for the intake and the worker that live in the same process: real files, no networks.
+"""Stand-ins for the decoder and the worker that live in the same process: real files, no models.
 
-The intake reads with the real reader. The worker copies: samples through the real `OutputWriter`, token
-files through `stage_bytes`. So everything around the models is the real thing, at milliseconds a file.
-A word in the name of an input makes a stand-in misbehave: see `Misbehaviour`.
+The decoder reads with the real reader. The worker copies: samples through the real `OutputWriter`, token
+files through `stage_bytes`. So everything around the models is the real thing, at milliseconds per file.
+A word in the name of an input makes a stand-in misbehave: see `misbehave`.
 """
 
 from __future__ import annotations
@@ -12,24 +12,34 @@ import signal
 from pathlib import Path
 from typing import ClassVar
 
-from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.formats import OutputFormat
-from dacse_cli.audio.info import AudioScan
 from dacse_cli.audio.probe import probe, scan
 from dacse_cli.audio.read import AudioReader
 from dacse_cli.audio.write import OutputWriter
+from dacse_cli.config import ChunkOptions
 from dacse_cli.errors import DacseError, InputError
+from dacse_cli.files.atomic import stage_bytes
 from dacse_cli.hub import Resolved
-from dacse_cli.pipeline.request import networks
-from dacse_cli.pipeline.request.plan import ChainFiles
-from dacse_cli.pipeline.run import decoders as looking
-from dacse_cli.pipeline.run import run
-from dacse_cli.pipeline.run import store_run as cloud_run
-from dacse_cli.pipeline.run import workers as crew
-from dacse_cli.pipeline.wire.outcome import OutputFile
+from dacse_cli.pipeline.request.find_models import FoundModels
+from dacse_cli.pipeline.run import decoders, forecast, run, workers
+from dacse_cli.pipeline.wire.failures import failure_of
+from dacse_cli.pipeline.wire.messages import (
+    Advanced,
+    Failed,
+    Load,
+    Loaded,
+    Look,
+    Ready,
+    Seen,
+    Unreadable,
+    Work,
+)
+from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
+from dacse_cli.pipeline.wire.outcome import Finished, OutputFile
 from dacse_cli.pipeline.wire.process import Child
 
-FILES = ChainFiles("codec", "codec", "model", "cpu", "float32", 2, {"seconds": 1.0, "overlap": 0.0})
+CHUNK = ChunkOptions(1.0, 0.0, 0.25)
+PLAN = ModelPlan(Part("dac", "codec"), Part("llama", "model"), None, "cpu", "float32", 2, CHUNK)
 
 
 class FakeChild(Child):
@@ -64,44 +74,40 @@ class FakeChild(Child):
     def cause_of_death(self):
         return self.cause
 
-    def _look(self, message):
-        path = Path(message["path"])
-        if "bad-decoder" in path.name and message["type"] == "scan":
+    def _look(self, look):
+        assert isinstance(look, Look)
+        if "bad-decoder" in look.path.name and look.whole:
             return self.die()
-        self.stuck |= "stuck-decoder" in path.name
+        self.stuck |= "stuck-decoder" in look.path.name
         if self.stuck:
             return None
         try:
-            found = scan(path) if message["type"] == "scan" else probe(path)
+            if not look.whole:
+                return self.answer(Seen(look.id, probe(look.path)))
+            found = scan(look.path)
+            return self.answer(Seen(look.id, found.info, found))
         except InputError as error:
-            facts = {"reason": error.reason, "message": error.message, "hint": error.hint}
-            return self.answer({"type": "bad", "id": message["id"], **facts})
-        return self.answer({"type": message["type"], "id": message["id"], "facts": found.to_json()})
+            return self.answer(Unreadable(look.id, failure_of(error)))
 
     def _work(self, message):
-        if message["type"] == "load":
-            facts = {"batch": 2, "stride_seconds": 1.0, "chunk_seconds": 1.0, "runs": "a fake"}
-            return self.answer({"type": "loaded", **facts})
-        if message["type"] == "job":
+        if isinstance(message, Load):
+            return self.answer(Loaded(2, 1.0, "a fake"))
+        if isinstance(message, Work):
             misbehave(self, message) or self._job(message)
         return None
 
-    def _job(self, message):
+    def _job(self, work):
         try:
-            files, seconds = copy(message)
+            files, seconds = copy(work)
         except DacseError as error:
-            facts = {"reason": getattr(error, "reason", "output"), "message": error.message}
-            facts |= {"hint": error.hint, "exit_code": error.exit_code, "trace": None}
-            return self.answer({"type": "failed", "id": message["id"], **facts})
-        self.answer({"type": "progress", "seconds": seconds})
-        return self.answer(
-            {"type": "ready", "id": message["id"], "files": files, "seconds": seconds, "warnings": []}
-        )
+            return self.answer(Failed(work.id, failure_of(error)))
+        self.answer(Advanced(seconds))
+        return self.answer(Ready(work.id, Finished(files, seconds)))
 
 
-def misbehave(child, message):
+def misbehave(child, work):
     """What the name of an input asks for; True where the job is not to be done."""
-    source = Path(message["source"])
+    source = work.source
     name = source.name
     if "kills-worker" in name or ("kills-once" in name and child.started.count("model") == 1):
         child.die("killed, most likely because memory ran out")
@@ -117,36 +123,45 @@ def misbehave(child, message):
     return "never-ends" in name
 
 
-def copy(message):
-    """The job's output under a temporary name, and seconds of audio."""
-    source, target = Path(message["source"]), Path(message["target"])
-    if message["scan"] is None:
-        written, seconds = stage_bytes(target, source.read_bytes()), 0.0
+def copy(work):
+    """The output under a temporary name, and seconds of audio."""
+    if work.scan is None:
+        written, seconds = stage_bytes(work.target, work.source.read_bytes()), 0.0
     else:
-        info = AudioScan.from_json(message["scan"]).info
+        info = work.scan.info
         subtype = info.subtype if info.container == "WAV" else "PCM_16"
-        fmt = OutputFormat(info.container, subtype, target.suffix, info.sample_rate, None)
-        with AudioReader(source) as reader, OutputWriter(target, fmt, info.channels) as writer:
+        fmt = OutputFormat(info.container, subtype, work.target.suffix, info.sample_rate, None)
+        with AudioReader(work.source) as reader, OutputWriter(work.target, fmt, info.channels) as writer:
             while (samples := reader.read(65536)).shape[1]:
                 writer.write(samples)
             written, seconds = writer.finish(info.frames), info.seconds
-    return [OutputFile(written.temp, target, written.size, written.sha256).to_json()], seconds
+    return (OutputFile(written.temp, work.target, written.size, written.sha256),), seconds
+
+
+def found_for(request, model="m"):
+    """Models that lie nowhere; `model` is a letter of the model's hash."""
+    return FoundModels(
+        request,
+        Resolved(Path("model"), "model", None, model * 64, False),
+        Resolved(Path("codec"), "codec", None, "c" * 64, False),
+        PLAN.translator,
+        None,
+        None,
+        PLAN.codec,
+        "generate",
+        CHUNK,
+    )
 
 
 def install(put=setattr):
     """Let `run` use the stand-ins. `put` may be a monkeypatch's `setattr`, which undoes it."""
     FakeChild.started.clear()
-    put(crew, "Child", FakeChild)
-    put(looking, "Child", FakeChild)
-    install_networks(put)
+    put(workers, "Child", FakeChild)
+    put(decoders, "Child", FakeChild)
+    install_models(put)
 
 
-def install_networks(put=setattr):
+def install_models(put=setattr):
     """Let `run` look for no models."""
-    found = networks.Networks(
-        Resolved(Path("model"), "model", None, "m" * 64, False),
-        Resolved(Path("codec"), "codec", None, "c" * 64, False),
-    )
-    for module in (run, cloud_run):
-        put(module, "find_networks", lambda *args, **kwargs: found)
-        put(module, "chain_files", lambda request, networks: FILES)
+    for module in (run, forecast):
+        put(module, "find_models", lambda request, progress=None: found_for(request))

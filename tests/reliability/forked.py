@@ -16,7 +16,7 @@ from dacse_cli.pipeline.wire import process as channel
 class Forked:
     """Runs the start script of a child in a fork."""
 
-    def __init__(self, command, stdin, stdout, stderr):
+    def __init__(self, command, stdin, stdout, stderr, env):
         script = command[2]
         ours, theirs = [], []
         for end in range(3):

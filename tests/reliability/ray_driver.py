@@ -7,7 +7,6 @@ import contextlib
 import json
 import sys
 import time
-from dataclasses import replace
 from functools import partial
 
 import fake_children
@@ -16,10 +15,17 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run import ray_run as cluster
 from dacse_cli.pipeline.run import run as run_module
-from dacse_cli.pipeline.run.workers import Crew
+from dacse_cli.pipeline.run.pool import LocalPool
+from dacse_cli.pipeline.run.workers import Workers
 from dacse_cli.pipeline.wire.events import Detail, Stage
+from dacse_cli.pipeline.wire.messages import Form
 
-Copiers = partial(Crew, module="copying_worker")
+Copiers = partial(Workers, module="copying_worker")
+
+
+class CopyingPool(LocalPool):
+    def workers(self, plan, inbox):
+        return Copiers(plan, inbox)
 
 
 STDOUT = sys.stdout
@@ -35,16 +41,13 @@ def tell(event):
 
 
 def main(source, output, devices, address=None):
-    fake_children.install_networks()
-    run_module.chain_files = lambda request, networks: replace(
-        fake_children.FILES, device=request.models.device
-    )
-    cluster.Crew = Copiers
+    fake_children.install_models()
+    cluster.Workers = Copiers
     models = ModelOptions(device=devices)
-    request = Request("enhance", (source,), output, models, ChunkOptions(), SoundOptions())
+    request = Request(Form.ENHANCE, (source,), output, models, ChunkOptions(), SoundOptions())
     with contextlib.redirect_stdout(sys.stderr):  # Ray prints what it thinks of killed processes
         if address is None:
-            summary = run_module.run(request, tell, crew=Copiers)
+            summary = run_module.run(request, tell, pool=CopyingPool())
         else:
             summary = cluster.run_ray(request, address, tell)
     say({**summary.to_json(), "fatal": str(summary.fatal or "")})

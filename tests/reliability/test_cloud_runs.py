@@ -1,6 +1,7 @@
 """Runs between a real S3 server and this disk, over stand-in models: the tree, the rerun, the kill."""
 
 import contextlib
+import functools
 import json
 import os
 import random
@@ -20,20 +21,22 @@ from breaking import outputs, tree
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import LockedError, NoInputError, OutputError, UsageError
-from dacse_cli.pipeline.record.store_journal import CloudJournal
-from dacse_cli.pipeline.record.store_status import look_cloud
+from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.record.status import look
+from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.request.shards import Shard
+from dacse_cli.pipeline.run import run as running
 from dacse_cli.pipeline.run.run import run
-from dacse_cli.pipeline.run.store_run import run_cloud
 from dacse_cli.pipeline.wire.events import Ended
+from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.store.store import Store
 
 
 def request(source, output, **more):
     sound = SoundOptions(format=more.pop("format", "keep"))
     inputs = (source,) if isinstance(source, str) else tuple(map(str, source))
-    return Request("enhance", inputs, str(output), ModelOptions(), ChunkOptions(), sound, **more)
+    return Request(Form.ENHANCE, inputs, str(output), ModelOptions(), ChunkOptions(), sound, **more)
 
 
 def quiet(event):
@@ -69,19 +72,20 @@ def bucket(request):
     return f"memory://{time.time_ns()}" if request.param == "memory" else request.getfixturevalue("s3")
 
 
-def test_from_store_to_store_as_on_this_disk(corpus, bucket):
+def test_from_store_to_store_as_on_this_disk(corpus, bucket, monkeypatch):
     """Every file once, byte for byte, in waves; a second run finds all done and fetches nothing."""
+    monkeypatch.setattr(running, "plan", functools.partial(plan, wave=3))
     source, wanted = corpus
     upload(source, f"{bucket}/in")
     told = []
-    summary = run_cloud(request(f"{bucket}/in", f"{bucket}/out"), told.append, wave_size=3)
+    summary = run(request(f"{bucket}/in", f"{bucket}/out"), told.append)
     assert (summary.counts["done"], summary.exit_code, summary.fatal) == (7, 0, None)
     assert hashes(f"{bucket}/out") == wanted
     ends = [event.result for event in told if isinstance(event, Ended)]
     assert {end.source for end in ends} == {f"{bucket}/in/{key}" for key in wanted}
     assert {end.target for end in ends} == {f"{bucket}/out/{key}" for key in wanted}
     fake_children.FakeChild.started.clear()
-    again = run_cloud(request(f"{bucket}/in", f"{bucket}/out"), quiet, wave_size=3)
+    again = run(request(f"{bucket}/in", f"{bucket}/out"), quiet)
     assert again.counts["skipped"] == 7
     assert fake_children.FakeChild.started == []
 
@@ -112,7 +116,7 @@ def test_the_command_with_a_real_model_from_bucket_to_bucket(s3, tmp_path):
 def test_on_another_machine_only_what_changed_is_done(corpus, s3, monkeypatch, tmp_path):
     source, wanted = corpus
     upload(source, f"{s3}/in")
-    run_cloud(request(f"{s3}/in", f"{s3}/out"), quiet)
+    run(request(f"{s3}/in", f"{s3}/out"), quiet)
     monkeypatch.setenv("DACSE_CACHE", str(tmp_path / "another"))
     fs, root = fsspec.core.url_to_fs(s3)
     fs.rm_file(f"{root}/out/0.wav")
@@ -120,7 +124,7 @@ def test_on_another_machine_only_what_changed_is_done(corpus, s3, monkeypatch, t
     fs.pipe_file(f"{root}/in/new.wav", (source / "0.wav").read_bytes())
     fs.pipe_file(f"{root}/out/new.wav", b"somebody else's")
     told = []
-    summary = run_cloud(request(f"{s3}/in", f"{s3}/out"), told.append)
+    summary = run(request(f"{s3}/in", f"{s3}/out"), told.append)
     results = [event.result for event in told if isinstance(event, Ended)]
     ends = {Path(result.source).name: (result.outcome.value, result.reason) for result in results}
     assert {name for name, end in ends.items() if end[0] == "done"} == {"0.wav", "2.wav"}
@@ -134,27 +138,27 @@ def test_on_another_machine_only_what_changed_is_done(corpus, s3, monkeypatch, t
 def test_between_a_store_and_this_disk(corpus, s3, tmp_path):
     source, wanted = corpus
     upload(source, f"{s3}/in")
-    down = run_cloud(request(f"{s3}/in/", tmp_path / "down"), quiet)
-    up = run_cloud(request(str(source), f"{s3}/up"), quiet)
-    one = run_cloud(request(f"{s3}/in/0.wav", f"{s3}/one"), quiet)
+    down = run(request(f"{s3}/in/", tmp_path / "down"), quiet)
+    up = run(request(str(source), f"{s3}/up"), quiet)
+    one = run(request(f"{s3}/in/0.wav", f"{s3}/one"), quiet)
     assert [part.counts["done"] for part in (down, up, one)] == [7, 7, 1]
     assert outputs(tmp_path / "down") == hashes(f"{s3}/up") == wanted
     assert hashes(f"{s3}/one") == {"0.wav": wanted["0.wav"]}
-    assert run_cloud(request(f"{s3}/in/", tmp_path / "down"), quiet).counts["skipped"] == 7
+    assert run(request(f"{s3}/in/", tmp_path / "down"), quiet).counts["skipped"] == 7
 
 
 def test_parts_of_a_run_share_an_output(corpus, s3):
     source, wanted = corpus
     upload(source, f"{s3}/in")
     parts = [request(f"{s3}/in", f"{s3}/out", shard=Shard(i, 3)) for i in (2, 3, 1)]
-    done = [run_cloud(part, quiet).counts["done"] for part in parts]
+    done = [run(part, quiet).counts["done"] for part in parts]
     assert sum(done) == 7
     assert hashes(f"{s3}/out") == wanted
-    seen = look_cloud(f"{s3}/out")
+    seen = look(f"{s3}/out")
     assert (seen.finished, seen.missing, seen.failed, seen.journals) == (7, [], [], 3)
     with pytest.raises(NoInputError):
-        look_cloud(f"{s3}/in")
-    assert run_cloud(request(f"{s3}/in", f"{s3}/out"), quiet).counts["skipped"] == 7
+        look(f"{s3}/in")
+    assert run(request(f"{s3}/in", f"{s3}/out"), quiet).counts["skipped"] == 7
 
 
 def test_what_is_refused(corpus, s3, tmp_path):
@@ -163,15 +167,15 @@ def test_what_is_refused(corpus, s3, tmp_path):
     fs, root = fsspec.core.url_to_fs(s3)
     fs.pipe_file(f"{root}/in/1.wav", b"")
     with pytest.raises(UsageError, match=r"1\.flac and 1\.wav would both write 1\.wav"):
-        run_cloud(request(f"{s3}/in", f"{s3}/out", format="wav"), quiet)
+        run(request(f"{s3}/in", f"{s3}/out", format="wav"), quiet)
     for output in (f"{s3}/in", s3):
         with pytest.raises(UsageError, match="never written"):
-            run_cloud(request(f"{s3}/in", output), quiet)
+            run(request(f"{s3}/in", output), quiet)
     with pytest.raises(NoInputError):
-        run_cloud(request(f"{s3}/nothing", f"{s3}/out"), quiet)
+        run(request(f"{s3}/nothing", f"{s3}/out"), quiet)
     inside = request(f"{s3}/in/sub", f"{s3}/in/sub/out")
-    assert run_cloud(inside, quiet).counts["done"] == 1
-    assert sum(run_cloud(inside, quiet).counts.values()) == 1  # outputs are no inputs
+    assert run(inside, quiet).counts["done"] == 1
+    assert sum(run(inside, quiet).counts.values()) == 1  # outputs are no inputs
 
 
 def test_a_store_that_takes_nothing_stops_the_run(corpus, s3, monkeypatch):
@@ -187,11 +191,11 @@ def test_a_store_that_takes_nothing_stops_the_run(corpus, s3, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(Store, "put", full)
-        summary = run_cloud(request(f"{s3}/in", f"{s3}/out"), quiet)
+        summary = run(request(f"{s3}/in", f"{s3}/out"), quiet)
     assert summary.exit_code == 6
     assert sum(summary.counts.values()) == 7
     assert "3.flac" not in hashes(f"{s3}/out")
-    again = run_cloud(request(f"{s3}/in", f"{s3}/out"), quiet)
+    again = run(request(f"{s3}/in", f"{s3}/out"), quiet)
     assert again.exit_code == 0
     assert hashes(f"{s3}/out") == wanted
 
@@ -200,23 +204,24 @@ def test_a_journal_that_cannot_be_read_any_more_stops_the_run(corpus, s3, monkey
     """The thread that announces outputs must not die of it: the run would wait for ever."""
     source, _ = corpus
     upload(source, f"{s3}/in")
-    intend = CloudJournal.intend
+    intend = Journal.intend
 
     def lose(self, *args):
         intend(self, *args)
         self._segment.unlink(missing_ok=True)
 
-    monkeypatch.setattr(CloudJournal, "intend", lose)
-    summary = run_cloud(request(f"{s3}/in", f"{s3}/out"), quiet)
+    monkeypatch.setattr(Journal, "intend", lose)
+    summary = run(request(f"{s3}/in", f"{s3}/out"), quiet)
     assert (summary.exit_code, sum(summary.counts.values())) == (6, 7)
     assert hashes(f"{s3}/out") == {}
 
 
-def test_no_thread_outlives_its_wave(corpus, bucket):
-    """A run has a thousand waves, and each thread holds what its wave held."""
+def test_no_thread_outlives_its_run(corpus, bucket, monkeypatch):
+    """Each thread holds what its run held."""
+    monkeypatch.setattr(running, "plan", functools.partial(plan, wave=1))
     source, _ = corpus
     upload(source, f"{bucket}/in")
-    assert run_cloud(request(f"{bucket}/in", f"{bucket}/out"), quiet, wave_size=1).counts["done"] == 7
+    assert run(request(f"{bucket}/in", f"{bucket}/out"), quiet).counts["done"] == 7
     deadline = time.monotonic() + 10
     while left := [t for t in threading.enumerate() if t.name.endswith(("(_do)", "(_announce)"))]:
         assert time.monotonic() < deadline, left
@@ -238,7 +243,7 @@ def test_inputs_that_vanish_or_change_fail_alone(corpus, s3, monkeypatch):
 
     monkeypatch.setattr(Store, "fetch", meddle)
     told = []
-    summary = run_cloud(request(f"{s3}/in", f"{s3}/out"), told.append)
+    summary = run(request(f"{s3}/in", f"{s3}/out"), told.append)
     failed = {e.result.source[-5:]: e.result.reason for e in told if isinstance(e, Ended) and e.result.reason}
     assert failed == {"0.wav": "vanished", "2.wav": "changed"}
     assert (summary.exit_code, summary.counts["done"]) == (3, 5)
@@ -251,9 +256,9 @@ def test_two_runs_on_one_machine_are_kept_apart(corpus, s3):
     def meanwhile(event):
         if isinstance(event, Ended):
             with pytest.raises(LockedError):
-                run_cloud(request(f"{s3}/in", f"{s3}/out"), quiet)
+                run(request(f"{s3}/in", f"{s3}/out"), quiet)
 
-    assert run_cloud(request(f"{s3}/in", f"{s3}/out"), meanwhile).counts["done"] == 7
+    assert run(request(f"{s3}/in", f"{s3}/out"), meanwhile).counts["done"] == 7
 
 
 def test_kills_cost_no_object_and_none_is_done_twice(s3, victim, tmp_path):

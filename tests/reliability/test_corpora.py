@@ -19,6 +19,7 @@ from breaking import Victim, outputs, parts
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.wire.messages import Form
 
 GOOD = ("plain.wav", "kills-once.wav", "codes.tokens.safetensors")
 BAD = {
@@ -55,7 +56,7 @@ def put(path, name, wave):
 
 def enhance(source, output, **more):
     request = Request(
-        "enhance", (str(source),), str(output), ModelOptions(), ChunkOptions(), SoundOptions(), **more
+        Form.ENHANCE, (str(source),), str(output), ModelOptions(), ChunkOptions(), SoundOptions(), **more
     )
     return run(request, lambda event: None)
 

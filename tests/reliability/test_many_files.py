@@ -3,6 +3,7 @@
 pytest tests/reliability/test_many_files.py -m slow -s
 """
 
+import hashlib
 import json
 import shutil
 import time
@@ -14,12 +15,16 @@ from breaking import Command
 from test_memory import peaks_mb
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.pipeline.record.journal import Journal, Recipe
-from dacse_cli.pipeline.request.inputs import input_stamp
+from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.records import Recipe
+from dacse_cli.pipeline.request.jobs import input_stamp
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.request.shards import Shard
+from dacse_cli.pipeline.wire.messages import Form
 
+SHA = hashlib.sha256(b"x").hexdigest()
 COUNT, FOLDERS, LEFT = 100_000, 100, 20
 
 
@@ -54,12 +59,13 @@ def settings_of_a_run(command, recording, output):
 
 def finish(source, output, settings, paths):
     """Outputs, of a byte each, and a journal that knows them."""
-    with Journal(output) as journal:
+    with Journal(LocalPlace(output)) as journal:
         for path in paths:
             target = output / path.relative_to(source)
             target.parent.mkdir(exist_ok=True)
             target.write_bytes(b"x")
-            journal.finish(target, Recipe(*input_stamp(path), settings), 1, "")
+            key = journal.key(target)
+            journal.finish(key, Recipe(*input_stamp(path), settings), str(path), 1, SHA)
 
 
 @pytest.mark.slow
@@ -67,7 +73,7 @@ def test_a_hundred_thousand_files_are_planned_sharded_and_resumed(command, sourc
     output = tmp_path / "out"
     options = (ModelOptions(), ChunkOptions(), SoundOptions())
     began = time.monotonic()
-    jobs = plan(Request("enhance", (str(source),), str(output), *options)).jobs
+    jobs = plan(Request(Form.ENHANCE, (str(source),), str(output), *options)).waves[0]
     planned = time.monotonic() - began
     assert len(jobs) == COUNT
     paths = [job.source for job in jobs]

@@ -17,7 +17,8 @@ import soundfile
 
 from dacse_cli.codec.descript.container import DacFile, read_dac, write_dac
 from dacse_cli.errors import InputError
-from dacse_cli.pipeline.run.decoders import Intake, Look
+from dacse_cli.pipeline.run.decoders import Decoder
+from dacse_cli.pipeline.wire.messages import Look, Seen
 from dacse_cli.tokens.files import TOKEN_FORMATS, TokenFile
 from dacse_cli.tokens.formats import dump, load
 
@@ -103,10 +104,10 @@ def audio_seeds():
 
 
 def look_at_mutants(folder, count, seed=0):
-    """Deaths of the intake, the slowest verdict in seconds, cuts that nobody was told of."""
+    """Deaths of the decoder, the slowest answer in seconds, cuts without a warning."""
     rng, seeds = random.Random(seed), audio_seeds()
     inbox = queue.SimpleQueue()
-    intake = Intake(inbox)
+    decoder = Decoder(inbox)
     deaths, slowest, silent = 0, 0.0, []
     try:
         for index in range(count):
@@ -116,20 +117,19 @@ def look_at_mutants(folder, count, seed=0):
             path = folder / f"{index % 64}.wav"
             path.write_bytes(mutant)
             began = time.monotonic()
-            intake.ask(Look("scan", index, path))
+            decoder.ask(Look(index, path))
             answer = None
             while answer is None:
                 child, message = inbox.get(timeout=60)
-                answer = intake.take(child, message) if intake.owns(child) else None
+                answer = decoder.take(child, message) if decoder.owns(child) else None
             slowest = max(slowest, time.monotonic() - began)
-            verdict = answer[1]
-            deaths += verdict.get("reason") == "decoder"
-            if is_cut and verdict["type"] == "scan" and not verdict["facts"]["warning"]:
+            deaths += not isinstance(answer, Seen) and answer.failure.reason == "decoder"
+            if is_cut and isinstance(answer, Seen) and not answer.scan.warning:
                 whole = soundfile.info(io.BytesIO(data)).frames
-                if verdict["facts"]["frames"] < whole:
+                if answer.scan.frames < whole:
                     silent.append(f"{data[:4]!r} {len(mutant)} of {len(data)} bytes")
     finally:
-        intake.close()
+        decoder.close()
     return deaths, slowest, silent
 
 

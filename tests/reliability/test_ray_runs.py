@@ -26,7 +26,7 @@ from dacse_cli.errors import DeviceError, UsageError
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run import ray_run as cluster
 from dacse_cli.pipeline.run.ray_host import Host
-from dacse_cli.pipeline.wire.failures import fatal_error
+from dacse_cli.pipeline.wire.messages import Form
 
 WORKERS = "cpu,cpu,cpu"
 LOST = "lost with its machine"
@@ -291,7 +291,7 @@ def test_a_machine_that_does_not_see_the_folders_ends_the_run(tmp_path):
     said = []
     while None not in said:
         said += host.receive()
-    error = fatal_error(said[0])
+    error = said[0].failure.error()
     assert isinstance(error, DeviceError)
     assert "elsewhere" in error.message
     assert host.cause_of_death() == "not needed"
@@ -299,7 +299,7 @@ def test_a_machine_that_does_not_see_the_folders_ends_the_run(tmp_path):
 
 def request(source, output, device=WORKERS):
     models = ModelOptions(device=device)
-    return Request("enhance", (str(source),), str(output), models, ChunkOptions(), SoundOptions())
+    return Request(Form.ENHANCE, (str(source),), str(output), models, ChunkOptions(), SoundOptions())
 
 
 @pytest.mark.parametrize(

@@ -17,17 +17,20 @@ import pytest
 import soundfile
 from breaking import outputs, parts
 
-from dacse_cli.audio.atomic import stage_bytes
 from dacse_cli.audio.media import kinds
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError
+from dacse_cli.files.atomic import stage_bytes
 from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.records import Recipe
+from dacse_cli.pipeline.request.jobs import input_stamp
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
-from dacse_cli.pipeline.run import decoders as looking
-from dacse_cli.pipeline.run import supervisor
-from dacse_cli.pipeline.run import workers as crew
+from dacse_cli.pipeline.run import decoders, stopping, supervisor, workers
+from dacse_cli.pipeline.run import run as running
 from dacse_cli.pipeline.run.run import run
+from dacse_cli.pipeline.wire.messages import Form, Look
 from dacse_cli.pipeline.wire.outcome import Outcome
 
 
@@ -38,7 +41,7 @@ def _stand_ins(monkeypatch):
 
 def request(source, output, **more):
     names = (os.fsdecode(source),)
-    return Request("enhance", names, str(output), ModelOptions(), ChunkOptions(), SoundOptions(), **more)
+    return Request(Form.ENHANCE, names, str(output), ModelOptions(), ChunkOptions(), SoundOptions(), **more)
 
 
 def enhance(source, output, **more):
@@ -76,32 +79,32 @@ def test_a_decoder_that_crashes_costs_one_file(tmp_path):
 
 def test_a_decoder_that_hangs_is_left_in_time(tmp_path, monkeypatch):
     """One endless file in ten thousand: the run stood still for ever."""
-    monkeypatch.setattr(looking, "PATIENCE_SECONDS", 0.3)
-    monkeypatch.setattr(supervisor, "TICK", 0.1)
+    monkeypatch.setattr(decoders, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(stopping, "TICK", 0.1)
     source = record(tmp_path / "in", "a.wav", "stuck-decoder.wav", "z.wav")
     summary = enhance(source, tmp_path / "out")
     assert ends(summary)["stuck-decoder.wav"] == ("failed", "decoder")
-    assert "did not end within" in next(r.message for r in summary.results if r.reason == "decoder")
+    assert "made no progress for" in next(r.message for r in summary.results if r.reason == "decoder")
     assert summary.counts["done"] == 2
 
 
 def test_a_machine_asleep_is_not_a_decoder_that_hangs(tmp_path):
     """A laptop closed over lunch: all time-outs had run out when it woke."""
-    lookout = looking.Intake(None)
+    decoder = decoders.Decoder(None)
     watch = supervisor.Supervisor.__new__(supervisor.Supervisor)
-    watch._intake, watch._stepped_at = lookout, time.monotonic() - 10_000
-    watch._crew = crew.Crew(fake_children.FILES, None)
-    watch._crew.stations[0].held[0] = None
-    lookout._given.append(looking.Look("scan", 0, tmp_path))
-    watch._watch_children()
-    assert 0 < lookout._waited <= 2 * supervisor.TICK
-    assert 0 < watch._crew.stations[0].silent <= 2 * supervisor.TICK
+    watch._decoders, watch._stepped_at = decoder, time.monotonic() - 10_000
+    watch._workers = workers.Workers(fake_children.PLAN, None)
+    watch._workers.slots[0].held[0] = None
+    decoder._given.append(Look(0, tmp_path))
+    watch._count_time()
+    assert 0 < decoder._silent <= 2 * stopping.TICK
+    assert 0 < watch._workers.slots[0].silent <= 2 * stopping.TICK
 
 
 def test_a_worker_that_hangs_costs_one_file(tmp_path, monkeypatch):
     """A network disk that stops answering: a write that never ends was waited for for ever."""
-    monkeypatch.setattr(crew, "PATIENCE_SECONDS", 0.3)
-    monkeypatch.setattr(supervisor, "TICK", 0.1)
+    monkeypatch.setattr(workers, "SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr(stopping, "TICK", 0.1)
     source = record(tmp_path / "in", "a.wav", "b-never-ends.wav", "c.wav")
     summary = enhance(source, tmp_path / "out")
     assert ends(summary)["b-never-ends.wav"] == ("failed", "worker-died")
@@ -193,7 +196,7 @@ def test_inputs_added_during_a_run_are_the_next_runs(tmp_path):
     source = record(tmp_path / "in", "a.wav")
     todo = plan(request(source, tmp_path / "out"))
     record(source, "b.wav")
-    assert len(todo.jobs) == 1
+    assert todo.count == 1
     assert enhance(source, tmp_path / "out").counts["done"] == 2
 
 
@@ -202,36 +205,24 @@ def test_a_crash_while_redoing_does_not_freeze_the_old_output(tmp_path):
     source = record(tmp_path / "in", "a.wav")
     enhance(source, tmp_path / "out")
     record(source, "a.wav", samples=900)
-    todo = plan(request(source, tmp_path / "out"))
-    with Journal(tmp_path / "out") as journal:
-        from dacse_cli.pipeline.record.journal import Recipe
-        from dacse_cli.pipeline.request.inputs import input_stamp
-
+    with Journal(LocalPlace(tmp_path / "out")) as journal:
         recipe = Recipe(*input_stamp(source / "a.wav"), "s")
-        journal.intend(todo.jobs[0].target, recipe, 999, "0" * 64)
+        journal.intend("a.wav", recipe, str(source / "a.wav"), 999, "0" * 64)
     assert enhance(source, tmp_path / "out").counts["done"] == 1
     assert soundfile.info(tmp_path / "out" / "a.wav").frames == 900
 
 
 def test_a_replaced_model_is_not_mixed_with_the_old_one(tmp_path, monkeypatch):
     """Half a folder enhanced by one model and half by another under the same name."""
-    from dacse_cli.hub import Resolved
-    from dacse_cli.pipeline.request import networks as module
-
     source = record(tmp_path / "in", "a.wav")
     enhance(source, tmp_path / "out")
-    networks = module.Networks(
-        Resolved(Path("model"), "model", None, "n" * 64), Resolved(Path("codec"), "codec", None, "c" * 64)
-    )
-    from dacse_cli.pipeline.run import run
-
-    monkeypatch.setattr(run, "find_networks", lambda *args, **kwargs: networks)
+    monkeypatch.setattr(running, "find_models", lambda request, _: fake_children.found_for(request, "n"))
     assert enhance(source, tmp_path / "out").counts["done"] == 1
     assert enhance(source, tmp_path / "out").counts["skipped"] == 1
 
 
 def test_two_runs_may_share_a_tree_but_not_a_folder(tmp_path):
-    with Journal(tmp_path / "out" / "a"), Journal(tmp_path / "out" / "b"):
+    with Journal(LocalPlace(tmp_path / "out" / "a")), Journal(LocalPlace(tmp_path / "out" / "b")):
         pass
 
 
@@ -244,7 +235,7 @@ def test_files_of_another_run_that_wait_for_their_names_are_left_alone(tmp_path,
     mine = tmp_path / ("out" if theirs == "out/sub" else "out/sub")
     waiting = stage_bytes(tmp_path / "out" / "sub" / "b.wav", b"whole").temp
     killed = stage_bytes(mine / "a.wav", b"part").temp
-    with Journal(tmp_path / theirs):
+    with Journal(LocalPlace(tmp_path / theirs)):
         assert run(request(source, mine), lambda event: None).counts["done"] == 1
         assert waiting.exists()
         assert not killed.exists()
@@ -280,7 +271,7 @@ def test_many_files_and_deep_folders(tmp_path):
     os.makedirs(deep)
     (deep / "x.wav").touch()
     began = time.process_time()
-    assert len(plan(request(tmp_path / "in", tmp_path / "out")).jobs) == 2001
+    assert len(plan(request(tmp_path / "in", tmp_path / "out")).waves[0]) == 2001
     assert time.process_time() - began < 1
 
 

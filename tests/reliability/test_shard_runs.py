@@ -56,7 +56,7 @@ def test_parts_in_any_order_with_one_killed_give_the_tree_of_one_run(victim, tmp
         assert before.items() <= stamps(output).items()  # nothing that was there is done again
         assert outputs(output) == wanted
         assert parts(output) == []
-        seen = look(output)
+        seen = look(str(output))
         assert (seen.finished, seen.missing, seen.failed, seen.journals) == (len(wanted), [], [], COUNT)
         clear(output)
 

@@ -21,7 +21,7 @@ from dacse_cli.errors import DacseError
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.request.shards import parse_shard
 from dacse_cli.pipeline.run.run import run
-from dacse_cli.pipeline.run.store_run import run_cloud
+from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.store.urls import is_url
 
 
@@ -31,13 +31,12 @@ def enhance(order):
     inputs = (order["input"],)
     shard = parse_shard(order["shard"]) if order.get("shard") else None
     more = {"overwrite": order["overwrite"], "shard": shard}
-    request = Request("enhance", inputs, order["output"], models, chunk, sound, **more)
+    request = Request(Form.ENHANCE, inputs, order["output"], models, chunk, sound, **more)
     if order.get("cache"):
         os.environ["DACSE_CACHE"] = order["cache"]
-    way = run_cloud if is_url(order["input"]) else run
     began = time.monotonic(), time.process_time()
     try:
-        summary = way(request, lambda event: None)
+        summary = run(request, lambda event: None)
     except DacseError as error:
         took = time.monotonic() - began[0], time.process_time() - began[1]
         say(json.dumps({"fatal": error.message, "took": took}))

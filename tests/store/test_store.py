@@ -7,11 +7,11 @@ import pytest
 
 from dacse_cli.errors import InputError, OutputError, UsageError
 from dacse_cli.store.listing import stamp_of
-from dacse_cli.store.patience import Patience
+from dacse_cli.store.retries import Retries
 from dacse_cli.store.store import Entry, Store
 from dacse_cli.store.urls import as_local, is_url
 
-HASTY = Patience(pauses=(0.0,))
+HASTY = Retries(pauses=(0.0,))
 
 
 def fill(url, **objects):
@@ -88,7 +88,7 @@ def test_a_put_of_many_parts_that_breaks_leaves_nothing(s3, tmp_path, monkeypatc
     """Parts are there, the key is not: it comes with the last request."""
     path = tmp_path / "long.wav"
     path.write_bytes(bytes(11 << 20))
-    store = Store(f"{s3}/out", Patience(pauses=()))
+    store = Store(f"{s3}/out", Retries(pauses=()))
     fs, seen = store._fs, []
 
     call = type(fs)._call_s3
@@ -159,7 +159,7 @@ def test_another_try_after_an_accident_but_not_after_an_answer():
             raise OSError("connection reset")
         return "done"
 
-    assert Patience((0.0, 0.0)).keep(act) == "done"
+    assert Retries((0.0, 0.0)).run(act) == "done"
     assert len(calls) == 3
 
     def gone():
@@ -167,7 +167,7 @@ def test_another_try_after_an_accident_but_not_after_an_answer():
         raise FileNotFoundError
 
     with pytest.raises(FileNotFoundError):
-        Patience((0.0, 0.0)).keep(gone)
+        Retries((0.0, 0.0)).run(gone)
     assert len(calls) == 4
 
 

@@ -84,10 +84,11 @@ class Batch:
     ) -> Request:
         """What the library is asked for; `options` are further fields of `Request`."""
         from dacse_cli.pipeline.request.request import Request
+        from dacse_cli.pipeline.wire.messages import Form
 
         options = {"chunk": ChunkOptions(), "sound": SoundOptions(), **options}
         return Request(
-            form=form,
+            form=Form(form),
             inputs=tuple(inputs),
             output=output,
             models=models,

@@ -39,11 +39,11 @@ class Sound:
         _sound("--mix", metavar="SHARE", help="1 is all enhanced, 0 the input; mixed sample by sample."),
     ] = 1.0
     method: Annotated[
-        Literal["auto", "generate", "filter"],
+        Literal["auto", "generate", "filter", "mask"],
         _sound(
             "--method",
-            help="generate: the voice that the model writes. filter: the recording itself, turned down where "
-            "that voice is softer; nothing is added. auto: what the model's card says, else generate.",
+            help="generate: the voice that the model writes. filter: the recording, filtered with that voice "
+            "as guide. mask: the recording, filtered alone. Filters add nothing. auto: what suits the model.",
         ),
     ] = "auto"
     guard: Annotated[

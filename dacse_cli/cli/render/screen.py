@@ -49,6 +49,7 @@ class Screen:
         self._work: TaskID | None = None
         self._fetch: dict[str, TaskID] = {}
         self._fetched: set[str] = set()
+        self._hinted: set[str] = set()
         self._files = self._ended = 0
         self._total = 0.0
         self._last_line = time.monotonic()
@@ -65,8 +66,9 @@ class Screen:
     def tell(self, event: Event) -> None:
         """Show one event of a run."""
         if isinstance(event, Planned):
-            self._files, self._total = event.files, event.seconds
-            self._say(f"{files_text(event.files)}, {clock(event.seconds)} of audio")
+            self._files, self._total = event.files, event.seconds or 0.0
+            audio = "" if event.seconds is None else f", {clock(event.seconds)} of audio"
+            self._say(files_text(event.files) + audio)
         elif isinstance(event, Stage):
             self._stage(event.text)
         elif isinstance(event, Detail) and self._verbose:
@@ -92,7 +94,8 @@ class Screen:
         done = event.seconds + event.resumed
         if self._total:
             done = min(done, self._total)
-        right = f"{self._ended}/{files_text(self._files)}  {clock(done)}/{clock(self._total)}"
+        of_total = f"/{clock(self._total)}" if self._total else ""
+        right = f"{self._ended}/{files_text(self._files)}  {clock(done)}{of_total}"
         right += speed(event, self._total)
         self._move(done, self._total, right)
 
@@ -132,7 +135,10 @@ class Screen:
             self._ended += 1
         if result.outcome is Outcome.FAILED:
             self._err.print(Text(f"failed  {shown(result.source)}: {shown(result.message)}", "red"))
-        elif result.outcome is not Outcome.SKIPPED or self._verbose or result.reason == "exists":
+            if result.hint and result.hint not in self._hinted:
+                self._hinted.add(result.hint)
+                self._err.print(Text(f"  {shown(result.hint)}"))
+        elif result.outcome is not Outcome.SKIPPED or self._verbose or result.reason != "already-done":
             self._line(result)
         if self._verbose and result.guard is not None:
             for stretch in result.guard.stretches:

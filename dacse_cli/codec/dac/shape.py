@@ -128,3 +128,8 @@ def shape_from_config(config: dict[str, Any], *, source: str) -> DacShape:
     width = values["encoder_hidden_size"]
     fallback = width << min(len(strides), 12) if isinstance(width, int) else 0
     return DacShape(hidden_size=config.get("hidden_size", fallback), **values)
+
+
+def read_spec(folder: Path, name: str) -> CodecSpec:
+    """The numbers of the codec in `folder`, without its weights. Raises `CodecError`."""
+    return read_shape(folder).spec(name)

@@ -14,6 +14,7 @@ from dacse_cli.filters.mask.analysis import Features
 from dacse_cli.filters.mask.config import HOP_SECONDS, MaskConfig
 from dacse_cli.filters.mask.network import MaskNetwork
 from dacse_cli.filters.mask.stream import MaskStream
+from dacse_cli.registry import LoadOptions
 from dacse_cli.weights.loading import load_folder
 
 MODEL_TYPE = "dacse-mask"
@@ -48,6 +49,11 @@ class MaskFilter:
     def start(self, channels: int, rate: int) -> MaskStream:
         """A stream for one recording of `channels` channels at `rate` Hz."""
         return MaskStream(self._network, channels, rate)
+
+
+def load(folder: Path, options: LoadOptions) -> MaskFilter:
+    """`load_mask` as the registry calls it."""
+    return load_mask(folder)
 
 
 def load_mask(folder: Path) -> MaskFilter:

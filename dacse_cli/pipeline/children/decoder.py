@@ -1,51 +1,63 @@
-"""Child process that looks at inputs before a model sees them: headers first, then every sample.
+"""Process that reads inputs before a model gets them: headers first, then every sample.
 
-Parsers of foreign files run here, apart from the models and under limits: a crash costs one input. Imports
-no torch.
+Parsers of foreign files run here, apart from the models and under limits: a crash costs one input. Imports no
+torch.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from dacse_cli.audio.metadata.tags import rehearse
 from dacse_cli.audio.probe import probe, scan
-from dacse_cli.errors import InputError
-from dacse_cli.pipeline.wire.process import Message, serve
+from dacse_cli.errors import DacseError
+from dacse_cli.pipeline.wire.failures import failure_of
+from dacse_cli.pipeline.wire.messages import Decoding, Look, Message, Seen, Unreadable
+from dacse_cli.pipeline.wire.process import serve
+from dacse_cli.platform import limit
 
 MAX_MEMORY = 16 << 30
 """Bytes of address space; reading takes megabytes, but libraries reserve more on machines of many cores."""
+PROGRESS_SECONDS = 1.0
+"""Time between messages that a file is still being decoded."""
 
 
-def handle(commands: Iterator[Message], answer: Callable[[Message], None]) -> None:
-    """`probe` and `scan` commands with an `id` and a `path`; answers carry the same `id`."""
-    for command in commands:
-        look = scan if command["type"] == "scan" else probe
+def handle(messages: Iterator[Message], answer: Callable[[Message], None]) -> None:
+    """One answer per `Look`, in order, and `Decoding` before it where it takes long."""
+    for look in messages:
+        if not isinstance(look, Look):
+            continue
+        told = [time.monotonic()]
+
+        def on_progress(seconds: float, told: list[float] = told) -> None:
+            if time.monotonic() - told[0] >= PROGRESS_SECONDS:
+                told[0] = time.monotonic()
+                answer(Decoding(seconds))
+
         try:
-            found = look(Path(command["path"]))
-            if command["type"] == "scan":
-                rehearse(Path(command["path"]))
-            answer({"type": command["type"], "id": command["id"], "facts": found.to_json()})
-        except InputError as error:
-            facts = {"reason": error.reason, "message": error.message, "hint": error.hint}
-            answer({"type": "bad", "id": command["id"], **facts})
+            answer(_seen(look, on_progress))
+        except DacseError as error:
+            answer(Unreadable(look.id, failure_of(error)))
+
+
+def _seen(look: Look, on_progress: Callable[[float], None]) -> Seen:
+    """Raises `InputError`."""
+    if not look.whole:
+        info = probe(look.path)
+        if info.frames:
+            return Seen(look.id, info)
+        # the header does not tell the length: it has to be decoded once, and that is enough
+    found = scan(look.path, on_progress)
+    rehearse(look.path)
+    return Seen(look.id, found.info, found)
 
 
 def confine() -> None:
-    """Limit what a parser that a hostile file has taken over, or filled up, can do. It writes no files."""
-    try:
-        import resource
-    except ImportError:  # no POSIX
-        return
-    for limit, most in (
-        (resource.RLIMIT_AS, MAX_MEMORY),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        hard = resource.getrlimit(limit)[1]
-        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(limit, (most, most))
+    """Limit what a parser can do that a hostile file has taken over. It writes no files."""
+    limit("RLIMIT_AS", MAX_MEMORY)
+    limit("RLIMIT_FSIZE", 0)
+    limit("RLIMIT_CORE", 0)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Answers of the language model that outlive their process: the finished chunks of files not yet finished.
+"""Finished chunks of a file not yet finished, kept on the disk so that they outlive their process.
 
-One file a target, in `.dacse/work` below the output folder: a line of JSON that says on what the answers
-depend, then one record a chunk (and try), appended with one write as soon as it is there. Nothing in it is
-believed unless it fits: another first line empties the file, a torn end is cut off, and a record counts only
-for the very codes it answers. So the worst that a damaged file can do is to be generated again. Knows codes,
-not models; records are not synced, for a kill cannot lose them and a power cut costs a few chunks.
+One file per target: a line of JSON that says on what the chunks depend, then one record per chunk and
+attempt, appended with one write as soon as it is there. A record counts only where everything fits: another
+first line empties the file, a torn end is cut off, and a record is used only for the very units it is the
+output of. So a damaged file costs translating again, nothing else. Records are not synced: a kill cannot lose
+them, and a power cut costs a few chunks.
 """
 
 from __future__ import annotations
@@ -17,56 +17,60 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dacse_cli.audio.atomic import lock_file
+from dacse_cli.errors import OutputError
+from dacse_cli.files.locks import lock
+from dacse_cli.files.regular import open_own
+from dacse_cli.interfaces import Units
+from dacse_cli.pipeline.record.place import own_folder
+from dacse_cli.pipeline.task.task import Chunk
 
-if TYPE_CHECKING:  # it brings torch, which the supervisor does without
-    from dacse_cli.pipeline.task.task import Chunk
-
-Codes = NDArray[np.int16]
 _RECORD = struct.Struct("<4sIIIII8sI")
-"""Mark, chunk, row, attempt, codebooks, frames, digest of the question, checksum of head and answer."""
+"""Mark, chunk, row, attempt, bytes of the output, its width, digest of the input, checksum of head and
+output."""
 _MARK = b"\x89chk"
+_TYPES = {"i": "<i2", "f": "<f4"}
+"""Kind of units -> how they are stored."""
 
 
-class KeptAnswers:
-    """The answers kept for one target under one binding. Trouble with the disk only ends the keeping."""
+class ChunkCache:
+    """The chunks of one target under one binding. A disk that fails only ends the keeping."""
 
     def __init__(self, path: Path, bound_to: Mapping[str, Any]) -> None:
         self._path = path
         self._binding = json.dumps(bound_to, sort_keys=True).encode() + b"\n"
-        self._found: dict[tuple[int, int, int], int] = {}
-        """(chunk, row, attempt) -> where the record starts."""
+        self._found: dict[tuple[int, int, int], tuple[int, int]] = {}
+        """(chunk, row, attempt) -> where the record starts, and its bytes."""
         self._end = 0
         self._descriptor = -1
         self._ended = False
         if path.exists():
             self._guarded(self._open)
 
-    def recall(self, chunk: Chunk) -> Codes | None:
-        """The answer `[K, t]` to a chunk, if it was kept for the very same codes and is whole."""
+    def recall(self, chunk: Chunk) -> Units | None:
+        """The output `[U, t]` of a chunk, if it was kept for the very same units and is whole."""
         key = (chunk.index, chunk.row, chunk.attempt)
         if key not in self._found or self._descriptor < 0:
             return None
         data = b""
         with contextlib.suppress(OSError):
-            data = self._read(self._found[key], _RECORD.size + chunk.codes.nbytes)
-        answer = data[_RECORD.size :]
-        # all of the head follows from question and answer: it must be the one we would write
-        if len(answer) != chunk.codes.nbytes or data[: _RECORD.size] != _head(chunk, answer):
+            data = self._read(*self._found[key])
+        output = data[_RECORD.size :]
+        # all of the head follows from input and output: it must be the one that would be written
+        if len(output) != len(_stored(chunk.units)) or data[: _RECORD.size] != _head(chunk, output):
             return None
-        return np.frombuffer(answer, "<i2").astype(np.int16).reshape(chunk.codes.shape)
+        stored = np.frombuffer(output, _TYPES[chunk.units.dtype.kind])
+        return stored.astype(chunk.units.dtype).reshape(chunk.units.shape)
 
-    def keep(self, chunk: Chunk, answer: Codes) -> None:
-        """Append the answer `[K, t]` to a chunk."""
+    def keep(self, chunk: Chunk, units: Units) -> None:
+        """Append the output `[U, t]` of a chunk."""
         if self._descriptor < 0 and not self._ended:
             self._guarded(self._open)
         if not self._ended:
-            data = np.ascontiguousarray(answer, "<i2").tobytes()
+            data = _stored(units)
             self._guarded(lambda: self._append(_head(chunk, data) + data))
 
     def close(self) -> None:
@@ -80,15 +84,15 @@ class KeptAnswers:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except OSError:
+        except (OSError, OutputError):
             self.close()
 
     def _open(self) -> None:
         """Take the file over: check what it is bound to, index its records, cut off what is torn."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-        self._descriptor = os.open(self._path, flags, 0o666)
-        if not lock_file(self._descriptor):  # somebody else makes this very output
+        own_folder(self._path.parents[2])
+        self._path.parent.mkdir(exist_ok=True)
+        self._descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
+        if not lock(self._descriptor):  # another process makes this very output
             self.close()
             return
         if self._read(0, len(self._binding)) == self._binding:
@@ -101,11 +105,11 @@ class KeptAnswers:
 
     def _index(self, size: int) -> None:
         while self._end + _RECORD.size <= size:
-            mark, chunk, row, attempt, K, t, _, _ = _RECORD.unpack(self._read(self._end, _RECORD.size))
-            stop = self._end + _RECORD.size + 2 * K * t
+            mark, chunk, row, attempt, length, _, _, _ = _RECORD.unpack(self._read(self._end, _RECORD.size))
+            stop = self._end + _RECORD.size + length
             if mark != _MARK or stop > size:
                 return
-            self._found[chunk, row, attempt] = self._end
+            self._found[chunk, row, attempt] = (self._end, stop - self._end)
             self._end = stop
 
     def _read(self, start: int, size: int) -> bytes:
@@ -121,9 +125,12 @@ class KeptAnswers:
             self.close()
 
 
-def _head(chunk: Chunk, answer: bytes) -> bytes:
-    K, t = chunk.codes.shape
-    asked = np.ascontiguousarray(chunk.codes, "<i2").tobytes() + repr(chunk.draw).encode()
+def _stored(units: Units) -> bytes:
+    return np.ascontiguousarray(units, _TYPES[units.dtype.kind]).tobytes()
+
+
+def _head(chunk: Chunk, output: bytes) -> bytes:
+    asked = _stored(chunk.units) + repr(chunk.draw).encode()
     digest = hashlib.blake2b(asked, digest_size=8).digest()
-    fields = (_MARK, chunk.index, chunk.row, chunk.attempt, K, t, digest)
-    return _RECORD.pack(*fields, zlib.crc32(answer, zlib.crc32(_RECORD.pack(*fields, 0))))
+    fields = (_MARK, chunk.index, chunk.row, chunk.attempt, len(output), len(chunk.units), digest)
+    return _RECORD.pack(*fields, zlib.crc32(output, zlib.crc32(_RECORD.pack(*fields, 0))))

@@ -1,8 +1,8 @@
-"""The loop that keeps the language model busy: chunks of all open tasks, batch after batch.
+"""The loop that keeps the translator busy: chunks of all open tasks, batch after batch.
 
-Knows chunks and answers, not files or processes. Tasks are opened only as fast as batches need them, so
-memory does not grow with the number or length of inputs. While a batch is generated beside this thread, the
-answers of the one before are decoded and written, and chunks for the next are read and encoded.
+Knows chunks and outputs, not files or processes. Tasks are opened only as fast as batches need them, so
+memory does not grow with the number or length of inputs. While a batch is translated beside this thread, the
+outputs of the one before are decoded and written, and chunks for the next are read and encoded.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dacse_cli.pipeline.engine.batching import pick_batch, pick_kind
-from dacse_cli.pipeline.engine.generate import Answer, Generator
-from dacse_cli.pipeline.task.task import Chain, Chunk, Finished, Task
-from dacse_cli.pipeline.wire.failures import Failure, failure_of
+from dacse_cli.errors import DeviceError
+from dacse_cli.interfaces import Translator, Units
+from dacse_cli.pipeline.engine.batching import pick_batch, pick_retries
+from dacse_cli.pipeline.engine.generate import Generator, Output
+from dacse_cli.pipeline.task.task import Chunk, Task
+from dacse_cli.pipeline.wire.failures import is_device_lost
+from dacse_cli.pipeline.wire.outcome import Finished
 
 Key = TypeVar("Key")
 
@@ -29,44 +29,47 @@ class _Open(Generic[Key]):
 
     key: Key
     task: Task
-    chunks: Iterator[Chunk | None]
+    chunks: Iterator[Chunk | float]
     waiting: int = 0
     exhausted: bool = False
 
 
 _Item = tuple[_Open[Key], Chunk]
-_Answered = tuple[list[_Item[Key]], list[Answer]]
+_Steps = collections.abc.Generator[None, None, bool]
 
 
 @dataclass
 class Engine(Generic[Key]):
-    """Runs tasks through `chain`. `next_task(block)` gives the next (key, task) or None.
+    """Runs tasks through `translator`. `next_task(block)` gives the next (key, opener), or None.
 
-    With `block` true, None means that no task will ever come again; otherwise that none is there yet.
+    With `block`, None means that no task will ever come again; otherwise that none is there yet. Raises
+    `DeviceError` where the device fails under all tasks.
     """
 
-    chain: Chain
+    translator: Translator | None
     batch_size: int
     next_task: Callable[[bool], tuple[Key, Callable[[], Task]] | None]
     on_finished: Callable[[Key, Finished], None]
-    on_failed: Callable[[Key, Failure], None]
+    on_failed: Callable[[Key, Exception], None]
     on_progress: Callable[[float], None] = lambda seconds: None
-    """Called with the seconds of audio generated so far, chunks in flight counted in part."""
+    """Called with the seconds of audio done so far, chunks in flight counted in part."""
     beside: bool = False
-    """Generate in another thread: for a device of its own, or a model that leaves cores free."""
+    """Translate in another thread: for a device of its own, or a model that leaves cores free."""
     _open: list[_Open[Key]] = field(default_factory=list)
     _pool: list[_Item[Key]] = field(default_factory=list)
-    _sign_of_life: Callable[[], None] = lambda: None
+    _advanced: Callable[[float], None] = lambda seconds: None
 
     def run(self) -> None:
         """Until there are no more tasks."""
         for _ in self.steps():
             pass
 
-    def steps(self) -> collections.abc.Generator[None, None, None]:
-        """A batch at a time until there are no more tasks; closed before that, it abandons the open ones."""
+    def steps(self) -> Iterator[None]:
+        """Small steps of work until there are no more tasks; closed before that, abandons open ones."""
         try:
-            with Generator(self.chain, self.batch_size, self.on_progress, beside=self.beside) as generator:
+            with Generator(
+                self.translator, self.batch_size, self.on_progress, beside=self.beside
+            ) as generator:
                 yield from self._run(generator)
         except BaseException:
             for opened in self._open:
@@ -74,11 +77,11 @@ class Engine(Generic[Key]):
             raise
 
     def _run(self, generator: Generator) -> Iterator[None]:
-        self._sign_of_life = generator.sign_of_life
-        written: _Answered[Key] = ([], [])  # the batch before: generated, still to be written
+        self._advanced = generator.advance
+        written: tuple[list[_Item[Key]], list[Output]] = ([], [])  # the batch before, still to be written
         while True:
             self.batch_size = generator.batch_size
-            batch = self._take() if self._fill(block=not written[0]) else []
+            batch = self._take() if (yield from self._fill(block=not written[0])) else []
             under_way = generator.start([chunk for _, chunk in batch]) if batch else None
             self._deliver_all(*written)
             if under_way is None:
@@ -87,7 +90,7 @@ class Engine(Generic[Key]):
                 written = ([], [])
                 continue
             if self.beside:
-                self._fill(block=False)
+                yield from self._fill(block=False)
             written = (batch, under_way.result())
             if not self.beside:
                 self._deliver_all(*written)
@@ -95,17 +98,17 @@ class Engine(Generic[Key]):
             yield
 
     def _take(self) -> list[_Item[Key]]:
-        """The next batch, out of the pool; second tries are batches of their own."""
-        tries = [chunk.draw is not None for _, chunk in self._pool]
-        kind = pick_kind(tries, self.batch_size)
-        places = [i for i, drawn in enumerate(tries) if drawn == kind]
-        lengths = [self._pool[i][1].codes.shape[1] for i in places]
+        """The next batch, out of the pool; retries are batches of their own."""
+        retries = [chunk.draw is not None for _, chunk in self._pool]
+        kind = pick_retries(retries, self.batch_size)
+        places = [i for i, retry in enumerate(retries) if retry == kind]
+        lengths = [self._pool[i][1].units.shape[-1] for i in places]
         picked = [places[i] for i in pick_batch(lengths, self.batch_size)]
         batch = [self._pool[i] for i in picked]
         self._pool = [item for i, item in enumerate(self._pool) if i not in set(picked)]
         return batch
 
-    def _fill(self, *, block: bool) -> bool:
+    def _fill(self, *, block: bool) -> _Steps:
         """Bring the pool to two batches if there is enough work; False when there is none.
 
         With `block`, an empty pool waits for the next task.
@@ -117,6 +120,7 @@ class Engine(Generic[Key]):
             if opened is None:
                 return bool(self._pool)
             self._advance(opened)
+            yield
         return True
 
     def _open_next(self, block: bool) -> _Open[Key] | None:
@@ -125,7 +129,7 @@ class Engine(Generic[Key]):
             try:
                 task = make()
             except Exception as error:
-                self.on_failed(key, failure_of(error))
+                self.on_failed(key, _checked(error))
                 continue
             opened = _Open(key, task, iter(task.chunks()))
             self._open.append(opened)
@@ -134,18 +138,18 @@ class Engine(Generic[Key]):
 
     def _advance(self, opened: _Open[Key]) -> None:
         try:
-            chunk = next(opened.chunks, opened)
+            chunk = next(opened.chunks, None)
         except Exception as error:
-            self._fail(opened, failure_of(error))
+            self._fail(opened, error)
             return
         if isinstance(chunk, Chunk):
             opened.waiting += 1
             self._pool.append((opened, chunk))
-        elif chunk is opened:
+        elif chunk is None:
             opened.exhausted = True
             self._finish_if_complete(opened)
         else:
-            self._sign_of_life()  # reading and encoding are work too
+            self._advanced(chunk)
 
     def _finish_if_complete(self, opened: _Open[Key]) -> None:
         if not opened.exhausted or opened.waiting:
@@ -153,37 +157,47 @@ class Engine(Generic[Key]):
         try:
             finished = opened.task.finish()
         except Exception as error:
-            self._fail(opened, failure_of(error))
+            self._fail(opened, error)
             return
         self._open.remove(opened)
         self.on_finished(opened.key, finished)
 
-    def _fail(self, opened: _Open[Key], failure: Failure) -> None:
+    def _fail(self, opened: _Open[Key], error: Exception) -> None:
         """Drop one task and its waiting chunks; the others go on."""
         if opened not in self._open:  # another of its chunks has failed before
             return
+        error = _checked(error)
         self._open.remove(opened)
         self._pool = [item for item in self._pool if item[0] is not opened]
         opened.task.abandon()
-        self.on_failed(opened.key, failure)
+        self.on_failed(opened.key, error)
 
-    def _deliver_all(self, batch: Sequence[_Item[Key]], answers: Sequence[Answer]) -> None:
-        for (opened, chunk), answer in zip(batch, answers, strict=True):
+    def _deliver_all(self, batch: Sequence[_Item[Key]], outputs: Sequence[Output]) -> None:
+        for (opened, chunk), output in zip(batch, outputs, strict=True):
             if opened not in self._open:
                 continue
-            if isinstance(answer, Failure):
-                self._fail(opened, answer)
-            elif answer is not None:
-                self._deliver(opened, chunk, answer)
+            if isinstance(output, Exception):
+                self._fail(opened, output)
+            elif output is not None:
+                self._deliver(opened, chunk, output)
 
-    def _deliver(self, opened: _Open[Key], chunk: Chunk, codes: NDArray[np.int16]) -> None:
+    def _deliver(self, opened: _Open[Key], chunk: Chunk, units: Units) -> None:
         try:
-            again = opened.task.deliver(chunk, codes)
+            again = opened.task.deliver(chunk, units)
         except Exception as error:
-            self._fail(opened, failure_of(error))
+            self._fail(opened, error)
             return
         if again is not None:
             self._pool.append((opened, again))
             return
         opened.waiting -= 1
         self._finish_if_complete(opened)
+
+
+def _checked(error: Exception) -> Exception:
+    """`error`, unless the device has failed under all tasks: then raises `DeviceError`."""
+    if isinstance(error, DeviceError):
+        raise error
+    if is_device_lost(error):
+        raise DeviceError(f"the device failed: {str(error).splitlines()[0]}") from error
+    return error

@@ -1,117 +1,128 @@
-"""Folders -> networks ready to run."""
+"""A plan of parts -> models ready to run, and how many chunks they translate at once."""
 
 from __future__ import annotations
 
-import logging
-import os
+from dataclasses import replace
 from pathlib import Path
 
-from dacse_cli.codec.loading import load_codec
-from dacse_cli.codec.memory import tune_allocator
-from dacse_cli.config import ChunkOptions
-from dacse_cli.errors import CheckpointError, CodecError, DeviceError
-from dacse_cli.interfaces import Codes
-from dacse_cli.lm.checkpoint import load_language_model
-from dacse_cli.lm.device import resolve_device
-from dacse_cli.lm.generate import LanguageModel
-from dacse_cli.lm.memory import fit_batch, free_memory
-from dacse_cli.lm.rows import FixedShape
-from dacse_cli.pipeline.request.plan import ChainFiles
+from dacse_cli import registry
+from dacse_cli.errors import CheckpointError, DeviceError
+from dacse_cli.interfaces import Codec, Filter, Translator, in_words
 from dacse_cli.pipeline.task.chunks import ChunkGrid
-from dacse_cli.pipeline.task.task import Chain
+from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.wire.failures import is_out_of_memory
-from dacse_cli.speech.recogniser import load as load_recogniser
-from dacse_cli.tokens.layout import TokenLayout
+from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
 
 FIXED_ROWS = {"cpu": 8, "cuda": 32, "mps": 8}
 """Rows of every batch where results must not depend on what else is in it."""
 
 
-def load_chain(files: ChainFiles) -> Chain:
+def load_models(plan: ModelPlan) -> Models:
     """Load everything. Raises `DeviceError`, `CodecError`, `CheckpointError`, `ModelError`."""
-    _quiet_libraries()
-    device = resolve_device(files.device)
-    if device == "cpu":
-        tune_allocator()
-    codec = load_codec(Path(files.codec_folder), device=device, name=files.codec_name)
-    spec = codec.spec
-    if not isinstance(spec.units, Codes):
-        raise CodecError(f"{files.codec_name} makes latents, not codes")
-    layout = TokenLayout.of(spec.units)
-    grid = ChunkGrid.from_options(ChunkOptions.from_json(files.chunk), spec.frame_rate)
-    lm = None
-    if files.model_folder is not None:
-        folder = Path(files.model_folder)
-        lm = load_language_model(
-            folder, device=device, dtype=files.dtype, vocab_size=layout.vocab_size, kv=files.kv
-        )
-        _check_context(grid, layout, lm.max_positions)
-        if files.deterministic:
-            _fix_shape(lm, grid, layout, files.batch_size)
-    recogniser = load_recogniser(files.second_opinion) if files.second_opinion else None
-    return Chain(codec, lm, layout, grid, files.codec_name, files.method, recogniser)
+    codec = _codec(plan, plan.codec) if plan.codec else None
+    spec = codec.spec if codec else None
+    device, dtype, kv = plan.device, plan.dtype, plan.kv
+    options = registry.LoadOptions(device=device, dtype=dtype, kv=kv, codec=spec)
+    translator = grid = filter_ = recogniser = None
+    if plan.translator:
+        assert codec is not None
+        kind = registry.by_name(plan.translator.kind)
+        translator = registry.load_translator(kind, Path(plan.translator.folder), options)
+        if translator.units != codec.spec.units:
+            ours, theirs = in_words(translator.units), in_words(codec.spec.units)
+            raise CheckpointError(
+                f"the model is over {ours}, the codec {plan.codec and plan.codec.name} makes {theirs}",
+                hint="Name the codec this model was trained with (--codec).",
+            )
+        grid = ChunkGrid.from_options(plan.chunk, codec.spec.frame_rate, translator.context)
+        _check_length(grid, translator)
+        if plan.deterministic:
+            _fix_shape(translator, grid, plan.batch_size)
+    if plan.filter:
+        filter_ = _filter(plan.filter, options)
+    if plan.second_opinion:
+        from dacse_cli.speech.recogniser import load as load_recogniser
+
+        recogniser = load_recogniser(plan.second_opinion)
+    name = plan.codec.name if plan.codec else ""
+    return Models(codec, translator, filter_, grid, name, recogniser)
 
 
-def fitting_batch(files: ChainFiles, chain: Chain) -> int:
-    """Rows to generate at once: as asked, or what fits the free memory."""
-    if chain.lm is None:
+def with_filter(models: Models, plan: ModelPlan) -> Models:
+    """Loaded models with the filter of another plan. Raises `ModelError`."""
+    if plan.filter is None:
+        return replace(models, filter=None)
+    spec = models.codec.spec if models.codec else None
+    filter_ = _filter(plan.filter, registry.LoadOptions(device=plan.device, dtype=plan.dtype, codec=spec))
+    if plan.translator is None:
+        return Models(filter=filter_, recogniser=models.recogniser)
+    return replace(models, filter=filter_)
+
+
+def _filter(part: Part, options: registry.LoadOptions) -> Filter:
+    return registry.load_filter(registry.by_name(part.kind), Path(part.folder), options)
+
+
+def _codec(plan: ModelPlan, part: Part) -> Codec:
+    from dacse_cli.lm.device import resolve_device
+
+    options = registry.LoadOptions(part.name, resolve_device(plan.device), latents=part.latents)
+    return registry.load_codec(registry.by_name(part.kind), Path(part.folder), options)
+
+
+def fitting_batch(plan: ModelPlan, models: Models) -> int:
+    """Chunks to translate at once: as asked, or what fits the free memory."""
+    translator = models.translator
+    if translator is None:
         return 1
-    if files.batch_size is not None:
-        return files.batch_size
-    if files.deterministic:  # free memory is not the same on another day
-        return FIXED_ROWS[chain.lm.device.split(":")[0]]
-    row = chain.lm.row_bytes(chain.layout.positions(chain.grid.longest))
-    return fit_batch(row, free_memory(chain.lm.device), chain.lm.useful_rows)
+    if plan.batch_size is not None:
+        return plan.batch_size
+    device = translator.device.split(":")[0]
+    if plan.deterministic:  # free memory is not the same on another day
+        return FIXED_ROWS[device]
+    from dacse_cli.lm.memory import fit_batch, free_memory
+
+    row = translator.row_bytes(models.need_grid.longest)
+    return fit_batch(row, free_memory(translator.device), translator.useful_rows)
 
 
-def prepare_steps(chain: Chain, rows: int) -> int:
-    """Take the memory for batches of `rows` chunks and capture their steps (CUDA); how many rows fit.
+def prepared_batch(models: Models, rows: int) -> int:
+    """Take what batches of `rows` chunks need before the first file comes; how many rows fit.
 
-    Before the first file, so that no batch waits for it and `describe` says what will run.
+    No batch has to wait for it then, and `describe` says what will run.
     """
-    if chain.lm is None or not chain.lm.device.startswith("cuda"):
-        return rows
-    while True:
+    translator = models.translator
+    while translator is not None:
         try:
-            chain.lm.prepare(rows, chain.layout.positions(chain.grid.longest), chain.layout.ranges)
-            return rows
+            translator.prepare(rows, models.need_grid.longest)
+            break
         except Exception as error:
             if rows == 1 or not is_out_of_memory(error):
                 raise
         rows //= 2
+    return rows
 
 
-def _fix_shape(lm: LanguageModel, grid: ChunkGrid, layout: TokenLayout, rows: int | None) -> None:
+def _fix_shape(translator: Translator, grid: ChunkGrid, rows: int | None) -> None:
     """One shape for all batches; the memory for it is taken at once. Raises `DeviceError`."""
-    positions = layout.positions(grid.longest)
-    answer = layout.n_codebooks * grid.longest
-    shape = FixedShape(rows or FIXED_ROWS[lm.device.split(":")[0]], positions - answer, positions)
+    rows = rows or FIXED_ROWS[translator.device.split(":")[0]]
     try:
-        lm.fix(shape)
+        translator.fix(rows, grid.longest)
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        needed = shape.rows * lm.row_bytes(positions)
+        needed = rows * translator.row_bytes(grid.longest)
         raise DeviceError(
-            f"no memory for {shape.rows} chunks at once ({needed / 1e9:.1f} GB), which --deterministic wants",
+            f"no memory for {rows} chunks at once ({needed / 1e9:.1f} GB), which --deterministic wants",
             hint="Give a smaller --batch-size, always the same one.",
         ) from error
 
 
-def _check_context(grid: ChunkGrid, layout: TokenLayout, available: int) -> None:
-    """The longest chunk of any plan, prompt and answer, must fit the model's context."""
-    needed = layout.positions(grid.longest)
-    if needed > available:
-        fits = (available - 2) // (2 * layout.n_codebooks)
+def _check_length(grid: ChunkGrid, translator: Translator) -> None:
+    """The longest chunk of any plan, context included, must fit the model."""
+    available = translator.max_frames
+    if available is not None and grid.longest > available:
         raise CheckpointError(
-            f"a chunk of {grid.longest} frames needs {needed} positions, the model has {available}",
-            hint=f"Give a shorter --chunk: at most {fits} frames, a merged tail included.",
+            f"the longest chunk has {grid.longest} frames, the model takes at most {available}",
+            hint="Give a shorter --chunk; a short tail is merged into the last chunk.",
         )
-
-
-def _quiet_libraries() -> None:
-    """No library talks to the Hub or to the terminal from here on."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    logging.getLogger("transformers").setLevel(logging.ERROR)

@@ -1,130 +1,134 @@
-"""What an output folder remembers: which file was made from what, what failed, and who is writing now.
+"""What an output place remembers: which output was made from what, what failed, and which run is writing.
 
-`.dacse/journal.jsonl` is append-only, one `write` a record; a torn last line is ignored. An *intent* goes in
-before the rename and a *done* after it, so a crash between the two costs nothing: a target that matches its
-intent is done. `.dacse/lock` is held with `flock`, which the kernel drops however the process ends.
-
-Shards of one run write journals of their own (`journal.2-of-4.jsonl`) and read all. A run over everything
-holds the lock alone; shards share it, and each holds a lock of its own besides.
+`.dacse/journal.jsonl` is append-only, one `write` per record. `.dacse/lock` is held as long as a run writes.
+Parts of one run write journals of their own (`journal.2-of-4.jsonl`) and read all. A run over everything
+holds the lock alone; parts share it, and each holds a lock of its own besides.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from enum import Enum
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from dacse_cli.errors import LockedError, OutputError
+from dacse_cli.files.locks import is_locked, lock
+from dacse_cli.files.regular import open_own
+from dacse_cli.pipeline.record.place import FOLDER, Place, own_folder, suffix
+from dacse_cli.pipeline.record.records import (
+    Recipe,
+    Record,
+    digest_of,
+    parse,
+    read_records,
+    source_of,
+)
 from dacse_cli.pipeline.request.shards import Shard
 
-FOLDER = ".dacse"
-Record = dict[str, Any]
-_DECISIVE = ("state", "recipe", "size", "parts", "message")
 
+class Standing(Enum):
+    """What is known of an output before its job is done."""
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What decides how an output sounds: input identity, options, models."""
-
-    size: int
-    mtime_ns: int
-    settings: str
-    """Hash over the options that change the sound and over the models' identities."""
-
-    def as_list(self) -> list[object]:
-        """As it stands in records."""
-        return [self.size, self.mtime_ns, self.settings]
+    FREE = "free"
+    DONE = "done"
+    """It is there as it was made, of this input with these settings."""
+    OURS = "ours"
+    """It is there as it was made, and may be replaced."""
+    FOREIGN = "foreign"
+    """Something is there that no run has made."""
+    EDITED = "edited"
+    """A run has made it, and it was changed since."""
+    OTHER_INPUT = "other input"
+    """It was made of another input."""
+    FOLDER = "folder"
 
 
 class Journal:
-    """The journal and lock of one output folder; a context manager."""
+    """The journal and lock of one place; a context manager. Raises `OutputError`, `LockedError`."""
 
-    def __init__(self, output: Path, shard: Shard | None = None) -> None:
-        self.output = output
-        self._folder = output / FOLDER
-        self._suffix = f".{shard.index}-of-{shard.count}" if shard else ""
+    def __init__(self, place: Place, shard: Shard | None = None) -> None:
+        self.place = place
+        self._shard = shard
+        self._own = place.folder / FOLDER
         self._records: dict[str, Record] = {}
-        self._placed: dict[str, Record] = {}
+        self._done: dict[str, Record] = {}
+        self._number = 0
+        self._segment = Path()
         self._file = -1
         self._locks: list[int] = []
 
     @classmethod
-    def peek(cls, output: Path) -> Journal:
-        """What a folder remembers, for looking only: takes no lock and writes nothing."""
-        journal = cls(output)
+    def peek(cls, place: Place) -> Journal:
+        """What a place remembers, for looking only: takes no lock and writes no record."""
+        journal = cls(place)
         journal._load()
         return journal
 
     def __enter__(self) -> Journal:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            own_folder(self.place.folder)
             self._take_locks()
             self._load()
             self._open()
         except OSError as error:
             self.__exit__(None, None, None)
-            raise OutputError(f"cannot write in {self.output}: {error.strerror}") from error
+            raise OutputError(f"cannot write in {self.place.folder}: {error.strerror}") from error
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for descriptor in (self._file, *self._locks):
-            # a record that a failing close may lose makes an output foreign, never wrong
+            # a record that a failing close loses makes an output foreign, never wrong
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._file = -1
         self._locks.clear()
 
-    def _open(self) -> None:
-        """Get ready to append."""
-        path = self._folder / f"journal{self._suffix}.jsonl"
-        self._file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
-        self._end_torn_line()
-
     def _take_locks(self) -> None:
-        """The folder's lock: alone, or shared among shards that each hold one of their own too."""
-        if not self._suffix:
+        """The place's lock: alone, or shared among parts of a run that each hold one of their own too."""
+        if self._shard is None:
             self._take_lock("lock", alone=True)
             return
         self._take_lock("lock", alone=False)
-        self._take_lock(f"lock{self._suffix}", alone=True)
+        self._take_lock(f"lock{suffix(self._shard)}", alone=True)
 
     def _take_lock(self, name: str, *, alone: bool) -> None:
-        path = self._folder / name
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        path = self._own / name
+        descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         self._locks.append(descriptor)
-        if os.name != "posix":  # there two runs on one folder are not detected
-            return
-        import fcntl
-
-        try:
-            fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not lock(descriptor, shared=not alone):
             holder = path.read_text(errors="replace").strip() or "unknown"
-            self.__exit__(None, None, None)
             raise LockedError(
-                f"another run is writing to {self.output} ({holder})",
+                f"another run is writing to {self.place.folder} ({holder})",
                 hint="Wait for it, or give another output folder.",
-            ) from None
-        except OSError as error:  # some network disks know no locks: then one run a folder is up to the user
-            if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
-                raise
+            )
         if alone:
             os.ftruncate(descriptor, 0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {started}\n".encode())
 
-    def _end_torn_line(self) -> None:
+    def _load(self) -> None:
+        self._number, entries = read_records(self.place.journals(self._shard))
+        for target, record in entries:
+            self._note(target, record)
+
+    def _open(self) -> None:
+        """Get ready to append to the current segment; a torn last line is ended first."""
+        self._segment = self.place.segment(self._shard)
+        before, self._file = self._file, open_own(self._segment, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        if before >= 0:
+            os.close(before)
         if os.lseek(self._file, 0, os.SEEK_END):
             os.lseek(self._file, -1, os.SEEK_END)
             if os.read(self._file, 1) != b"\n":
@@ -132,158 +136,123 @@ class Journal:
 
     @property
     def records(self) -> Mapping[str, Record]:
-        """Of every target the last record, as far as it matters, by its path below the output folder."""
+        """The last record of every target."""
         return self._records
 
-    def is_done(self, target: Path, recipe: Recipe) -> bool:
-        """Whether `target` is there as this journal wrote it, from this very input and these settings."""
-        record = self._records.get(self._key(target))
-        if record is None or record["recipe"] != recipe.as_list():
+    def home(self, target: Path) -> Path:
+        """The folder for what is kept of an unfinished target."""
+        return self.place.folder
+
+    def key(self, target: Path) -> str:
+        """A target's path below the place."""
+        return Path(os.path.relpath(target, self.place.folder)).as_posix()
+
+    def standing(self, key: str, recipe: Recipe, source: str, *, strict: bool = False) -> Standing:
+        """What there is at `key`, for a job that would make it of `source` by `recipe`.
+
+        With `strict`, what was made of a damaged input is not done.
+        """
+        if self.place.is_folder(key):
+            return Standing.FOLDER
+        last = self._records.get(key)
+        if last is not None and last.recipe == recipe and self._is_as_made(key, last):
+            return Standing.OURS if strict and last.damaged else Standing.DONE
+        if not self.place.exists(key):
+            return Standing.FREE
+        # after an intent that came to nothing, what was there before is still ours
+        known = [record for record in (last, self._done.get(key)) if record and record.state != "failed"]
+        ours = next((record for record in known if self._is_as_made(key, record)), None)
+        if ours is None:
+            return Standing.EDITED if known else Standing.FOREIGN
+        same_name = ours.source in (None, source_of(source))
+        same_content = (ours.recipe.size, ours.recipe.stamp) == (recipe.size, recipe.stamp)
+        return Standing.OURS if same_name or same_content else Standing.OTHER_INPUT
+
+    def _is_as_made(self, key: str, record: Record) -> bool:
+        """Whether the output a record announces is there, unchanged."""
+        if record.state == "failed":
             return False
-        return self._is_ours(target, record)
-
-    def is_foreign(self, target: Path) -> bool:
-        """Whether `target` exists but is not what this journal wrote: made or changed by somebody else."""
-        if not self._exists(target):
+        if record.parts:
+            parts = [(part, self._done.get(part)) for part in record.parts]
+            return all(of is not None and self._is_as_made(part, of) for part, of in parts)
+        if self.place.size(key) != record.size:
             return False
-        # after an intent that came to nothing the file that stood there before is still ours
-        known = (self._records.get(self._key(target)), self._placed.get(self._key(target)))
-        return not any(record and self._is_ours(target, record) for record in known)
+        if record.state == "done":
+            modified = self.place.modified(key)
+            if record.made is None or modified is None or modified == record.made:
+                return True
+        # an intent without its done (a crash after the rename), or a file that was copied or edited
+        sha256 = self.place.sha256(key)
+        return sha256 is not None and digest_of(sha256) == record.digest
 
-    def _is_ours(self, target: Path, record: Record) -> bool:
-        if record["state"] == "failed":
-            return False
-        if parts := record.get("parts"):
-            return all(self._has_part(part) for part in parts)
-        if self._size(target) != record["size"]:
-            return False
-        # an intent without its done: crashed between rename and record
-        return record["state"] == "done" or self._sha256(target) == str(record["sha256"])
-
-    def _exists(self, target: Path) -> bool:
-        """Whether anything stands at `target`, a broken link too."""
-        return os.path.lexists(target)
-
-    def _size(self, target: Path) -> int | None:
-        """Bytes of a finished output; None where it is gone."""
-        try:
-            return target.stat().st_size
-        except OSError:
-            return None
-
-    def _sha256(self, target: Path) -> str | None:
-        """Hash of a finished output; None where it cannot be read."""
-        try:
-            return _sha256(target)
-        except OSError:
-            return None
-
-    def _has_part(self, part: str) -> bool:
-        record = self._placed.get(part)
-        return record is not None and self._is_ours(self.output / part, record)
-
-    def intend(self, target: Path, recipe: Recipe, size: int, sha256: str) -> None:
-        """Record what is about to appear at `target`."""
-        self._append(target, "intent", recipe, size, sha256)
+    def intend(self, key: str, recipe: Recipe, source: str, size: int, sha256: str) -> None:
+        """Record what is about to appear at `key`."""
+        self._append(key, "intent", recipe, size, sha256, source=source_of(source))
 
     def finish(
-        self, target: Path, recipe: Recipe, size: int, sha256: str, guard: Record | None = None
+        self,
+        key: str,
+        recipe: Recipe,
+        source: str,
+        size: int,
+        sha256: str,
+        *,
+        damaged: bool = False,
+        guard: object = None,
     ) -> None:
-        """Record that `target` is in place, and what the guard says of it."""
-        more = {"guard": guard} if guard else {}
-        self._append(target, "done", recipe, size, sha256, **more)
+        """Record that `key` is in place; `guard` is what became of its chunks, as JSON."""
+        more = {"made": self.place.modified(key), "damaged": damaged or None, "guard": guard}
+        self._append(key, "done", recipe, size, sha256, source=source_of(source), **more)
 
-    def finish_parts(self, target: Path, recipe: Recipe, parts: Sequence[Path]) -> None:
-        """Record that `target` came out as several files, each of them finished."""
-        self._append(target, "done", recipe, 0, "", parts=[self._key(part) for part in parts])
+    def finish_parts(self, key: str, recipe: Recipe, source: str, parts: Sequence[str]) -> None:
+        """Record that `key` came out as several files, each of them finished."""
+        self._append(key, "done", recipe, 0, "", source=source_of(source), parts=list(parts))
 
-    def fail(self, target: Path, recipe: Recipe, reason: str, message: str) -> None:
-        """Record that `target` could not be made; the next run tries again. A peek writes nothing."""
-        if self._file < 0 or self._exists(target):  # of an earlier input: what is known of it stays
+    def fail(self, key: str, recipe: Recipe, reason: str, message: str) -> None:
+        """Record that `key` could not be made; the next run tries again. A peek writes nothing."""
+        if self._file < 0 or self.place.exists(key):  # of an earlier input: what is known of it stays
             return
-        self._append(target, "failed", recipe, 0, "", reason=reason, message=message)
+        self._append(key, "failed", recipe, 0, "", reason=reason, message=message)
 
-    def _append(
-        self, target: Path, state: str, recipe: Recipe, size: int, sha256: str, **more: object
-    ) -> None:
-        record: Record = {
-            "target": self._key(target),
+    def check_place(self) -> None:
+        """Raise `OutputError` where the folder was moved or replaced since the journal was opened."""
+        try:
+            moved = not os.path.samestat(os.fstat(self._locks[0]), os.stat(self._own / "lock"))  # noqa: PTH116
+        except OSError:
+            moved = True
+        if moved:
+            raise OutputError(f"{self.place.folder} was moved or replaced while this run was writing to it")
+
+    def _append(self, key: str, state: str, recipe: Recipe, size: int, sha256: str, **more: object) -> None:
+        self._number += 1
+        data = {
+            "target": key,
             "state": state,
+            "n": self._number,
             "time": round(time.time(), 3),
             "recipe": recipe.as_list(),
             "size": size,
             "sha256": sha256,
-            **more,
+            **{name: value for name, value in more.items() if value is not None},
         }
-        line = json.dumps(record).encode() + b"\n"
+        line = json.dumps(data).encode() + b"\n"
         try:
             if os.write(self._file, line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            if self.place.grown(self._segment, os.fstat(self._file).st_size):
+                self._open()
         except OSError as error:
-            raise OutputError(f"cannot write the journal in {self._folder}: {error.strerror}") from error
-        self._note(record)
+            raise OutputError(f"cannot write the journal in {self._own}: {error.strerror}") from error
+        entry = parse(line)
+        assert entry is not None
+        self._note(key, entry[3])
 
-    def _load(self) -> None:
-        for record in _load_all(self._folder):
-            self._note(record)
-
-    def _note(self, record: Record) -> None:
-        """Hold what decisions rest on; there may be a million records."""
-        done = record["state"] == "done"
-        names = _DECISIVE if done else (*_DECISIVE, "sha256")
-        self._records[record["target"]] = held = {name: record[name] for name in names if name in record}
-        if done:
-            self._placed[record["target"]] = held
-
-    def _key(self, target: Path) -> str:
-        return os.path.relpath(target, self.output)
+    def _note(self, target: str, record: Record) -> None:
+        self._records[target] = record
+        if record.state == "done":
+            self._done[target] = record
 
 
-def holders(output: Path) -> list[Path]:
-    """Locks of an output folder that runs are holding for themselves now."""
-    return sorted(path for path in (output / FOLDER).glob("lock*") if _is_held(path))
-
-
-def _is_held(path: Path) -> bool:
-    if os.name != "posix":
-        return False
-    import fcntl
-
-    try:
-        with path.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:  # gone meanwhile, or on a disk that knows no locks
-        return False
-    return False
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def _load_all(folder: Path) -> list[Record]:
-    """The records of all journals of a folder, oldest first."""
-    paths = sorted(folder.glob("journal*.jsonl"))
-    records = [record for path in paths for record in _load(path)]
-    if len(paths) > 1:
-        records.sort(key=lambda record: float(record.get("time", 0)))  # stable: order within a file stays
-    return records
-
-
-def _load(path: Path) -> Iterator[Record]:
-    """Records of one journal; lines that are torn or foreign are passed over."""
-    with path.open("rb") as file:
-        for line in file:
-            try:
-                record = json.loads(line)
-                whole = isinstance(record["recipe"], list) and isinstance(record["size"], int)
-                if whole and {"target", "state", "sha256"} <= record.keys():
-                    yield record
-            except (ValueError, KeyError, TypeError):
-                continue  # cut by a crash: at worst an output counts as foreign, and is not touched
+def holders(folder: Path) -> list[Path]:
+    """Locks of an output folder that runs hold now."""
+    return sorted(path for path in (folder / FOLDER).glob("lock*") if is_locked(path))

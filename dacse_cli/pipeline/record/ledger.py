@@ -1,49 +1,85 @@
-"""Who has reached which end: skip decisions, commits, outcomes. Only here a file gets its final name."""
+"""The outcome of every job: what is skipped, what gets its final name, what failed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from dacse_cli.audio.atomic import commit
 from dacse_cli.errors import DacseError, InputError
-from dacse_cli.pipeline.record.chunk_cache import binding, forget, sweep_kept, tidy, work_file
-from dacse_cli.pipeline.record.journal import Journal, Recipe
-from dacse_cli.pipeline.request.inputs import Job, input_stamp
-from dacse_cli.pipeline.wire.events import Ended, Event
-from dacse_cli.pipeline.wire.guard_report import GuardReport
-from dacse_cli.pipeline.wire.outcome import Outcome, OutputFile, Result, Summary
-from dacse_cli.pipeline.wire.process import Message
+from dacse_cli.pipeline.record.chunk_cache import forget, keep_for, sweep, tidy
+from dacse_cli.pipeline.record.journal import Journal, Standing
+from dacse_cli.pipeline.record.no_journal import NoJournal
+from dacse_cli.pipeline.record.records import Recipe
+from dacse_cli.pipeline.request.jobs import Job
+from dacse_cli.pipeline.wire.coding import to_json
+from dacse_cli.pipeline.wire.events import Ended, Tell
+from dacse_cli.pipeline.wire.failures import Failure
+from dacse_cli.pipeline.wire.messages import Keep
+from dacse_cli.pipeline.wire.outcome import Finished, Outcome, OutputFile, Result, Summary
+
+Publish = Callable[[int, list[OutputFile]], None]
+"""Publishes the files of a job beside other work; `Ledger.published` is called when they are in place."""
+
+_NOT_OURS = {
+    Standing.FOREIGN: ("exists", "an output exists"),
+    Standing.EDITED: ("edited", "the output was changed since it was made"),
+    Standing.OTHER_INPUT: ("other-input", "the output was made of another input of this name"),
+}
+"""Why an output is left alone without `--overwrite`: reason code and words."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A job that has not ended."""
+
+    job: Job
+    recipe: Recipe | None = None
+    started: float | None = None
+    finished: Finished | None = None
+    damaged: bool = False
 
 
 class Ledger:
-    """Outcomes of all jobs. `settings` is the hash of everything that changes the sound."""
+    """Outcomes of all jobs of a run. `settings` is the hash of everything that changes the sound."""
 
     def __init__(
         self,
-        jobs: list[Job],
-        journal: Journal | None,
+        journal: Journal | NoJournal,
         settings: str,
-        overwrite: bool,
-        tell: Callable[[Event], None],
+        tell: Tell,
         *,
+        overwrite: bool = False,
         keep_mtime: bool = False,
+        strict: bool = False,
     ) -> None:
         self.summary = Summary()
-        self._open = {job.index: job for job in jobs}
-        self._journal, self._settings, self._overwrite, self._tell = journal, settings, overwrite, tell
-        self._recipes: dict[int, Recipe] = {}
-        self._keep_mtime = keep_mtime
-        self._started: dict[int, float] = {}
+        self._journal, self._settings, self._tell = journal, settings, tell
+        self._overwrite, self._keep_mtime, self._strict = overwrite, keep_mtime, strict
+        self._publish: Publish | None = None
+        self._open: dict[int, _Open] = {}
+        self._jobs: list[Job] = []
+        self._claims: dict[str, str] = {}
         self._homes: set[Path] = set()
 
-    @property
-    def open_jobs(self) -> list[Job]:
-        """Jobs that have not ended, in order."""
-        return list(self._open.values())
+    def begin(self, jobs: list[Job], publish: Publish | None = None) -> list[Job]:
+        """Take up jobs; those that need doing. The others end here (done before, not ours, input gone).
+
+        Without `publish`, files get their final names at once.
+        """
+        self._publish = publish
+        self._open = {job.index: _Open(job) for job in jobs}
+        self._jobs, self._claims = jobs, {}
+        return [job for job in jobs if self._admit(job)]
+
+    def reject(self, job: Job, failure: Failure) -> None:
+        """End a job as failed that was never begun."""
+        self._open[job.index] = _Open(job)
+        self.fail(job.index, failure)
 
     @property
     def open_count(self) -> int:
@@ -51,139 +87,174 @@ class Ledger:
         return len(self._open)
 
     def is_open(self, index: int) -> bool:
+        """Whether a job has not ended."""
         return index in self._open
 
     def job(self, index: int) -> Job:
         """A job that has not ended."""
-        return self._open[index]
+        return self._open[index].job
 
-    def admit(self, job: Job) -> bool:
-        """Whether a job needs doing; ends it otherwise (done before, foreign output, input gone)."""
+    def _admit(self, job: Job) -> bool:
         try:
-            recipe = Recipe(*self._stamp(job), self._settings)
+            recipe = self._open[job.index].recipe = Recipe(*job.identity(), self._settings)
         except InputError as error:
-            self.fail(job.index, error.reason, error.message)
+            self.fail(job.index, Failure(error.reason, error.message, error.hint))
             return False
-        self._recipes[job.index] = recipe
+        standing = self._standing(job, job.target)
+        if standing is Standing.FOLDER:
+            message = f"a folder stands at {job.writes}"
+            self.fail(job.index, Failure("in-the-way", message, "Move it, or give another output."))
+            return False
         if self._overwrite:
             return True
-        if self._journal is not None and self._journal.is_done(job.target, recipe):
-            self._set_mtime(job.target, recipe)  # asked for now, or cut short then
+        if standing is Standing.DONE:
+            self._set_mtime(job, recipe)  # asked for now, or the last run was stopped before it
             self.end(job.index, Outcome.SKIPPED, "already-done", "already done")
             return False
-        if self._is_foreign(job.target):
-            self.end(job.index, Outcome.SKIPPED, "exists", "an output exists; --overwrite replaces it")
+        if standing in _NOT_OURS:
+            self._leave_alone(job.index, standing)
             return False
         return True
 
-    def _stamp(self, job: Job) -> tuple[int, int]:
-        """The identity of an input's content; `InputError` when it is gone."""
-        return input_stamp(job.source)
+    def _standing(self, job: Job, target: Path) -> Standing:
+        recipe, key = self._open[job.index].recipe, self._journal.key(target)
+        assert recipe is not None
+        return self._journal.standing(key, recipe, job.source_name, strict=self._strict)
 
-    def _is_foreign(self, target: Path) -> bool:
-        return self._journal.is_foreign(target) if self._journal is not None else os.path.lexists(target)
+    def _leave_alone(self, index: int, standing: Standing) -> None:
+        reason, words = _NOT_OURS[standing]
+        self.end(index, Outcome.SKIPPED, reason, f"{words}; --overwrite replaces it")
 
     def start(self, index: int) -> None:
-        """A worker has taken a job up: its clock starts, or starts anew."""
-        self._started[index] = time.monotonic()
+        """A worker has taken a job up: its clock starts, or starts again."""
+        self._open[index].started = time.monotonic()
 
-    def keeping(self, index: int) -> Message:
-        """Where a worker shall keep a job's finished chunks, and to what they are bound."""
-        job = self._open[index]
-        home = self._home(job)
+    def keep(self, index: int) -> Keep:
+        """Where a worker keeps a job's finished chunks."""
+        opened = self._open[index]
+        assert opened.recipe is not None
+        home = self._journal.home(opened.job.target)
         self._homes.add(home)
-        recipe = self._recipes[index].as_list()
-        return {"path": str(work_file(home, job.target)), "binding": binding(home, job.target, recipe)}
+        return keep_for(home, opened.job.target, opened.recipe)
 
     def sweep_kept(self) -> None:
-        """Remove chunks of stopped runs that are of no use any more. To be done before jobs are given out."""
-        if self._journal is None:
-            return
-        home = self._journal.output
+        """Remove chunks of stopped runs that are of no use any more. For before jobs are given out."""
         done = self._journal.records.items()
-        finished = {target: record["recipe"] for target, record in done if record["state"] == "done"}
+        finished = {target: record.recipe for target, record in done if record.state == "done"}
         current = {
-            os.path.relpath(job.target, home): self._recipes[job.index].as_list()
-            for job in self._open.values()
-            if job.index in self._recipes
+            self._journal.key(opened.job.target): opened.recipe
+            for opened in self._open.values()
+            if opened.recipe is not None and done
         }
         for target in current:
             finished.pop(target, None)  # to be done again
-        sweep_kept(home, current, finished)
+        sweep(self._journal.place.folder, current, finished)
 
-    def _home(self, job: Job) -> Path:
-        """The folder that remembers: the output folder, or that of a file written beside its input."""
-        return self._journal.output if self._journal is not None else job.target.parent
-
-    def settle(self, index: int, message: Message, warnings: list[str]) -> None:
+    def settle(self, index: int, finished: Finished, warnings: Iterable[str], *, damaged: bool) -> None:
         """Give a finished job's files their final names. Raises `OutputError`."""
-        job, recipe = self._open[index], self._recipes[index]
-        files = [OutputFile.from_json(file) for file in message["files"]]
+        opened = self._open[index]
+        assert opened.recipe is not None
+        job, files = opened.job, list(finished.files)
+        opened.finished = Finished(
+            finished.files,
+            finished.seconds,
+            (*warnings, *finished.warnings),
+            finished.resumed,
+            finished.guard,
+        )
+        opened.damaged = damaged
         try:
-            changed = self._stamp(job) != (recipe.size, recipe.mtime_ns)
+            changed = job.identity() != (opened.recipe.size, opened.recipe.stamp)
         except InputError:
             changed = True
         if changed:
             _discard(files)
-            self.fail(index, "changed", "the input changed while it was read")
-            return
-        parts = [file.target for file in files if file.target != job.target]
-        if not self._overwrite and any(self._is_foreign(part) for part in parts):
-            _discard(files)  # how many files there would be was not known before
-            self.end(index, Outcome.SKIPPED, "exists", "an output exists; --overwrite replaces it")
-            return
-        message["warnings"] = [*warnings, *message["warnings"]]
+            self.fail(index, Failure("changed", "the input changed while it was read"))
+        elif self._may_place(index, job, files):
+            self._place(index, job, opened.recipe, files)
+
+    def _may_place(self, index: int, job: Job, files: list[OutputFile]) -> bool:
+        """Whether the names of files other than the job's target, not known before, are free."""
+        for file in files:
+            if file.target == job.target:
+                continue
+            owner = self._claim(job, file.target)
+            if owner != job.name:
+                message = f"{file.target} would also be written for {owner}"
+                _discard(files)
+                self.fail(index, Failure("collision", message, "Rename one of the inputs."))
+                return False
+            standing = self._standing(job, file.target)
+            if not self._overwrite and standing in _NOT_OURS:
+                _discard(files)
+                self._leave_alone(index, standing)
+                return False
+        return True
+
+    def _claim(self, job: Job, target: Path) -> str:
+        """The input that `target` belongs to, which is `job`'s if it was no other's before."""
+        if not self._claims:
+            self._claims = {_folded(job.target): job.name for job in self._jobs}
+        return self._claims.setdefault(_folded(target), job.name)
+
+    def _place(self, index: int, job: Job, recipe: Recipe, files: list[OutputFile]) -> None:
+        journal = self._journal
         try:
-            self._place(index, files, message)
-        except InputError as error:  # a folder in its place: the others can still be written
+            journal.check_place()
+            for file in files:
+                journal.intend(journal.key(file.target), recipe, job.source_name, file.size, file.sha256)
+            if self._publish is not None:
+                self._publish(index, files)
+                return
+            for file in files:
+                journal.place.publish(file.temp, journal.key(file.target))
+                self._set_mtime(job, recipe, file.target)
+        except InputError as error:  # the others can still be written
             _discard(files)
-            self.fail(index, error.reason, error.message)
+            self.fail(index, Failure(error.reason, error.message, error.hint))
         except DacseError:
             _discard(files)
             raise
+        else:
+            self.published(index)
 
-    def _place(self, index: int, files: list[OutputFile], message: Message) -> None:
-        """Give files their final names and end the job."""
-        recipe = self._recipes[index]
-        for file in files:
-            if self._journal is not None:
-                self._journal.intend(file.target, recipe, file.size, file.sha256)
-            commit(file.temp, file.target)
-            self._set_mtime(file.target, recipe)
-        self._placed(index, files, message)
-
-    def _placed(self, index: int, files: list[OutputFile], message: Message) -> None:
-        """All files of a job are where they belong."""
-        job, recipe = self._open[index], self._recipes[index]
-        parts = [file.target for file in files if file.target != job.target]
-        if self._journal is not None:
-            for file in files:
-                self._journal.finish(file.target, recipe, file.size, file.sha256, message.get("guard"))
-            if parts:
-                self._journal.finish_parts(job.target, recipe, parts)
-        forget(self._home(job), job.target)
-        self._end_well(index, message)
-
-    def _end_well(self, index: int, message: Message) -> None:
-        """A job whose files are in place ends as done, with a warning where there is something to know."""
-        guard = GuardReport.from_json(message["guard"]) if message.get("guard") else None
-        warnings = [*(guard.warnings() if guard else []), *message["warnings"]]
-        outcome = Outcome.WARNED if warnings else Outcome.DONE
+    def published(self, index: int) -> None:
+        """All files of a job are in place: it is done, with a warning where there is something to know."""
+        opened = self._open[index]
+        job, recipe, finished = opened.job, opened.recipe, opened.finished
+        assert finished is not None and recipe is not None
+        self._record(job, recipe, finished, opened.damaged)
+        forget(self._journal.home(job.target), job.target)
+        guard = finished.guard
+        warnings = [*(guard.warnings() if guard else []), *finished.warnings]
         reason = (guard and guard.reason) or ("warning" if warnings else "")
-        resumed = message.get("resumed", 0.0)
-        self.end(index, outcome, reason, "; ".join(warnings), message["seconds"], resumed, guard)
+        outcome = Outcome.WARNED if warnings else Outcome.DONE
+        self.end(index, outcome, reason, "; ".join(warnings), finished=finished)
 
-    def _set_mtime(self, target: Path, recipe: Recipe) -> None:
-        """The input's modification time for its output, where asked; a disk that knows none is no failure."""
-        if self._keep_mtime:
+    def _record(self, job: Job, recipe: Recipe, finished: Finished, damaged: bool) -> None:
+        source, guard = job.source_name, to_json(finished.guard)
+        for file in finished.files:
+            key = self._journal.key(file.target)
+            self._journal.finish(key, recipe, source, file.size, file.sha256, damaged=damaged, guard=guard)
+        parts = [file.target for file in finished.files if file.target != job.target]
+        if parts:
+            keys = [self._journal.key(part) for part in parts]
+            self._journal.finish_parts(self._journal.key(job.target), recipe, source, keys)
+
+    def _set_mtime(self, job: Job, recipe: Recipe, target: Path | None = None) -> None:
+        """Give an output its input's modification time, where asked; a disk that has none is no failure."""
+        modified = recipe.stamp if job.entry is None else job.entry.modified_ns
+        if self._keep_mtime and modified is not None:
             with contextlib.suppress(OSError):
-                os.utime(target, ns=(time.time_ns(), recipe.mtime_ns))
+                os.utime(target or job.target, ns=(time.time_ns(), modified))
 
-    def fail(self, index: int, reason: str, message: str) -> None:
+    def fail(self, index: int, failure: Failure) -> None:
         """End a job as failed, and remember it where there is a journal."""
-        if self._journal is not None and index in self._recipes:
-            self._journal.fail(self._open[index].target, self._recipes[index], reason, message)
-        self.end(index, Outcome.FAILED, reason, message)
+        opened = self._open[index]
+        if opened.recipe is not None:
+            key = self._journal.key(opened.job.target)
+            self._journal.fail(key, opened.recipe, failure.reason, failure.message)
+        self.end(index, Outcome.FAILED, failure.reason, failure.message, failure.hint or "")
 
     def end(
         self,
@@ -191,35 +262,47 @@ class Ledger:
         outcome: Outcome,
         reason: str,
         message: str,
-        seconds: float = 0.0,
-        resumed: float = 0.0,
-        guard: GuardReport | None = None,
+        hint: str = "",
+        *,
+        finished: Finished | None = None,
     ) -> None:
         """End a job; each job ends once."""
-        job = self._open.pop(index)
-        self._recipes.pop(index, None)
-        started = self._started.pop(index, None)
-        elapsed = 0.0 if started is None else time.monotonic() - started
+        opened = self._open.pop(index)
         result = Result(
-            job.name, self._named(job), outcome, reason, message, seconds, elapsed, resumed, guard
+            source=opened.job.name,
+            target=self._named(opened.job),
+            outcome=outcome,
+            reason=reason,
+            message=message,
+            hint=hint,
+            seconds=finished.seconds if finished else 0.0,
+            elapsed=0.0 if opened.started is None else time.monotonic() - opened.started,
+            resumed=finished.resumed if finished else 0.0,
+            guard=finished.guard if finished else None,
         )
         self.summary.results.append(result)
+        opened.job.discard_copy()
         self._tell(Ended(result))
 
     def _named(self, job: Job) -> str:
         """A job's output as the user knows it."""
-        return job.writes
+        place = self._journal.place
+        return place.name(self._journal.key(job.target)) if place.remote else job.writes
 
-    def close(self) -> Summary:
-        """Everything still open was not reached."""
+    def close(self) -> None:
+        """Every job that is still open was not reached."""
         for home in self._homes:
             tidy(home)
         for index in list(self._open):
             self.end(index, Outcome.NOT_REACHED, "stopped", "the run was stopped before this input")
-        return self.summary
 
 
-def _discard(files: list[OutputFile]) -> None:
+def _folded(target: Path) -> str:
+    """One text for all spellings of a path that some disk takes for one name."""
+    return unicodedata.normalize("NFC", str(target)).casefold()
+
+
+def _discard(files: Iterable[OutputFile]) -> None:
     for file in files:
         with contextlib.suppress(OSError):
             file.temp.unlink(missing_ok=True)

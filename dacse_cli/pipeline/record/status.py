@@ -1,18 +1,25 @@
-"""What the journals of an output folder say, over all runs and shards. Writes nothing and takes no lock."""
+"""What the journals of an output place say, over all runs and parts. Takes no lock."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from dacse_cli.errors import NoInputError
-from dacse_cli.pipeline.record.journal import FOLDER, Journal, Record, holders
+from dacse_cli.files.regular import read_bytes
+from dacse_cli.pipeline.record.journal import Journal, holders
+from dacse_cli.pipeline.record.place import FOLDER, LocalPlace, Place, journal_files
+from dacse_cli.pipeline.record.store_place import StorePlace
+from dacse_cli.store.store import Store
+from dacse_cli.store.urls import is_url
+
+_HINT = "Give the OUTPUT of a run of `dacse enhance`, tokenize or detokenize."
 
 
 @dataclass(frozen=True)
 class Status:
-    """State of an output folder. Lists hold paths below it."""
+    """State of an output place. Lists hold paths below it."""
 
     finished: int
     finished_bytes: int
@@ -21,43 +28,41 @@ class Status:
     failed: list[tuple[str, str]]
     """(output, why) of inputs that failed in their last run."""
     writing: list[str]
-    """Holders of locks: runs that are writing now."""
+    """Runs that are writing now; unknown for an object store."""
     journals: int
 
 
-def look(output: Path) -> Status:
-    """Raises `NoInputError` for a folder that no run has written to."""
-    folder = output / FOLDER
-    journals = sorted(folder.glob("journal*.jsonl"))
+def look(output: str) -> Status:
+    """The state of a folder or URL. Raises `NoInputError` where no run has written."""
+    if not is_url(output):
+        return _account(LocalPlace(Path(output)), output)
+    with tempfile.TemporaryDirectory(prefix="dacse-") as folder:
+        Path(folder, FOLDER).mkdir()
+        return _account(StorePlace(Path(folder), Store(output)), output)
+
+
+def _account(place: Place, output: str) -> Status:
+    records = Journal.peek(place).records
+    journals = len(journal_files(place.folder))
     if not journals:
-        hint = "Give the OUTPUT folder of a run of `dacse enhance`, tokenize or detokenize."
-        raise NoInputError(f"{output} holds no journal: no run has written there", hint=hint)
-    writing = [line for path in holders(output) for line in path.read_text(errors="replace").splitlines()]
-    return account(
-        Journal.peek(output).records, lambda target: _size(output / target), writing, len(journals)
-    )
-
-
-def account(
-    records: Mapping[str, Record], size_of: Callable[[str], int | None], writing: list[str], journals: int
-) -> Status:
-    """The state that `records` and the outputs there are tell together."""
+        raise NoInputError(f"{output} holds no journal: no run has written there", hint=_HINT)
     finished, size, missing, failed = 0, 0, [], []
     for target, record in records.items():
-        if record["state"] == "failed":
-            failed.append((target, str(record.get("message", ""))))
-        elif "parts" in record:
+        if record.state == "failed":
+            failed.append((target, record.message))
+        elif record.parts:
             continue  # its parts have records of their own
-        elif size_of(target) == record["size"]:
+        elif place.size(target) == record.size:
             finished += 1
-            size += record["size"]
+            size += record.size
         else:
             missing.append(target)
+    writing = [line for path in holders(place.folder) for line in _lines(path)]
     return Status(finished, size, missing, failed, writing, journals)
 
 
-def _size(path: Path) -> int | None:
+def _lines(path: Path) -> list[str]:
     try:
-        return path.stat().st_size
+        return read_bytes(path, 4096).decode(errors="replace").splitlines()
     except OSError:
-        return None
+        return []

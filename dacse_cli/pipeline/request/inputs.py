@@ -1,7 +1,7 @@
-"""Paths a user names -> jobs: which file is read and which file is written. Opens nothing.
+"""Names that a user gives -> the input files on this disk. Opens nothing.
 
-Decided here, before any model is loaded: the walk (sorted, hidden files and the output folder left out),
-the mirrored tree, and the refusal of plans in which a file would be lost.
+Folders are walked depth first, names sorted, without hidden files, links to folders and the output folder. A
+pattern finds the same: `**` follows no links either.
 """
 
 from __future__ import annotations
@@ -11,79 +11,43 @@ import fnmatch
 import functools
 import glob
 import os
-import stat
-import time
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dacse_cli.errors import InputError, NoInputError, UsageError
+from dacse_cli.errors import NoInputError, UsageError
+from dacse_cli.files.problems import reason
+from dacse_cli.pipeline.request.jobs import Found
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """An input and its place in the mirrored tree."""
-
-    source: Path
-    relative: str
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """Read `source`, write `target`. `name` is the input as the user knows it.
-
-    Held as text: a `Path` takes five times the memory, and a run may hold a hundred thousand jobs.
-    """
-
-    index: int
-    reads: str
-    writes: str
-    name: str
-    remote: bool = False
-    """Whether `source` must be fetched first, from an object store."""
-
-    @property
-    def source(self) -> Path:
-        """The input."""
-        return Path(self.reads)
-
-    @property
-    def target(self) -> Path:
-        """The output."""
-        return Path(self.writes)
+Accepts = Callable[[str], bool]
+"""Whether a file of this name, found in a folder, is taken."""
 
 
 @dataclass
 class Inputs:
-    """What the named inputs hold; `ignored` counts files passed over by rule."""
+    """Input files; `ignored` counts files left out because of their names."""
 
     files: list[Found] = field(default_factory=list)
     ignored: int = 0
 
 
-def find_inputs(
-    names: Sequence[str], accepts: Callable[[str], bool], leave_out: Path | None = None
-) -> Inputs:
-    """Every input file behind `names` (files, folders, quoted patterns), each once, in a stable order.
+def find_inputs(names: Sequence[str], accepts: Accepts, leave_out: Path | None = None) -> Inputs:
+    """Every input file behind `names` (files, folders, patterns), each path once, in a stable order.
 
-    `accepts(name)` says whether a file found in a folder is one to take; a file named by the user is always
-    taken. Raises `UsageError` for a name that is nothing and for archives, `NoInputError` when all is empty.
+    A file named by the user is taken whatever its name is. Two links to one file are two inputs. Raises
+    `UsageError` for a name that is nothing and for archives, `NoInputError` when nothing is found.
     """
-    inputs = Inputs()
-    seen: set[tuple[int, int]] = set()
-    output = leave_out.resolve() if leave_out else None
+    finder = _Finder(accepts, leave_out.resolve() if leave_out else None)
     for name in names:
-        if len(names) > 1 and output is not None and Path(name).resolve() == output:
-            continue  # of `takes/* takes/out`, the second time
-        for found in _expanded(name, accepts, output, inputs):
-            identity = _identity(found.source)
-            if identity is None or identity not in seen:
-                inputs.files.append(found)
-            if identity:
-                seen.add(identity)
+        if len(names) > 1 and finder.is_output(Path(name)):
+            continue  # of `takes/* takes/out`, the second
+        try:
+            for found in finder.expand(name):
+                finder.take(found)
+        except OSError as error:  # a name longer than any, a folder above it that is closed
+            raise UsageError(f"{name}: {reason(error)}") from None
+    inputs = finder.inputs
     if not inputs.files:
         raise NoInputError(
             f"no audio files in {', '.join(names)}",
@@ -92,62 +56,113 @@ def find_inputs(
     return inputs
 
 
-def choose(inputs: Inputs, patterns: Sequence[str], settled: float | None) -> None:
-    """Keep the inputs whose path below the input folder, or name, matches one of `patterns` (upper and lower
-    case alike), and that were last written to at least `settled` seconds ago.
-
-    Raises `NoInputError` when none is left.
-    """
-    before = len(inputs.files)
-    if patterns:
-        inputs.files = [found for found in inputs.files if matches_any(found, patterns)]
-    if settled is not None:
-        inputs.files = [found for found in inputs.files if _age(found.source) >= settled]
-    inputs.ignored += before - len(inputs.files)
-    if not inputs.files:
-        raise NoInputError(
-            f"of {before} files none is left" + (f" by --filter {' '.join(patterns)}" if patterns else ""),
-            hint="A pattern is compared with the path below the input folder and with the name.",
-        )
-
-
 def matches_any(found: Found, patterns: Sequence[str]) -> bool:
     """Whether an input's path below its folder, or its name, matches a pattern; case does not count."""
-    names = (Path(found.relative).as_posix().casefold(), found.source.name.casefold())
+    names = (found.relative.casefold(), found.source.name.casefold())
     return any(fnmatch.fnmatchcase(name, pattern.casefold()) for name in names for pattern in patterns)
 
 
-def _age(path: Path) -> float:
-    """Seconds since `path` was written to; one that is gone or forbidden is reported when its turn comes."""
+class _Finder:
+    """One search; `output` is resolved and left out."""
+
+    def __init__(self, accepts: Accepts, output: Path | None) -> None:
+        self.inputs = Inputs()
+        self._accepts, self._output = accepts, output
+        self._seen: set[str] = set()
+        self._resolved = functools.cache(os.path.realpath)
+
+    def take(self, found: Found) -> None:
+        """Keep an input unless this very path was found before."""
+        folder, name = os.path.split(found.source)
+        path = os.path.join(self._resolved(folder), name)
+        if path not in self._seen:
+            self._seen.add(path)
+            self.inputs.files.append(found)
+
+    def is_output(self, folder: Path) -> bool:
+        """Whether `folder` is the output folder."""
+        return self._output is not None and Path(self._resolved(folder)) == self._output
+
+    def _is_below_output(self, folder: Path) -> bool:
+        place = Path(self._resolved(folder))
+        return self._output is not None and (place == self._output or self._output in place.parents)
+
+    def expand(self, name: str) -> Iterator[Found]:
+        """The inputs behind one name."""
+        path = Path(name)
+        if path.is_dir():
+            yield from self._walk(path, path)
+        elif path.exists() or path.is_symlink():
+            if path.suffix.lower() in ARCHIVES:
+                raise UsageError(f"{name} is an archive", hint="Unpack it and give the folder.")
+            yield Found(path, path.name)
+        elif glob.has_magic(name):
+            yield from self._pattern(name)
+        else:
+            raise UsageError(f"{name}: no such file or folder", hint=_guess(path))
+
+    def _pattern(self, name: str) -> Iterator[Found]:
+        """Files behind a pattern, mirrored below its fixed folders."""
+        base, parts = Path(), list(Path(name).parts)
+        while len(parts) > 1 and (not glob.has_magic(parts[0]) or (base / parts[0]).is_dir()):
+            base /= parts.pop(0)  # a folder may have brackets in its name
+        nested = self._output is not None and Path(self._resolved(base)) in self._output.parents
+        for path in _matches(base, tuple(parts)):
+            if nested and self._is_below_output(path.parent):
+                continue
+            if path.is_dir():
+                if "**" not in parts and not (nested and self._is_below_output(path)):
+                    yield from self._walk(path, base)
+            elif self._accepts(path.name):
+                yield Found(path, _relative(path, base))
+            else:
+                self.inputs.ignored += 1
+
+    def _walk(self, folder: Path, base: Path) -> Iterator[Found]:
+        """A folder that cannot be listed is yielded itself, so that it ends as failed."""
+        closed: list[OSError] = []
+        for root, folders, files in os.walk(folder, onerror=closed.append):
+            here = Path(root)
+            folders[:] = sorted(f for f in folders if not f.startswith(".") and not self.is_output(here / f))
+            for file in sorted(files):
+                if not file.startswith(".") and self._accepts(file):
+                    yield Found(here / file, _relative(here / file, base))
+                else:
+                    self.inputs.ignored += 1
+        for error in closed:
+            yield Found(Path(error.filename), _relative(Path(error.filename), base))
+
+
+def _matches(base: Path, parts: tuple[str, ...]) -> Iterator[Path]:
+    """Paths below `base` that match a pattern's `parts`, depth first, names sorted."""
+    head, rest = parts[0], parts[1:]
+    if head == "**":
+        yield from _matches(base, rest or ("*",))
+        for name in _names(base):
+            if not name.startswith(".") and (base / name).is_dir() and not (base / name).is_symlink():
+                yield from _matches(base / name, parts)
+        return
+    for name in _names(base) if glob.has_magic(head) else [head]:
+        if glob.has_magic(head):
+            hidden = name.startswith(".") and not head.startswith(".")
+            if hidden or not fnmatch.fnmatch(name, head):
+                continue
+        path = base / name
+        if not rest and os.path.lexists(path):
+            yield path
+        elif rest and path.is_dir():
+            yield from _matches(path, rest)
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        return time.time() - path.stat().st_mtime
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names, a million of which are no paths yet
     except OSError:
-        return float("inf")
+        return []
 
 
-def _expanded(
-    name: str, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
-) -> Iterator[Found]:
-    try:
-        yield from _expand(name, accepts, output, inputs)
-    except OSError as error:  # a name longer than any, a folder above it that is closed
-        raise UsageError(f"{name}: {error.strerror}") from None
-
-
-def _expand(
-    name: str, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
-) -> Iterator[Found]:
-    path = Path(name)
-    if path.is_dir():
-        yield from _walk(path, path, accepts, output, inputs)
-    elif path.exists() or path.is_symlink():
-        if path.suffix.lower() in ARCHIVES:
-            raise UsageError(f"{name} is an archive", hint="Unpack it and give the folder.")
-        yield Found(path, path.name)
-    elif glob.has_magic(name):
-        yield from _matches(name, accepts, output, inputs)
-    else:
-        raise UsageError(f"{name}: no such file or folder", hint=_guess(path))
+def _relative(path: Path, base: Path) -> str:
+    return Path(os.path.relpath(path, base)).as_posix()
 
 
 def _guess(path: Path) -> str | None:
@@ -158,99 +173,3 @@ def _guess(path: Path) -> str | None:
         return f"There is no folder {path.parent}."
     close = difflib.get_close_matches(path.name, names, 3)
     return f"Did you mean {' or '.join(str(path.with_name(name)) for name in close)}?" if close else None
-
-
-def _matches(
-    name: str, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
-) -> Iterator[Found]:
-    """Files behind a pattern, mirrored below the pattern's fixed folders, an output below those left out."""
-    parts = Path(name).parts
-    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    base = Path(*parts[:fixed]) if fixed else Path()
-    nested = output is not None and base.resolve() in output.parents
-
-    @functools.cache
-    def is_output(folder: Path) -> bool:
-        place = folder.resolve()
-        return nested and (place == output or output in place.parents)
-
-    for match in sorted(glob.iglob(name, recursive=True)):  # noqa: PTH207 - a user's pattern may be absolute
-        path = Path(match)
-        if is_output(path.parent):
-            continue
-        if path.is_dir():
-            if "**" not in name and not is_output(path):
-                yield from _walk(path, base, accepts, output, inputs)
-        elif accepts(path.name):
-            yield Found(path, os.path.relpath(path, base))
-        else:
-            inputs.ignored += 1
-
-
-def _walk(
-    folder: Path, base: Path, accepts: Callable[[str], bool], output: Path | None, inputs: Inputs
-) -> Iterator[Found]:
-    """Depth first, names sorted; links to folders are not followed, hidden names are passed over.
-
-    A folder that cannot be listed is yielded itself, to end as failed and not to be overlooked.
-    """
-    closed: list[OSError] = []
-    for root, folders, files in os.walk(folder, onerror=closed.append):
-        here = Path(root)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and (here / f).resolve() != output)
-        for file in sorted(files):
-            if not file.startswith(".") and accepts(file):
-                path = here / file
-                yield Found(path, os.path.relpath(path, base))
-            else:
-                inputs.ignored += 1
-    for error in closed:
-        yield Found(Path(error.filename), os.path.relpath(error.filename, base))
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None  # dangling or forbidden: reported when the file's turn comes
-    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
-
-
-def plan_jobs(files: Iterable[Found], target_of: Callable[[Found], Path]) -> list[Job]:
-    """One job a file. Raises `UsageError` where a file would be overwritten by another, or by itself.
-
-    Targets are compared as `NFC(name).casefold()`, so that a plan is as safe on a disk that ignores case.
-    """
-    jobs: list[Job] = []
-    taken: dict[str, Found] = {}
-    files = list(files)
-    sources = {_identity(found.source) for found in files}
-    for index, found in enumerate(files):
-        target = target_of(found)
-        key = unicodedata.normalize("NFC", os.path.normpath(target.absolute())).casefold()
-        if key in taken:
-            raise UsageError(
-                f"{taken[key].source} and {found.source} would both write {target}",
-                hint="Rename one of them, or run them into two output folders.",
-            )
-        taken[key] = found
-        same = _identity(target)
-        if same is not None and same in sources and not target.is_symlink():
-            raise UsageError(
-                f"{target} is itself an input; inputs are never written to",
-                hint="Give another output folder.",
-            )
-        name = str(found.source)
-        jobs.append(Job(index, name, str(target), name))
-    return jobs
-
-
-def input_stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and mtime in ns: the identity of an input's content. `InputError` when it is gone."""
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        raise InputError("the file is gone", reason="vanished") from None
-    except OSError as error:
-        raise InputError(f"cannot be read: {error.strerror}", reason="permission") from None
-    return status.st_size, status.st_mtime_ns

@@ -1,126 +1,41 @@
-"""What is to be done, listed once into a file on this disk: a run over millions of keys holds one wave.
+"""Inputs in object stores, and plans too large for memory: listed once into a file on this disk.
 
-In memory are, while listing, one page of keys and eight bytes a key, in the end twice that (to find two that
-would write one output); afterwards the wave that is worked on.
+In memory are, while listing, one page of keys; afterwards the wave of jobs that is worked on.
 """
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
 import posixpath
-import unicodedata
-from array import array
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
-from dacse_cli.errors import NoInputError, UsageError
-from dacse_cli.pipeline.request.inputs import Found, choose, find_inputs, matches_any
-from dacse_cli.pipeline.request.plan import accepts, namer
-from dacse_cli.pipeline.request.request import Request
+from dacse_cli.errors import UsageError
+from dacse_cli.pipeline.request.jobs import Found, Job, make_job
 from dacse_cli.store.store import Entry, Store
-from dacse_cli.store.urls import is_url
 
 
-@dataclass(frozen=True)
-class Item:
-    """One input: which store it is in (None: this disk), what it is called there, where its output goes."""
+def find_objects(
+    url: str, accepts: Callable[[str], bool], output: str | None
+) -> tuple[Store, Iterator[Found | None]]:
+    """The store behind `url`, and its inputs; None stands for an object that is not one.
 
-    store: int | None
-    entry: Entry
-    """The key is a path where there is no store; size and stamp are 0 then."""
-    target: str
-    """Below the output, with `/` between parts."""
-
-    @property
-    def base(self) -> str:
-        """The input's name without its folders."""
-        return posixpath.basename(self.entry.key)
-
-
-@dataclass
-class Manifest:
-    """All inputs of a run, in a file."""
-
-    path: Path
-    stores: list[Store]
-    count: int = 0
-    ignored: int = 0
-
-    def items(self) -> Iterator[Item]:
-        """Every input, in order."""
-        with self.path.open(encoding="utf-8", errors="surrogatepass") as file:
-            for line in file:
-                store, key, size, stamp, target = json.loads(line)
-                yield Item(store, Entry(key, size, stamp), target)
-
-    def waves(self, size: int) -> Iterator[list[Item]]:
-        """The inputs, at most `size` at a time."""
-        wave: list[Item] = []
-        for item in self.items():
-            wave.append(item)
-            if len(wave) == size:
-                yield wave
-                wave = []
-        if wave:
-            yield wave
-
-    def named(self, item: Item) -> str:
-        """An input as the user knows it."""
-        return item.entry.key if item.store is None else self.stores[item.store].name(item.entry.key)
-
-
-def list_inputs(request: Request, path: Path, fold_case: bool) -> Manifest:
-    """List everything the request names into the file `path`.
-
-    `fold_case`: whether names that differ only in case are one name where the output goes. Raises
-    `UsageError` where two inputs would write one output, `NoInputError` where there is none.
+    Objects below the output are left out. Raises `UsageError` where outputs would take the inputs' names.
     """
-    manifest = Manifest(path, [])
-    hashes = array("Q")
-    with path.open("w", encoding="utf-8", errors="surrogatepass") as file:
-        for relative, item in _all_items(request, manifest):
-            hashes.append(_hash(item.target, fold_case))
-            if manifest.count == request.limit:
-                break
-            if request.shard is None or request.shard.holds(relative):
-                manifest.count += 1
-                facts = (item.store, item.entry.key, item.entry.size, item.entry.stamp, item.target)
-                file.write(json.dumps(facts) + "\n")
-    if not hashes:
-        raise NoInputError(f"no audio files in {', '.join(request.inputs)}")
-    _refuse_collisions(request, manifest, hashes, fold_case)
-    return manifest
+    store, entries = _entries(url)
+    left_out = _below(output, store.url) if output else None
 
-
-def _all_items(request: Request, manifest: Manifest) -> Iterator[tuple[str, Item]]:
-    """Each input with its place in the mirrored tree."""
-    name = namer(request)
-
-    def placed(store: int | None, entry: Entry, relative: str) -> tuple[str, Item]:
-        folder, base = posixpath.split(relative)
-        return relative, Item(store, entry, posixpath.join(folder, name(Found(Path(base), relative))))
-
-    local = [given for given in request.inputs if not is_url(given)]
-    if local:
-        found = find_inputs(local, accepts(request.form))
-        if request.filters or request.settled is not None:
-            choose(found, request.filters, request.settled)
-        manifest.ignored += found.ignored
-        for file in found.files:
-            yield placed(None, Entry(str(file.source), 0, 0), Path(file.relative).as_posix())
-    for url in filter(is_url, request.inputs):
-        store, entries = _entries(url)
-        manifest.stores.append(store)
-        left_out = _below(str(request.output), store.url)
+    def found() -> Iterator[Found | None]:
         for entry in entries:
             if left_out is not None and entry.key.startswith(left_out):
                 continue
-            if _is_taken(entry.key, accepts(request.form)) and _is_chosen(entry.key, request):
-                yield placed(len(manifest.stores) - 1, entry, entry.key)
-            else:
-                manifest.ignored += 1
+            name = Path(posixpath.basename(entry.key))
+            yield Found(name, entry.key, entry) if _is_taken(entry.key, accepts) else None
+
+    return store, found()
 
 
 def _entries(url: str) -> tuple[Store, Iterable[Entry]]:
@@ -135,10 +50,7 @@ def _entries(url: str) -> tuple[Store, Iterable[Entry]]:
 
 
 def _below(output: str, url: str) -> str | None:
-    """Where below an input folder the output lies, as a prefix of keys; None if not there.
-
-    Raises `UsageError` where the outputs would take the inputs' names.
-    """
+    """Where below an input folder the output lies, as a prefix of keys; None if not there."""
     output = output.rstrip("/")
     if url == output or url.startswith(f"{output}/"):
         raise UsageError(
@@ -147,36 +59,37 @@ def _below(output: str, url: str) -> str | None:
     return f"{output[len(url) + 1 :]}/" if output.startswith(f"{url}/") else None
 
 
-def _is_taken(key: str, accept: Callable[[str], bool]) -> bool:
-    """Whether a key is an input: audio or tokens, nothing hidden, and a name that a disk can have, too."""
+def _is_taken(key: str, accepts: Callable[[str], bool]) -> bool:
+    """Whether a key is an input: audio or tokens, nothing hidden, and a name that a disk can have too."""
     parts = key.split("/")
-    return all(part and not part.startswith(".") for part in parts) and accept(parts[-1])
+    return all(part and not part.startswith(".") for part in parts) and accepts(parts[-1])
 
 
-def _is_chosen(key: str, request: Request) -> bool:
-    found = Found(Path(posixpath.basename(key)), key)
-    return not request.filters or matches_any(found, request.filters)
+class JobFile:
+    """Jobs in a file on this disk, one line each; `copies` is for objects while they are here."""
 
+    def __init__(self, path: Path, copies: Path, stores: list[Store]) -> None:
+        self._path, self._copies, self._stores = path, copies, stores
 
-def _hash(target: str, fold_case: bool) -> int:
-    name = unicodedata.normalize("NFC", target).casefold() if fold_case else target
-    return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+    def write(self, pairs: Iterable[tuple[Found, Path]]) -> int:
+        """Write inputs with their targets; how many."""
+        count = 0
+        with self._path.open("w", encoding="utf-8", errors="surrogatepass") as file:
+            for found, target in pairs:
+                entry = found.entry and (*astuple(found.entry),)
+                line = (str(found.source), found.relative, entry, found.store, str(target))
+                file.write(json.dumps(line) + "\n")
+                count += 1
+        return count
 
+    def waves(self, size: int) -> Iterator[list[Job]]:
+        """The jobs, at most `size` at a time, numbered from 0 in each wave."""
+        with self._path.open(encoding="utf-8", errors="surrogatepass") as file:
+            while lines := list(itertools.islice(file, size)):
+                yield [self._job(index, *json.loads(line)) for index, line in enumerate(lines)]
 
-def _refuse_collisions(request: Request, manifest: Manifest, hashes: array[int], fold_case: bool) -> None:
-    import numpy as np
-
-    ordered = np.sort(np.frombuffer(hashes, np.uint64))
-    twice = set(map(int, ordered[1:][ordered[1:] == ordered[:-1]]))
-    if not twice:
-        return
-    seen: dict[int, Item] = {}
-    for _, item in _all_items(request, Manifest(manifest.path, [])):
-        key = _hash(item.target, fold_case)
-        if key in twice and key in seen:
-            first, second = (entry.entry.key for entry in (seen[key], item))
-            raise UsageError(
-                f"{first} and {second} would both write {item.target}",
-                hint="Rename one of them, or run them into two outputs.",
-            )
-        seen |= {key: item} if key in twice else {}
+    def _job(
+        self, index: int, source: str, relative: str, entry: list[Any] | None, store: int, target: str
+    ) -> Job:
+        found = Found(Path(source), relative, Entry(*entry) if entry else None, store)
+        return make_job(index, found, Path(target), self._stores, self._copies)

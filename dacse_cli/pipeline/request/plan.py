@@ -1,164 +1,187 @@
-"""What a command was asked for -> the jobs it means, checked before anything is loaded. Imports no torch."""
+"""A request -> the jobs it means, checked before anything is loaded. Imports no torch.
+
+Refused is a plan in which a file would be lost: two inputs with one output, an output that is an input.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+import hashlib
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
-from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, can_write, suffix_for
-from dacse_cli.errors import UsageError
-from dacse_cli.pipeline.request.inputs import Found, Inputs, Job, choose, find_inputs, plan_jobs
+from dacse_cli.errors import NoInputError, UsageError
+from dacse_cli.files.places import cache_folder
+from dacse_cli.pipeline.request.collisions import Collisions, Pair, refuse_inputs_as_outputs
+from dacse_cli.pipeline.request.inputs import find_inputs, matches_any
+from dacse_cli.pipeline.request.jobs import Found, Job, make_job
+from dacse_cli.pipeline.request.listing import JobFile, find_objects
+from dacse_cli.pipeline.request.naming import (
+    accepts,
+    check_single,
+    names_file,
+    output_name,
+    refuse_file_name,
+)
 from dacse_cli.pipeline.request.request import Request
-from dacse_cli.tokens.files import SUFFIX, has_token_suffix, is_token_name, token_name, token_stem
+from dacse_cli.store.store import Store
+from dacse_cli.store.urls import is_url
+
+WAVE = 10_000
+"""Jobs in memory at once where inputs or outputs are in a store. Each wave loads the models again."""
 
 
-def is_descript_weights(codec: str) -> bool:
-    """Whether a codec is named by a weights file of Descript's instead of a `DacModel`'s folder."""
-    return codec.endswith(".pth")
-
-
-@dataclass(frozen=True)
-class ChainFiles:
-    """Where the networks of a run lie and how they shall run; crosses process borders as JSON."""
-
-    codec_folder: str
-    """Or a weights file of Descript's."""
-    codec_name: str
-    """What token files say made them: a Hub id, a built-in name or a hash."""
-    model_folder: str | None
-    """None where only the codec is needed."""
-    device: str
-    dtype: str
-    batch_size: int | None
-    chunk: dict[str, Any]
-    """`ChunkOptions` with nothing left open."""
-    deterministic: bool = False
-    kv: str = "auto"
-    method: str = "generate"
-    """What `--method auto` means for this model."""
-    second_opinion: str | None = None
-    """Whisper that compares words: a folder, or a size."""
-
-
-@dataclass(frozen=True)
+@dataclass
 class Plan:
-    """Jobs, and the folder that remembers them (None: single files beside their inputs)."""
+    """Jobs in waves, and where their outputs lie."""
 
     request: Request
-    jobs: list[Job]
-    journal: Path | None
+    count: int
+    """Jobs in all waves."""
     ignored: int
+    """Files left out because of their names."""
+    waves: Iterable[list[Job]]
+    folder: Path | None
+    """The folder on this disk that remembers; None for single files beside their inputs."""
+    store: str | None = None
+    """URL of the output, for which `folder` stands."""
+    own: Path | None = None
+    """A folder on this disk for this run, where inputs or outputs are in a store."""
+    collided: list[Job] = field(default_factory=list)
+    """Inputs whose output is another input's, where these fail alone."""
 
 
-def plan(request: Request) -> Plan:
+@dataclass
+class _Search:
+    """The inputs of a request, found as they are asked for; can be asked again."""
+
+    request: Request
+    output: Path | None
+    """On this disk."""
+    stores: list[Store] = field(default_factory=list)
+    ignored: int = 0
+
+    def found(self) -> Iterator[Found]:
+        """Every input, in order. Raises `UsageError`, `NoInputError`."""
+        self.stores.clear()
+        self.ignored = 0
+        request = self.request
+        before = chosen = 0
+        for found in itertools.chain(self._local(), self._remote()):
+            before += 1
+            by_name = not request.filters or matches_any(found, request.filters)
+            if by_name and (request.only is None or str(found.source) in request.only):
+                chosen += 1
+                yield found
+            else:
+                self.ignored += 1
+        if not before:
+            raise NoInputError(f"no audio files in {', '.join(request.inputs)}")
+        if not chosen:
+            by_filter = f" by --filter {' '.join(request.filters)}" if request.filters else ""
+            hint = "A pattern is compared with the path below the input folder and with the name."
+            raise NoInputError(f"of {before} files none is left{by_filter}", hint=hint)
+
+    def _local(self) -> Iterator[Found]:
+        names = [name for name in self.request.inputs if not is_url(name)]
+        if names:
+            inputs = find_inputs(names, accepts(self.request.form), self.output)
+            self.ignored += inputs.ignored
+            yield from inputs.files
+
+    def _remote(self) -> Iterator[Found]:
+        for url in filter(is_url, self.request.inputs):
+            store, objects = find_objects(url, accepts(self.request.form), self.request.output)
+            self.stores.append(store)
+            for found in objects:
+                if found is None:
+                    self.ignored += 1
+                else:
+                    yield replace(found, store=len(self.stores) - 1)
+
+
+def plan(request: Request, wave: int = WAVE) -> Plan:
     """Raises `UsageError`, `NoInputError`."""
     request.check()
-    output = Path(request.output) if request.output else None
-    inputs = find_inputs(request.inputs, accepts(request.form), leave_out=output)
-    if request.filters or request.settled is not None:
-        choose(inputs, request.filters, request.settled)
-    single = output is not None and names_file(output, request.form)
-    if single:
-        assert output is not None
-        return _single(request, inputs, output)
-    if output is not None:
-        _refuse_file_name(output, request.form)
-    name = namer(request)
-    jobs = plan_jobs(inputs.files, lambda found: _place(found, output) / name(found))
-    if request.shard is not None:  # after the whole was found free of collisions
-        if output is None:
-            raise UsageError("--shard needs an output folder, which holds the journals of all parts")
-        mine = [request.shard.holds(found.relative) for found in inputs.files]
-        jobs = [job for job, here in zip(jobs, mine, strict=True) if here]
-    return Plan(request, jobs[: request.limit], output, inputs.ignored)
+    given = request.output
+    url = given if given and is_url(given) else None
+    remote = url is not None or any(map(is_url, request.inputs))
+    if remote and given is None:
+        raise UsageError("inputs in an object store need an output folder or URL")
+    if url and request.keep_mtime:
+        raise UsageError("--keep-mtime needs an output on this disk: objects have no such time")
+    own = _own_folder(request) if remote else None
+    output = own / "out" if own and url else Path(given) if given else None
+    search = _Search(request, None if url else output)
+    if given is not None and (url or not Path(given).is_dir()):
+        if names_file(PurePosixPath(given), request.form):
+            return _single(search, given, url, own)
+        refuse_file_name(PurePosixPath(given), request.form)
+    if request.shard is not None and output is None:
+        raise UsageError("--shard needs an output folder, which holds the journals of all parts")
+    return _many(search, output, url, own, wave)
 
 
-def accepts(form: str) -> Callable[[str], bool]:
-    """Which files of a folder a command takes."""
-    if form == "tokenize":
-        return _is_audio
-    if form == "detokenize":
-        return is_token_name
-    return lambda name: _is_audio(name) or is_token_name(name)
-
-
-def _is_audio(name: str) -> bool:
-    return Path(name).suffix.lower() in AUDIO_SUFFIXES
-
-
-def names_file(output: Path, form: str) -> bool:
-    """Whether the output names a file: it has a suffix that can be written and is no folder."""
-    if output.is_dir():
-        return False
-    if form == "tokenize":
-        return has_token_suffix(output.name)
-    return can_write(output.suffix) or (form == "enhance" and output.suffix.lower() == ".safetensors")
-
-
-def _refuse_file_name(output: Path, form: str) -> None:
-    """Raise `UsageError` for what would become a folder and was surely meant as a file of another kind."""
-    if output.is_dir():
-        return
-    suffix = output.suffix.lower()
-    if form == "tokenize" and suffix in AUDIO_SUFFIXES:
-        hint = f"Tokens go to a folder or to a name such as {output.stem}{SUFFIX}.safetensors."
-        raise UsageError(f"{output} is named like audio, and tokenize writes token files", hint=hint)
-    if form == "detokenize" and has_token_suffix(output.name):
-        raise UsageError(f"{output} is named like a token file, and detokenize writes audio")
-    if form != "tokenize" and suffix in AUDIO_SUFFIXES:  # one that can be written was taken for a file
+def _own_folder(request: Request) -> Path:
+    """A folder on this disk for these inputs, this output and this part: a rerun finds it again."""
+    what = repr((request.form.value, request.inputs, request.output, request.shard))
+    digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    cache = cache_folder()
+    if cache is None:
         raise UsageError(
-            f"{suffix} cannot be written", hint=f"Choose one of {' '.join(WRITABLE)}, or a folder."
+            "a run on an object store needs a folder on this disk", hint="Set DACSE_CACHE to one."
         )
+    folder = cache / "cloud" / digest
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def _single(request: Request, inputs: Inputs, output: Path) -> Plan:
+def _single(search: _Search, output: str, url: str | None, own: Path | None) -> Plan:
     """One input, one output file; the output's suffix decides the format."""
-    if len(inputs.files) != 1:
+    files = list(search.found())
+    if len(files) != 1:
         raise UsageError(
-            f"{output} names one file, but there are {len(inputs.files)} inputs",
-            hint="Give a folder as output.",
+            f"{output} names one file, but there are {len(files)} inputs", hint="Give a folder as output."
         )
-    asked = suffix_for(request.sound.format, output.suffix)
-    if request.form != "tokenize" and request.sound.format != "keep" and asked != output.suffix.lower():
-        raise UsageError(f"--format {request.sound.format} and the name {output.name} contradict each other")
-    sound = replace(request.sound, format="keep")
-    source = inputs.files[0].source
-    if request.form == "enhance" and has_token_suffix(output.name) and not has_token_suffix(source.name):
-        raise UsageError(
-            f"{output.name} is a token file, but the input is audio",
-            hint="Enhance into an audio file, or `dacse tokenize` the input first.",
-        )
-    jobs = plan_jobs(inputs.files, lambda found: output)
-    return Plan(replace(request, sound=sound), jobs, None, inputs.ignored)
+    check_single(search.request, PurePosixPath(output), files[0].source)
+    request = replace(search.request, sound=replace(search.request.sound, format="keep"))
+    store, _, name = url.rpartition("/") if url else ("", "", "")
+    target = own / "out" / name if own and url else Path(output)
+    refuse_inputs_as_outputs([(files[0], target)])
+    jobs = [make_job(0, files[0], target, search.stores, (own or target) / "in")]
+    folder = target.parent if url else None
+    return Plan(request, 1, search.ignored, [jobs], folder, store or None, own)
 
 
-def _place(found: Found, output: Path | None) -> Path:
-    """The folder an output goes to: mirrored below `output`, or beside its input."""
-    return found.source.parent if output is None else output / Path(found.relative).parent
+def _many(search: _Search, output: Path | None, url: str | None, own: Path | None, wave: int) -> Plan:
+    """Any number of inputs into a folder, a store, or beside themselves."""
+    request = search.request
 
+    def pairs() -> Iterator[Pair]:
+        for found in search.found():
+            folder = found.source.parent if output is None else output / Path(found.relative).parent
+            yield found, folder / output_name(request, found)
 
-def namer(request: Request) -> Callable[[Found], str]:
-    """Names of outputs, without their folders."""
-    form, sound = request.form, request.sound
+    def mine(pair: Pair) -> bool:
+        return request.shard is None or request.shard.holds(pair[0].relative)
 
-    def name(found: Found) -> str:
-        file = found.source.name
-        stem = _stem(file)
-        if form == "tokenize":
-            return token_name(stem, request.codes_format)
-        if form == "detokenize":
-            suffix = suffix_for("wav" if sound.format == "keep" else sound.format, ".wav")
-            return f"{stem}{suffix}" if request.output else f"{stem}.decoded{suffix}"
-        if has_token_suffix(file) and sound.format == "keep":
-            return token_name(stem, "safetensors")
-        source_suffix = ".wav" if has_token_suffix(file) else Path(file).suffix
-        return stem + suffix_for(sound.format, source_suffix)
-
-    return name
-
-
-def _stem(name: str) -> str:
-    """A file's name without its suffix; a token file's without both of its suffixes."""
-    return token_stem(name) if has_token_suffix(name) else Path(name).stem
+    collisions = Collisions(fold_case=url is None)
+    if own is not None:
+        file = JobFile(own / "inputs.jsonl", own / "in", search.stores)
+        count = file.write(itertools.islice(filter(mine, collisions.watch(pairs())), request.limit))
+        below = own / "out"
+        collisions.refuse(pairs, lambda target: target.relative_to(below).as_posix() if url else str(target))
+        return Plan(request, count, search.ignored, file.waves(wave), output, url, own)
+    todo = list(collisions.watch(pairs()))
+    collided: dict[Found, Path] = {}
+    if request.collisions_fail:
+        collided = dict(pair for _, pair in collisions.find(lambda: todo))
+    else:
+        collisions.refuse(lambda: todo)
+    todo = [pair for pair in todo if pair[0] not in collided]
+    refuse_inputs_as_outputs(todo)
+    todo = list(filter(mine, todo))[: request.limit]  # after the whole was found free of collisions
+    jobs = [make_job(index, *pair, (), Path()) for index, pair in enumerate(todo)]
+    lost = [make_job(len(jobs) + i, *pair, (), Path()) for i, pair in enumerate(collided.items())]
+    return Plan(request, len(jobs), search.ignored, [jobs], output, collided=lost)

@@ -7,33 +7,40 @@ from dataclasses import dataclass
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.shards import Shard
+from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.tokens.files import TOKEN_FORMATS
 
 
 @dataclass(frozen=True)
 class Request:
-    """One command, as typed. `form` is enhance, tokenize or detokenize."""
+    """What a command was asked to do."""
 
-    form: str
+    form: Form
     inputs: tuple[str, ...]
+    """Files, folders, patterns and URLs."""
     output: str | None
+    """A folder, a URL, or for one input a file name; None is beside each input."""
     models: ModelOptions
     chunk: ChunkOptions
     sound: SoundOptions
     codes_format: str = "safetensors"
     """Of token files: safetensors, npz, txt or dac."""
+    latents: bool = False
+    """Whether the codec makes latents: token files are then named so."""
     overwrite: bool = False
     strict: bool = False
-    """Whether recordings that are not whole fail; else what is there is done, with a warning."""
+    """Whether cut or damaged recordings fail; else what can be read is done, with a warning."""
     keep_mtime: bool = False
-    """Whether outputs get the modification time of their inputs; changes no sound, so no identity."""
+    """Whether outputs get the modification time of their inputs."""
     shard: Shard | None = None
     filters: tuple[str, ...] = ()
     """Patterns; only inputs whose path or name matches one are taken."""
     limit: int | None = None
-    """Only so many inputs, the first ones."""
-    settled: float | None = None
-    """Only inputs that nobody has written to for so many seconds."""
+    """Only this many inputs, the first ones."""
+    only: frozenset[str] | None = None
+    """Paths; only these of the inputs are taken."""
+    collisions_fail: bool = False
+    """Whether of two inputs with one output the second fails; else the whole request is refused."""
 
     def check(self) -> Request:
         """Raise `UsageError` naming every impossible option."""

@@ -1,125 +1,147 @@
-"""The supervisor's side of the intake process: which inputs are being looked at, and what came of it."""
+"""The supervisor's side of the decoder processes: which inputs are being read, and what came of it."""
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from dacse_cli.pipeline.wire.process import Child, Inbox, Message, Peer, Spawn
+from dacse_cli.pipeline.wire.failures import Failure
+from dacse_cli.pipeline.wire.messages import Decoding, Look, Seen, Unreadable
+from dacse_cli.pipeline.wire.process import Child, Inbox, Peer, Spawn
 
+MODULE = "dacse_cli.pipeline.children.decoder"
 WINDOW = 32
-"""Commands given ahead, so that the intake never waits for the supervisor."""
-PATIENCE_SECONDS = 120.0
-PATIENCE_BYTES_PER_SECOND = 250_000
-"""A look at a file may take so long: a hundred times what it takes on a slow machine and disk."""
+"""Messages given ahead, so that a decoder never waits for the supervisor."""
+SILENCE_SECONDS = 120.0
+"""A decoder may give no sign of life for this long: a hundred times what it takes on a slow machine."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """One input to probe (headers), to scan (every sample) or only to fetch from where it lies."""
+class Here:
+    """A token file from a store is on this disk now. Does not cross a process border."""
 
-    type: str
-    index: int
-    path: Path
+    id: int
 
 
-class Looker(Protocol):
-    """Whoever looks at inputs for the supervisor and posts what it sees to an inbox."""
+Answer = Seen | Unreadable | Here
+
+
+class Decoders(Protocol):
+    """Reads inputs for the supervisor and posts the answers to its inbox."""
 
     def ask(self, look: Look) -> None:
-        """Queue a look."""
+        """Queue an input."""
 
-    def owns(self, peer: object) -> bool:
+    def owns(self, sender: object) -> bool:
         """Whether a message in the inbox comes from here."""
 
-    def take(self, peer: object, message: Message | None) -> tuple[Look, Message] | None:
-        """What a message answers, and the answer; None where it is none."""
+    def take(self, sender: object, message: object) -> Answer | None:
+        """The answer that a message brings; None where it brings none. Raises `DacseError`."""
 
     def passed(self, seconds: float) -> None:
         """Time has gone by."""
 
     @property
     def busy(self) -> int:
-        """Looks not yet answered."""
+        """Inputs without an answer."""
 
     def close(self) -> None:
-        """Leave no child behind."""
+        """Leave no process behind."""
 
 
-MakeLooker = Callable[[Inbox], Looker]
+MakeDecoders = Callable[[Inbox], Decoders]
 
 
-class Intake:
-    """Commands in order, answers in order; a crash is charged to the input being looked at."""
+class Decoder:
+    """One process: messages in order, answers in order; a crash is charged to the input being read."""
 
     def __init__(self, inbox: Inbox, spawn: Spawn | None = None) -> None:
         self._inbox, self._spawn = inbox, spawn or Child
-        self._child: Peer | None = None
+        self._peer: Peer | None = None
         self._waiting: deque[Look] = deque()
         self._given: deque[Look] = deque()
-        self._waited = 0.0
+        self._silent = 0.0
 
     def ask(self, look: Look) -> None:
-        """Queue a look."""
         self._waiting.append(look)
         self._give()
 
     def _give(self) -> None:
         while self._waiting and len(self._given) < WINDOW:
-            if self._child is None:
-                self._child = self._spawn("dacse_cli.pipeline.children.decoder", self._inbox)
+            if self._peer is None:
+                self._peer = self._spawn(MODULE, self._inbox)
             look = self._waiting.popleft()
             self._given.append(look)
-            self._child.send({"type": look.type, "id": look.index, "path": str(look.path)})
+            self._peer.send(look)
 
-    def owns(self, peer: object) -> bool:
-        return peer is self._child
+    def owns(self, sender: object) -> bool:
+        return sender is self._peer
 
-    def take(self, peer: object, message: Message | None) -> tuple[Look, Message] | None:
-        """An answer and what it answers. A dead intake (`message` None) answers for its current input.
+    def take(self, sender: object, message: object) -> Answer | None:
+        """The end of the process (`message` None) is the answer for its current input.
 
-        One that was lost with its machine answers nothing: all it was given is asked again.
+        After the loss of its machine there is none: all that it was given is asked again.
         """
-        self._waited = 0.0
-        if message is not None:
-            look = self._given.popleft()
+        self._silent = 0.0
+        if isinstance(message, Decoding):
+            return None
+        if isinstance(message, (Seen, Unreadable)):
+            self._given.popleft()
             self._give()
-            return look, message
-        assert self._child is not None
-        cause, lost = self._child.cause_of_death(), self._child.lost
-        self._child = None
+            return message
+        assert self._peer is not None
+        cause, lost = self._peer.cause_of_death(), self._peer.lost
+        self._peer = None
         blamed = self._given.popleft() if self._given and not lost else None
         self._waiting.extendleft(reversed(self._given))
         self._given.clear()
         self._give()
         if blamed is None:
             return None
-        return blamed, {"type": "bad", "reason": "decoder", "message": f"its decoder {cause}", "hint": None}
+        return Unreadable(blamed.id, Failure("decoder", f"cannot be decoded: the decoder process {cause}"))
 
     def passed(self, seconds: float) -> None:
-        """Time has gone by; a child that stays in one file for too long is stopped."""
-        self._waited += seconds if self._given else 0.0
-        if self._child is None or self._waited <= PATIENCE_SECONDS:
-            return
-        if self._waited > (limit := _patience(self._given[0].path)):
-            self._child.stop(f"did not end within {limit:.0f} s")
+        """A process that gives no sign of life for too long is stopped."""
+        self._silent += seconds if self._given else 0.0
+        if self._peer is not None and self._silent > SILENCE_SECONDS:
+            self._silent = 0.0
+            self._peer.stop(f"made no progress for {SILENCE_SECONDS:.0f} s")
 
     @property
     def busy(self) -> int:
-        """Looks not yet answered."""
         return len(self._given) + len(self._waiting)
 
     def close(self) -> None:
-        if self._child is not None:
-            self._child.kill()
-            self._child = None
+        if self._peer is not None:
+            self._peer.kill()
+            self._peer = None
 
 
-def _patience(path: Path) -> float:
-    with contextlib.suppress(OSError):
-        return PATIENCE_SECONDS + path.stat().st_size / PATIENCE_BYTES_PER_SECOND
-    return PATIENCE_SECONDS
+class DecoderPool:
+    """Several decoders; each input goes to the one with the least to do."""
+
+    def __init__(self, inbox: Inbox, count: int, spawn: Spawn) -> None:
+        self._decoders: Sequence[Decoder] = [Decoder(inbox, spawn) for _ in range(count)]
+
+    def ask(self, look: Look) -> None:
+        min(self._decoders, key=lambda decoder: decoder.busy).ask(look)
+
+    def owns(self, sender: object) -> bool:
+        return any(decoder.owns(sender) for decoder in self._decoders)
+
+    def take(self, sender: object, message: object) -> Answer | None:
+        return next(decoder for decoder in self._decoders if decoder.owns(sender)).take(sender, message)
+
+    def passed(self, seconds: float) -> None:
+        for decoder in self._decoders:
+            decoder.passed(seconds)
+
+    @property
+    def busy(self) -> int:
+        return sum(decoder.busy for decoder in self._decoders)
+
+    def close(self) -> None:
+        for decoder in self._decoders:
+            decoder.close()

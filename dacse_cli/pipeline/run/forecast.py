@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import math
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from dacse_cli.codec.dac.shape import read_shape
-from dacse_cli.config import ChunkOptions
+from dacse_cli import registry
+from dacse_cli.audio.info import AudioInfo
 from dacse_cli.errors import UsageError
+from dacse_cli.interfaces import CodecSpec
 from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
-from dacse_cli.pipeline.request.inputs import Job
-from dacse_cli.pipeline.request.networks import (
-    Download,
-    chain_files,
-    find_networks,
-    settings_hash,
-    settings_of,
-)
-from dacse_cli.pipeline.request.plan import ChainFiles, plan
+from dacse_cli.pipeline.record.no_journal import NoJournal
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.speed import recalled
+from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_models
+from dacse_cli.pipeline.request.jobs import Job
+from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.settings import pace_key, settings_hash_of
 from dacse_cli.pipeline.request.sizes import output_bytes
-from dacse_cli.pipeline.request.speed import recalled
+from dacse_cli.pipeline.run.pool import LocalPool
 from dacse_cli.pipeline.run.supervisor import Supervisor
 from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.pipeline.wire.events import Tell
+from dacse_cli.pipeline.wire.messages import Form
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Forecast:
     target: str
     seconds: float
     chunks: int
+    """0 where nothing is generated."""
     output_bytes: int
     expected_seconds: float | None
     """How long it will take, by the last run's speed; None before there was one."""
@@ -44,41 +46,56 @@ class Forecast:
 
 
 def forecast(request: Request, tell: Tell, progress: Download | None = None) -> list[Forecast]:
-    """What `run` would do, writing nothing, fetching nothing and loading no model."""
+    """What `run` would do. Raises as `run` does."""
     todo = plan(request)
-    networks = find_networks(
-        replace(request.models, offline=True), with_model=request.form == "enhance", progress=progress
-    )
-    files = chain_files(request, networks)
-    journal = Journal.peek(todo.journal) if todo.journal else None
+    found = find_models(replace(request, models=replace(request.models, offline=True)), progress)
+    if request.form is Form.TOKENIZE and found.makes_latents:
+        todo = plan(replace(request, latents=True))
+    journal = Journal.peek(LocalPlace(todo.folder)) if todo.folder else NoJournal()
     ledger = Ledger(
-        todo.jobs, journal, settings_of(request, networks, files), request.overwrite, lambda event: None
+        journal,
+        settings_hash_of(request, found),
+        lambda event: None,
+        overwrite=request.overwrite,
+        strict=request.strict,
     )
-    supervisor = Supervisor(todo, files, ledger, tell)
+    pool = LocalPool()
+    supervisor = Supervisor(request, found.plan, ledger, tell, pool.workers, pool.decoders)
+    jobs = [job for wave in todo.waves for job in wave]
     with closing(supervisor):  # nothing is under way that a signal would have to wait for
-        infos = supervisor.probe([job for job in todo.jobs if ledger.admit(job)])
+        infos = supervisor.probe(ledger.begin(jobs))
     ended = {result.source: result.message for result in ledger.summary.results}
-    if not networks.codec.folder.is_dir():
-        raise UsageError(
-            "--dry-run cannot look into a weights file of Descript's", hint="Name a codec folder."
-        )
-    frame_rate = read_shape(networks.codec.folder).spec(networks.codec.name).frame_rate
-    grid = ChunkGrid.from_options(ChunkOptions.from_json(files.chunk), frame_rate)
-    pace = recalled(pace_key(request, files))
+    spec = _codec_spec(found)
+    pace = recalled(pace_key(request, found))
 
     def row(job: Job) -> Forecast:
         info = infos.get(job.index)
         skipped = ended.get(job.name, "")
         if info is None:
             return Forecast(job.name, job.writes, 0.0, 0, 0, None, skipped)
-        chunks = len(grid.plan(math.ceil(info.seconds * frame_rate)))
         expected = info.seconds / pace if pace else None
         size = output_bytes(info, request)
+        chunks = _chunks(info, found, spec)
         return Forecast(job.name, job.writes, info.seconds, chunks, size, expected, skipped)
 
-    return [row(job) for job in todo.jobs]
+    return [row(job) for job in jobs]
 
 
-def pace_key(request: Request, files: ChainFiles) -> str:
-    """What speed depends on: command, models, device, precision, batch, chunks."""
-    return settings_hash(request.form, asdict(files))
+def _codec_spec(found: FoundModels) -> CodecSpec | None:
+    """The codec's numbers, where there is one. Raises `UsageError` for a codec that has to be loaded."""
+    part = found.plan.codec
+    if part is None:
+        return None
+    spec = registry.read_spec(registry.by_name(part.kind), Path(part.folder), part.name)
+    if spec is None:
+        raise UsageError(
+            "a dry run cannot look into a weights file of Descript's", hint="Name a codec folder."
+        )
+    return spec
+
+
+def _chunks(info: AudioInfo, found: FoundModels, spec: CodecSpec | None) -> int:
+    if spec is None:
+        return 0
+    grid = ChunkGrid.from_options(found.chunk, spec.frame_rate)
+    return len(grid.plan(math.ceil(info.seconds * spec.frame_rate)))

@@ -1,4 +1,4 @@
-"""The Ray actor: holds one child process on its machine, passes messages on. Imports neither ray nor torch.
+"""The Ray actor: holds one child process on its machine and passes messages on. Imports no ray, no torch.
 
 The model lives in the child, as on a single machine: it may crash without the actor, is confined and watched
 in the same way, and ends with the actor. Messages are small: paths, facts, results; never samples.
@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dacse_cli.errors import DeviceError
-from dacse_cli.pipeline.wire.failures import fatal_message
-from dacse_cli.pipeline.wire.process import Child, Inbox, Message
+from dacse_cli.pipeline.wire.failures import failure_of
+from dacse_cli.pipeline.wire.messages import Fatal, Message
+from dacse_cli.pipeline.wire.process import Child, Inbox
 
 WAIT_SECONDS = 30.0
 """How long a request for messages waits for the first one."""
@@ -33,16 +34,16 @@ class Host:
         self._child = Child(module, self._inbox)
 
     def send(self, message: Message) -> None:
-        """Hand a command to the child."""
+        """Hand a message to the child."""
         self._child.send(message)
 
     def stop(self, cause: str) -> None:
         """Kill the child for a `cause`."""
         self._child.stop(cause)
 
-    def receive(self) -> list[Message | None]:
-        """What the child has said since the last call, as soon as there is something; None is its end."""
-        said: list[Message | None] = []
+    def receive(self) -> list[object]:
+        """The child's messages since the last call, as soon as there are any; None is its end."""
+        said: list[object] = []
         try:
             said.append(self._inbox.get(timeout=WAIT_SECONDS)[1])
             time.sleep(GATHER_SECONDS)
@@ -59,4 +60,4 @@ class Host:
 def _blind(path: str) -> Message:
     hint = "Give folders that every machine of the cluster has mounted in the same place."
     where = f"{socket.gethostname()}, a machine of the cluster,"
-    return fatal_message(DeviceError(f"{where} does not see {path}", hint=hint))
+    return Fatal(failure_of(DeviceError(f"{where} does not see {path}", hint=hint)))

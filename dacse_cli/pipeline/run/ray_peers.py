@@ -1,4 +1,4 @@
-"""The supervisor's side of Ray: peers that live in actors, and several lookers behind one face."""
+"""The supervisor's side of Ray: processes that run in actors, anywhere in a cluster."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError
 
 from dacse_cli.errors import DeviceError
-from dacse_cli.pipeline.run.decoders import Intake, Look
 from dacse_cli.pipeline.run.ray_host import Host
-from dacse_cli.pipeline.wire.failures import fatal_message
-from dacse_cli.pipeline.wire.process import Inbox, Message, Spawn
+from dacse_cli.pipeline.wire.failures import failure_of
+from dacse_cli.pipeline.wire.messages import Fatal, Message
+from dacse_cli.pipeline.wire.process import Inbox
 
 _COMMANDS, _ANSWERS = "commands", "answers"
-# one thread a group: commands stay in order, and a wait for answers holds up no command
+# one thread per group: commands stay in order, and a wait for answers holds up no command
 _Host: Any = ray.remote(concurrency_groups={_COMMANDS: 1, _ANSWERS: 1}, max_restarts=0)(Host)
 GONE_SECONDS = 10.0
 """How long to wait for the end of an actor that was killed."""
@@ -47,23 +47,23 @@ class RayPeer:
             self._cause = ray.get(self._actor.cause_of_death.remote())
         except RayError as error:
             ray.kill(self._actor)  # where it could not be reached any more, it may still be there
-            self._bereaved(error)
+            self._actor_lost(error)
         self._inbox.put((self, None))
 
-    def _passed_on(self, messages: list[Message | None]) -> bool:
+    def _passed_on(self, messages: list[object]) -> bool:
         """Whether more may come."""
         for message in messages:
             if message is not None:
                 self._inbox.put((self, message))
         return None not in messages
 
-    def _bereaved(self, error: RayError) -> None:
+    def _actor_lost(self, error: RayError) -> None:
         if isinstance(error, RayActorError) and error.actor_init_failed:  # as it would be on every machine
             words = str(error).strip().splitlines()[-1]
             hint = "Every machine of the cluster needs the same version of dacse and of its packages."
             failure = DeviceError(f"a machine of the cluster cannot start a worker: {words}", hint=hint)
-            self._inbox.put((self, fatal_message(failure)))
-        # for want of memory Ray kills by itself: that a file may be to blame for
+            self._inbox.put((self, Fatal(failure_of(failure))))
+        # Ray kills by itself where memory runs out, for which a file may be to blame
         self.lost = not isinstance(error, OutOfMemoryError)
         self._cause = "was lost with its machine" if self.lost else "was killed, because memory ran out"
         time.sleep(ORPHAN_SECONDS)
@@ -80,31 +80,3 @@ class RayPeer:
 
     def cause_of_death(self) -> str:
         return self._cause
-
-
-class Lookers:
-    """A `Looker` made of several intakes: each look goes to the one with the least to do."""
-
-    def __init__(self, inbox: Inbox, count: int, spawn: Spawn) -> None:
-        self._intakes = [Intake(inbox, spawn) for _ in range(count)]
-
-    def ask(self, look: Look) -> None:
-        min(self._intakes, key=lambda intake: intake.busy).ask(look)
-
-    def owns(self, peer: object) -> bool:
-        return any(intake.owns(peer) for intake in self._intakes)
-
-    def take(self, peer: object, message: Message | None) -> tuple[Look, Message] | None:
-        return next(intake for intake in self._intakes if intake.owns(peer)).take(peer, message)
-
-    def passed(self, seconds: float) -> None:
-        for intake in self._intakes:
-            intake.passed(seconds)
-
-    @property
-    def busy(self) -> int:
-        return sum(intake.busy for intake in self._intakes)
-
-    def close(self) -> None:
-        for intake in self._intakes:
-            intake.close()

@@ -1,4 +1,4 @@
-"""`run` over a Ray cluster: the same plan, journal, ledger and supervisor; workers and lookers are actors."""
+"""`run` over a Ray cluster: model and decoder processes run in actors, all else as on one machine."""
 
 from __future__ import annotations
 
@@ -11,21 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import DeviceError, UsageError
-from dacse_cli.pipeline.request.networks import Download
-from dacse_cli.pipeline.request.plan import names_file
+from dacse_cli.pipeline.request.find_models import Download
+from dacse_cli.pipeline.request.naming import names_file
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.decoders import DecoderPool
 from dacse_cli.pipeline.run.run import run
-from dacse_cli.pipeline.run.workers import ALL, Crew
+from dacse_cli.pipeline.run.workers import ALL, Workers
 from dacse_cli.pipeline.wire.events import Detail, Tell
+from dacse_cli.pipeline.wire.model_plan import ModelPlan
 from dacse_cli.pipeline.wire.outcome import Summary
 from dacse_cli.pipeline.wire.process import Inbox
 
 HERE = "local"
 """The address that starts a cluster of this one machine."""
-WORKERS_PER_LOOKER = 16
+WORKERS_PER_DECODER = 16
 """Decoding a recording once takes a small share of what enhancing it does."""
 OBJECT_STORE_BYTES = 80 << 20
-"""The least Ray takes: what goes through it are messages."""
+"""The least that Ray takes; only messages go through it."""
 CONNECT_SECONDS = 10.0
 
 
@@ -36,36 +38,38 @@ def run_ray(request: Request, address: str, tell: Tell, progress: Download | Non
     needs one GPU (`--device auto`: one for each the cluster has) or one CPU (`--device cpu,cpu`: two).
     Raises `UsageError`, `DeviceError`, and what `run` raises.
     """
-    if request.output is None or names_file(Path(request.output), request.form):
+    output = Path(request.output) if request.output else None
+    if output is None or (not output.is_dir() and names_file(output, request.form)):
         raise UsageError("--ray needs an output folder, which all machines see")
     here = Path.cwd()
-    output = str(here / request.output)
     inputs = tuple(str(here / name) for name in request.inputs)
-    shared = [output, *(name for name in inputs if Path(name).exists())]  # others are patterns
+    shared = [str(here / output), *(name for name in inputs if Path(name).exists())]  # others are patterns
     with _joined(address) as ray:
         resources = ray.cluster_resources()
         names = worker_devices(request.models.device, resources)
         tell(Detail(f"a Ray cluster of {_count(resources, 'CPU')} CPUs and {_count(resources, 'GPU')} GPUs"))
         models = replace(request.models, device=",".join(names))
-        request = replace(request, inputs=inputs, output=output, models=models)
-        return _run(request, names, shared, tell, progress)
+        request = replace(request, inputs=inputs, output=str(here / output), models=models)
+        return run(request, tell, progress, RayPool(names, shared))
 
 
-def _run(
-    request: Request, names: list[str], shared: list[str], tell: Tell, progress: Download | None
-) -> Summary:
-    """`run` with peers in the cluster."""
-    from dacse_cli.pipeline.run.ray_peers import Lookers, RayPeer
+class RayPool:
+    """A `Pool` whose processes run in actors; `names` are the workers' devices."""
 
-    wants = {"num_cpus": 1, "num_gpus": int(names[0] != "cpu")}
-    spawn = partial(RayPeer, shared=shared, options=wants)
-    # no share of a CPU is set aside for them: a looker that waited for one would hold up everything
-    look = partial(RayPeer, shared=shared, options={"num_cpus": 0, "scheduling_strategy": "SPREAD"})
+    def __init__(self, names: list[str], shared: list[str]) -> None:
+        from dacse_cli.pipeline.run.ray_peers import RayPeer
 
-    def lookers(inbox: Inbox) -> Lookers:
-        return Lookers(inbox, 1 + len(names) // WORKERS_PER_LOOKER, look)
+        wants = {"num_cpus": 1, "num_gpus": int(names[0] != "cpu")}
+        self._count = 1 + len(names) // WORKERS_PER_DECODER
+        self._work = partial(RayPeer, shared=shared, options=wants)
+        # no share of a CPU is reserved for decoders: one that waited for it would hold up everything
+        self._read = partial(RayPeer, shared=shared, options={"num_cpus": 0, "scheduling_strategy": "SPREAD"})
 
-    return run(request, tell, progress, crew=partial(Crew, spawn=spawn), intake=lookers)
+    def workers(self, plan: ModelPlan, inbox: Inbox) -> Workers:
+        return Workers(plan, inbox, spawn=self._work)
+
+    def decoders(self, inbox: Inbox) -> DecoderPool:
+        return DecoderPool(inbox, self._count, self._read)
 
 
 def worker_devices(asked: str, resources: dict[str, float]) -> list[str]:
@@ -86,8 +90,8 @@ def _count(resources: dict[str, float], name: str) -> int:
     return int(resources.get(name, 0))
 
 
-def _knock(address: str) -> None:
-    """Raise `DeviceError` where nobody listens: Ray itself would try for minutes."""
+def _check_address(address: str) -> None:
+    """Raise `DeviceError` where no server answers: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not port.isdecimal():  # auto, local
         return
@@ -104,10 +108,10 @@ def _joined(address: str) -> Iterator[Any]:
         import ray
     except ImportError:
         raise UsageError("--ray needs Ray", hint="Install the extra: pip install 'dacse[ray]'.") from None
-    if ray.is_initialized():  # by whoever uses this as a library
+    if ray.is_initialized():  # by the program that uses this as a library
         yield ray
         return
-    _knock(address)
+    _check_address(address)
     new = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES} if address == HERE else {}
     quiet = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
     try:

@@ -1,43 +1,41 @@
-"""One command from request to summary: resolve, plan, look, work. The library call under the command line."""
+"""One request from plan to summary, wherever inputs, outputs and processes are."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-from dacse_cli.audio.atomic import discard_part, sweep
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.errors import DacseError, OutputError
+from dacse_cli.files.atomic import discard_part, sweep
 from dacse_cli.pipeline.record.journal import Journal, holders
 from dacse_cli.pipeline.record.ledger import Ledger
-from dacse_cli.pipeline.request.networks import (
-    Download,
-    chain_files,
-    find_networks,
-    settings_of,
-    shown_settings,
-)
+from dacse_cli.pipeline.record.no_journal import NoJournal
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.speed import remember
+from dacse_cli.pipeline.record.store_place import StorePlace
+from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_models
+from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.request.plan import Plan, plan
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.settings import pace_key, settings_hash_of, shown_settings
 from dacse_cli.pipeline.request.sizes import COMPRESSED, output_bytes
-from dacse_cli.pipeline.request.speed import remember
-from dacse_cli.pipeline.run.decoders import Intake, MakeLooker
-from dacse_cli.pipeline.run.forecast import pace_key
+from dacse_cli.pipeline.run.decoders import Decoders
+from dacse_cli.pipeline.run.pool import LocalPool, Pool
 from dacse_cli.pipeline.run.supervisor import Supervisor
-from dacse_cli.pipeline.run.workers import Crew, MakeCrew
+from dacse_cli.pipeline.run.transfers import Transfers
 from dacse_cli.pipeline.wire.events import Stage, Tell
+from dacse_cli.pipeline.wire.failures import Failure
+from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.pipeline.wire.outcome import Summary
+from dacse_cli.pipeline.wire.process import Inbox
+from dacse_cli.store.store import Store
 
 
-def run(
-    request: Request,
-    tell: Tell,
-    progress: Download | None = None,
-    crew: MakeCrew = Crew,
-    intake: MakeLooker = Intake,
-) -> Summary:
+def run(request: Request, tell: Tell, progress: Download | None = None, pool: Pool | None = None) -> Summary:
     """Do what `request` says; every input ends in exactly one outcome of the summary.
 
     Raises `DacseError` where nothing could be begun; what stops a run under way is `Summary.fatal`.
@@ -45,64 +43,120 @@ def run(
     started = time.monotonic()
     todo = plan(request)
     tell(Stage("finding the models"))
-    networks = find_networks(request.models, with_model=request.form == "enhance", progress=progress)
-    files = chain_files(request, networks)
+    found = find_models(request, progress)
+    if request.form is Form.TOKENIZE and found.makes_latents:
+        todo = plan(replace(request, latents=True))  # the names of its outputs say so
     with ExitStack() as stack:
-        journal = stack.enter_context(Journal(todo.journal, request.shard)) if todo.journal else None
-        if todo.journal:
-            _sweep(todo, todo.journal)
+        journal = _journal(todo)
+        if isinstance(journal, Journal):
+            stack.enter_context(journal)
+            _sweep(todo, journal.place.folder)
         ledger = Ledger(
-            todo.jobs,
             journal,
-            settings_of(request, networks, files),
-            request.overwrite,
+            settings_hash_of(request, found),
             tell,
+            overwrite=request.overwrite,
             keep_mtime=request.keep_mtime,
+            strict=request.strict,
         )
         ledger.summary.ignored = todo.ignored
-        ledger.summary.settings = shown_settings(request, networks, files)
-        supervisor = Supervisor(todo, files, ledger, tell, crew, intake)
+        ledger.summary.settings = shown_settings(request, found)
         try:
-            with supervisor.watching_signals():
-                jobs = [job for job in todo.jobs if ledger.admit(job)]
-                ledger.sweep_kept()
-                infos = supervisor.probe(jobs)
-                check_space(todo, infos)
-                supervisor.run(jobs)
-                remember(pace_key(request, files), *supervisor.pace)
+            _run_waves(todo, found, ledger, journal, tell, pool or LocalPool())
         except DacseError as error:
             ledger.summary.fatal = error
-        summary = ledger.close()
-    summary.elapsed = time.monotonic() - started
-    return summary
+    ledger.summary.elapsed = time.monotonic() - started
+    return ledger.summary
+
+
+def _journal(todo: Plan) -> Journal | NoJournal:
+    """What remembers the outputs of a plan."""
+    if todo.folder is None:
+        return NoJournal()
+    if todo.store is None:
+        return Journal(LocalPlace(todo.folder), todo.request.shard)
+    return Journal(StorePlace(todo.folder, Store(todo.store)), todo.request.shard)
+
+
+def _run_waves(
+    todo: Plan, found: FoundModels, ledger: Ledger, journal: Journal | NoJournal, tell: Tell, pool: Pool
+) -> None:
+    """All jobs to their ends. What is left when a run stops counts as not reached."""
+    transfers: list[Transfers] = []
+
+    def decoders(inbox: Inbox) -> Decoders:
+        made = pool.decoders(inbox)
+        if todo.own is None:
+            return made
+        transfers.append(Transfers(inbox, made, ledger, journal))
+        return transfers[0]
+
+    if todo.own is not None:
+        shutil.rmtree(todo.own / "in", ignore_errors=True)
+    model_plan = found.plan
+    supervisor = Supervisor(todo.request, model_plan, ledger, tell, pool.workers, decoders)
+    publish = transfers[0].publish if transfers and journal.place.remote else None
+    reached = 0
+    try:
+        with supervisor.watching_signals():
+            for wave in todo.waves:
+                reached += len(wave)
+                jobs = ledger.begin(wave, publish)
+                ledger.sweep_kept()
+                _run_wave(todo, supervisor, ledger, jobs)
+                journal.place.sync()
+                if todo.count > len(wave):
+                    ledger.summary.forget_results()
+            supervisor.end()
+            remember(pace_key(todo.request, found), *supervisor.pace)
+    finally:
+        ledger.close()
+        _fail_collided(todo, ledger)
+        ledger.summary.not_reached(todo.count - reached)
+        journal.place.sync()
+
+
+def _run_wave(todo: Plan, supervisor: Supervisor, ledger: Ledger, jobs: list[Job]) -> None:
+    """Jobs that are all on this disk are looked at first: for the time left, and for the room they need."""
+    local = todo.own is None
+    if local:
+        check_space(todo, ledger, supervisor.probe(jobs))
+    supervisor.run(jobs, probed=local)
+
+
+def _fail_collided(todo: Plan, ledger: Ledger) -> None:
+    """Inputs whose output is another input's, in a request in which these fail alone."""
+    for job in todo.collided:
+        ledger.reject(job, Failure("collision", f"{job.writes} is also written for another input"))
 
 
 def _sweep(todo: Plan, folder: Path) -> None:
-    """Remove what killed runs have left; where others are at work only what can be of no other.
+    """Remove what killed runs have left; where other runs are writing, only what can be of none of them.
 
-    A part file that waits for its final name is held by nobody, so locks on files do not tell.
+    A part file that waits for its final name is not locked, so its lock does not tell.
     """
     inside_another = any(holders(outer) for outer in folder.absolute().parents)
     if todo.request.shard is None and not inside_another:
         sweep(folder, spare=lambda inner: bool(holders(inner)))
-    else:
-        for job in todo.jobs:
-            discard_part(job.target)
+    elif todo.own is None:
+        for wave in todo.waves:
+            for job in wave:
+                discard_part(job.target)
 
 
-def check_space(todo: Plan, infos: dict[int, AudioInfo]) -> None:
+def check_space(todo: Plan, ledger: Ledger, infos: dict[int, AudioInfo]) -> None:
     """Raise `OutputError` when the outputs cannot fit the disk, before any time is spent on them."""
-    if todo.journal is None or todo.request.form == "tokenize":
+    if todo.folder is None or todo.request.form is Form.TOKENIZE:
         return
     # how far a compressed output shrinks is known afterwards: it is not held against the disk
     needed = sum(
-        output_bytes(infos[job.index], todo.request)
-        for job in todo.jobs
-        if job.index in infos and job.target.suffix.lower() not in COMPRESSED
+        output_bytes(info, todo.request)
+        for index, info in infos.items()
+        if ledger.is_open(index) and ledger.job(index).target.suffix.lower() not in COMPRESSED
     )
-    free = shutil.disk_usage(todo.journal).free
+    free = shutil.disk_usage(todo.folder).free
     if needed > free:
         raise OutputError(
-            f"no space in {todo.journal}: needs about {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free",
+            f"no space in {todo.folder}: needs about {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free",
             hint="Free some space, give another folder, or choose --format flac.",
         )

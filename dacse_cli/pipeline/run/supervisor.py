@@ -1,251 +1,247 @@
-"""The process that owns the truth: gives out work, commits results, survives its workers. Imports no torch.
+"""The process that gives out work and commits results, and outlives its workers. Imports no torch.
 
-One inbox takes everything that happens: answers of the intake (is this an audio file?), answers of the
-worker (models), their deaths, signals. Each message is handled in one short step, so a signal is never
-late. First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Second: out at once.
+One inbox takes everything that happens: answers of the decoders (what is in this file?), messages of the
+workers (models), their deaths, signals. Each is handled in one short step, so a signal is never late.
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import signal
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from types import FrameType
-from typing import Any
 
-from dacse_cli.audio.atomic import discard_part
 from dacse_cli.audio.info import AudioInfo, AudioScan
-from dacse_cli.errors import LockedError, OutputError
+from dacse_cli.errors import InputError
+from dacse_cli.files.atomic import discard_part
 from dacse_cli.pipeline.record.ledger import Ledger
-from dacse_cli.pipeline.request.inputs import Job
-from dacse_cli.pipeline.request.plan import ChainFiles, Plan
-from dacse_cli.pipeline.run.decoders import Intake, Look, MakeLooker
-from dacse_cli.pipeline.run.workers import Crew, Load, MakeCrew, Station
-from dacse_cli.pipeline.wire.events import Detail, Event, Planned, Progress, Stage
-from dacse_cli.pipeline.wire.failures import fatal_error
+from dacse_cli.pipeline.request.jobs import Job
+from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.request.scans import check_scan
+from dacse_cli.pipeline.run import stopping
+from dacse_cli.pipeline.run.decoders import Answer, Here, MakeDecoders
+from dacse_cli.pipeline.run.stopping import StoppedError, Stopping
+from dacse_cli.pipeline.run.workers import Item, MakeWorkers, Slot
+from dacse_cli.pipeline.wire.events import Detail, Planned, Progress, Stage, Tell
+from dacse_cli.pipeline.wire.failures import Failure
+from dacse_cli.pipeline.wire.messages import (
+    Advanced,
+    Failed,
+    Fatal,
+    Form,
+    Loaded,
+    Look,
+    Ready,
+    Started,
+    Unreadable,
+    Work,
+)
+from dacse_cli.pipeline.wire.model_plan import ModelPlan
 from dacse_cli.pipeline.wire.outcome import Outcome
-from dacse_cli.pipeline.wire.process import Inbox, Message
+from dacse_cli.pipeline.wire.process import Inbox
+from dacse_cli.platform import handling_stop_signals
 from dacse_cli.tokens.files import has_token_suffix
 
-GRACE_SECONDS = 10.0
-TICK = 1.0
-"""Seconds after which the supervisor looks around although nothing has happened."""
 SCAN_AHEAD = 8
-"""Inputs scanned before the workers ask for them; more where there are more workers."""
-
-
-class _InterruptedError(Exception):
-    """The grace period is over, or a second signal came."""
+"""Inputs decoded before the workers ask for them; more where there are more workers."""
 
 
 class Supervisor:
-    """Runs the jobs of a plan to their ends; the ledger holds the outcome."""
+    """Runs jobs to their ends; the ledger holds the outcome."""
 
     def __init__(
         self,
-        plan: Plan,
-        files: ChainFiles,
+        request: Request,
+        plan: ModelPlan,
         ledger: Ledger,
-        tell: Callable[[Event], None],
-        crew: MakeCrew = Crew,
-        intake: MakeLooker = Intake,
+        tell: Tell,
+        workers: MakeWorkers,
+        decoders: MakeDecoders,
     ) -> None:
-        self._request, self._ledger, self._tell = plan.request, ledger, tell
+        self._request, self._ledger, self._tell = request, ledger, tell
         self._inbox: Inbox = queue.SimpleQueue()
-        self._intake = intake(self._inbox)
-        self._crew = crew(files, self._inbox)
+        self._decoders = decoders(self._inbox)
+        self._workers = workers(plan, self._inbox)
         self._infos: dict[int, AudioInfo] = {}
+        self._scans: dict[int, AudioScan] = {}
         self._to_scan: deque[int] = deque()
-        self._loads: deque[Load] = deque()
-        self._warnings: dict[int, list[str]] = {}
-        self._deadline: float | None = None
+        self._ready: deque[Item] = deque()
+        self._damage: dict[int, str] = {}
+        self._stopping = Stopping()
+        self._probing = False
         self._stepped_at = time.monotonic()
         self._loaded_at = 0.0
 
     @property
     def pace(self) -> tuple[float, float]:
         """Seconds of audio done, and seconds of work since the models were ready."""
-        return self._crew.seconds, time.monotonic() - self._loaded_at if self._loaded_at else 0.0
+        return self._workers.seconds, time.monotonic() - self._loaded_at if self._loaded_at else 0.0
 
     def probe(self, jobs: list[Job]) -> dict[int, AudioInfo]:
-        """Look at the headers of all inputs; bad ones end as failed. Token files are not audio."""
+        """Read the headers of all recordings; bad ones end as failed."""
+        self._probing = True
         for job in jobs:
-            if not has_token_suffix(os.path.basename(job.reads)):
-                self._intake.ask(Look("probe", job.index, job.source))
-        while self._intake.busy:
+            if not _is_tokens(job):
+                self._decoders.ask(Look(job.index, job.source, whole=False))
+        while self._decoders.busy:
             self._step()
+        self._probing = False
         return self._infos
 
-    def run(self, jobs: list[Job]) -> None:
+    def run(self, jobs: list[Job], *, probed: bool) -> None:
         """Bring every job that is still open to its end. Raises `DacseError` for what stops the whole run."""
         jobs = [job for job in jobs if self._ledger.is_open(job.index)]
         if not jobs:
             return
         seconds = sum(info.seconds for index, info in self._infos.items() if self._ledger.is_open(index))
-        self._tell(Planned(len(jobs), seconds))
-        self._tell(Stage("loading the models"))
-        self._crew.start()
+        self._tell(Planned(len(jobs), seconds if probed else None))
+        if not self._loaded_at:
+            self._tell(Stage("loading the models"))
+        self._workers.start()
         # the longest first, so that what is left at the end shares batches
         infos = self._infos
         for job in sorted(jobs, key=lambda job: -infos[job.index].seconds if job.index in infos else 0.0):
-            if job.remote or not has_token_suffix(os.path.basename(job.reads)):
+            if scan := self._scans.pop(job.index, None):
+                self._scanned(job, scan)
+            elif job.entry is not None or not _is_tokens(job):
                 self._to_scan.append(job.index)
             else:
-                self._loads.append(self._load(job, None))
+                self._ready.append(self._item(job, None))
         while self._ledger.open_count:
             self._hand_out()
             self._step()
-        self._crew.dismiss()
+        self._infos.clear()
+
+    def end(self) -> None:
+        """No more jobs will come: the workers end by themselves."""
+        self._workers.end()
 
     def _hand_out(self) -> None:
-        """Keep the intake a little ahead of the worker, and the worker a little ahead of the model."""
-        if self._stopping:
+        """Keep the decoders a little ahead of the workers, and the workers a little ahead of the models."""
+        if self._stopping.asked:
             return
-        ahead = max(SCAN_AHEAD, 2 * self._crew.size)
-        while self._to_scan and self._intake.busy + len(self._loads) < ahead:
+        ahead = max(SCAN_AHEAD, 2 * self._workers.size)
+        while self._to_scan and self._decoders.busy + len(self._ready) < ahead:
             job = self._ledger.job(self._to_scan.popleft())
-            kind = "fetch" if has_token_suffix(job.source.name) else "scan"
-            self._intake.ask(Look(kind, job.index, job.source))
-        for station in self._crew.stations:
-            if suspect := station.next_suspect():
-                station.give(suspect)
-        while self._loads and (roomiest := self._crew.roomiest()):
-            roomiest.give(self._loads.popleft())
+            self._decoders.ask(Look(job.index, job.source))
+        for slot in self._workers.slots:
+            if suspect := slot.next_suspect():
+                slot.give(suspect)
+        while self._ready and (roomiest := self._workers.roomiest()):
+            roomiest.give(self._ready.popleft())
 
-    def _load(self, job: Job, scan: AudioScan | None) -> Load:
+    def _item(self, job: Job, scan: AudioScan | None) -> Item:
         request = self._request
-        message = {
-            "type": "job",
-            "id": job.index,
-            "source": job.reads,
-            "target": job.writes,
-            "form": request.form,
-            "sound": request.sound.to_json(),
-            "scan": scan.to_json() if scan else None,
-            "keep": self._ledger.keeping(job.index) if request.form == "enhance" else None,
-        }
+        keep = self._ledger.keep(job.index) if request.form is Form.ENHANCE else None
+        work = Work(job.index, job.source, job.target, request.form, request.sound, scan, keep)
         rows = len(set(scan.twins)) if scan and request.sound.channels == "keep" else 1
-        return Load(job.index, message, scan.frames / scan.info.sample_rate if scan else 0.0, rows)
+        return Item(work, scan.frames / scan.info.sample_rate if scan else 0.0, rows)
 
     # -- one message at a time ---------------------------------------------------------------------------
 
-    @property
-    def _stopping(self) -> bool:
-        return self._deadline is not None
-
     def _step(self) -> None:
         try:
-            child, message = self._inbox.get(timeout=self._wait())
+            sender, message = self._inbox.get(timeout=self._stopping.wait())
         except queue.Empty:
-            if self._deadline is not None and time.monotonic() >= self._deadline:
-                raise _InterruptedError from None
+            self._stopping.check()
             return
         finally:
-            self._watch_children()
-        if child is None:
+            self._count_time()
+        if isinstance(message, Fatal):
+            raise message.failure.error()
+        if sender is None:
             self._signalled()
-        elif self._intake.owns(child):
-            answer = self._intake.take(child, message)
-            if answer is not None:
-                self._looked(*answer)
-        elif station := self._crew.station_of(child):
+        elif self._decoders.owns(sender):
+            self._answered(self._decoders.take(sender, message))
+        elif slot := self._workers.slot_of(sender):
             if message is None:
-                self._worker_died(station)
+                self._worker_died(slot)
             else:
-                self._worker_says(station, message)
-        if self._stopping and not any(self._crew.held):
-            raise _InterruptedError
+                self._worker_says(slot, message)
+        if self._stopping.asked and not any(self._workers.held):
+            raise StoppedError
 
-    def _wait(self) -> float:
-        """Seconds until there is something to do even if nothing happens."""
-        return TICK if self._deadline is None else min(TICK, max(0.0, self._deadline - time.monotonic()))
-
-    def _watch_children(self) -> None:
-        """Count the time they take, but no time in which the machine slept or this process stood."""
+    def _count_time(self) -> None:
+        """Tell the children's guards how much time has gone by, but not the time the machine slept."""
         now = time.monotonic()
-        passed = min(now - self._stepped_at, 2 * TICK)
-        self._intake.passed(passed)
-        self._crew.passed(passed)
+        passed = min(now - self._stepped_at, 2 * stopping.TICK)
+        self._decoders.passed(passed)
+        self._workers.passed(passed)
         self._stepped_at = now
 
-    def _looked(self, look: Look, answer: Message) -> None:
-        if answer["type"] == "fatal":
-            raise fatal_error(answer)
-        if not self._ledger.is_open(look.index):
+    def _answered(self, answer: Answer | None) -> None:
+        if answer is None or not self._ledger.is_open(answer.id):
             return
-        if answer["type"] == "bad":
-            self._ledger.fail(look.index, answer["reason"], answer["message"])
-        elif look.type == "probe":
-            self._infos[look.index] = AudioInfo.from_json(answer["facts"])
-        elif look.type == "fetch":
-            self._loads.append(self._load(self._ledger.job(look.index), None))
-        else:
-            self._infos.pop(look.index, None)
-            self._scanned(self._ledger.job(look.index), AudioScan.from_json(answer["facts"]))
+        job = self._ledger.job(answer.id)
+        if isinstance(answer, Unreadable):
+            self._ledger.fail(answer.id, answer.failure)
+        elif isinstance(answer, Here):
+            self._ready.append(self._item(job, None))
+        elif self._probing:
+            self._infos[answer.id] = answer.info
+            if answer.scan is not None:  # its length was only to be had by decoding it all
+                self._scans[answer.id] = answer.scan
+        elif answer.scan is not None:
+            self._infos.pop(answer.id, None)
+            self._scanned(job, answer.scan)
 
     def _scanned(self, job: Job, scan: AudioScan) -> None:
-        if scan.bad_samples:
-            total = scan.frames * scan.info.channels
-            what = f"{scan.bad_samples:,} of {total:,} samples are NaN or infinite"
-            self._ledger.fail(job.index, "nan", what)
-            return
-        if scan.frames == 0:
-            self._ledger.fail(job.index, "no-samples", "there are no samples in it")
-            return
-        if scan.warning and self._request.strict:
-            self._ledger.fail(job.index, "damaged", scan.warning)
+        try:
+            check_scan(scan, strict=self._request.strict)
+        except InputError as error:
+            self._ledger.fail(job.index, Failure(error.reason, error.message, error.hint))
             return
         if scan.warning:
-            self._warnings.setdefault(job.index, []).append(scan.warning)
-        self._loads.append(self._load(job, scan))
+            self._damage[job.index] = scan.warning
+        self._ready.append(self._item(job, scan))
 
-    def _worker_says(self, station: Station, message: Message) -> None:
-        kind = message["type"]
-        station.silent = 0.0
-        if kind == "loaded":
-            self._crew.loaded(station, message)
+    def _worker_says(self, slot: Slot, message: object) -> None:
+        slot.silent = 0.0
+        if isinstance(message, Loaded):
+            self._workers.loaded(slot, message)
             self._loaded_at = self._loaded_at or time.monotonic()
-            self._tell(Detail(f"{message['runs']}, batches of {message['batch']}"))
-            self._tell(Stage("enhancing" if self._request.form == "enhance" else "working"))
-        elif kind == "progress":
-            station.progress(message["seconds"], message.get("resumed", 0.0))
-            self._tell(Progress(*self.pace, self._crew.resumed))
-        elif kind == "started":
-            self._ledger.start(message["id"])
-        elif kind == "ready":
-            station.release(message["id"])
-            self._ledger.settle(message["id"], message, self._warnings.pop(message["id"], []))
-        elif kind == "failed":
-            station.release(message["id"])
+            self._tell(Detail(f"{message.runs}, batches of {message.batch}"))
+            self._tell(Stage("enhancing" if self._request.form is Form.ENHANCE else "working"))
+        elif isinstance(message, Advanced):
+            slot.advanced(message.seconds, message.resumed)
+            self._tell(Progress(*self.pace, self._workers.resumed))
+        elif isinstance(message, Started):
+            self._ledger.start(message.id)
+        elif isinstance(message, Ready):
+            slot.release(message.id)
+            damage = self._damage.pop(message.id, None)
+            warnings = [damage] if damage else []
+            self._ledger.settle(message.id, message.finished, warnings, damaged=bool(damage))
+        elif isinstance(message, Failed):
+            slot.release(message.id)
             self._job_failed(message)
-        elif kind == "fatal":
-            raise fatal_error(message)
 
-    def _job_failed(self, message: Message) -> None:
-        for kind in (OutputError, LockedError):  # what would meet every other input as well
-            if message["exit_code"] == kind.exit_code:
-                raise kind(message["message"], hint=message["hint"])
-        if message["trace"]:
-            self._tell(Detail(message["trace"]))
-        self._ledger.fail(message["id"], message["reason"], message["message"])
+    def _job_failed(self, message: Failed) -> None:
+        failure = message.failure
+        if failure.reason in ("output", "locked"):  # what every other input would meet as well
+            raise failure.error()
+        if failure.trace:
+            self._tell(Detail(failure.trace))
+        self._ledger.fail(message.id, failure)
 
-    def _worker_died(self, station: Station) -> None:
-        held = list(station.held)
-        cause, given_up, orphans = self._crew.bury(station)
+    def _worker_died(self, slot: Slot) -> None:
+        held = list(slot.held)
+        burial = self._workers.bury(slot)
         self._discard_parts(held)
-        for load in given_up:
-            self._ledger.fail(load.index, "worker-died", f"the model worker {cause}, twice, on this file")
-        self._tell(Detail(f"the model worker {cause}; the files it held are tried again one by one"))
-        self._loads.extendleft(reversed(orphans))
-        if not self._stopping:
-            self._crew.start()
+        cause = f"the model process {burial.cause}"
+        for item in burial.given_up:
+            self._ledger.fail(item.work.id, Failure("worker-died", f"{cause}, twice, on this file"))
+        if burial.last:
+            raise self._workers.gone(burial.cause)
+        self._tell(Detail(f"{cause}; the files it held are tried again one by one"))
+        self._ready.extendleft(reversed(burial.free))
+        if not self._stopping.asked:
+            self._workers.start()
 
     def _discard_parts(self, indices: Iterable[int]) -> None:
-        """Remove what a dead worker had begun. By name: others may be writing into the same folders."""
+        """Remove what a dead worker had begun. By name: other runs may be writing into the same folders."""
         for index in indices:
             discard_part(self._ledger.job(index).target)
 
@@ -253,52 +249,47 @@ class Supervisor:
 
     @contextmanager
     def watching_signals(self) -> Iterator[None]:
-        """While inside, INT, TERM and HUP are messages; on leaving, no child is left."""
+        """While inside, stop signals are messages; on leaving, no child is left."""
 
-        def note(signum: int, frame: FrameType | None) -> None:
+        def note(signum: int) -> None:
             self._ledger.summary.stopped_by = self._ledger.summary.stopped_by or signum
             self._inbox.put((None, None))
 
-        before: dict[int, Any] = {}
-        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-            number = getattr(signal, name, None)
-            if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-                before[number] = signal.signal(number, note)
-        try:
-            yield
-        except _InterruptedError:
-            self._drop()
-        except BaseException:
-            self._drop()
-            raise
-        finally:
-            self.close()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with handling_stop_signals(note):
+            try:
+                yield
+            except StoppedError:
+                self._drop()
+            except BaseException:
+                self._drop()
+                raise
+            finally:
+                self.close()
 
     def close(self) -> None:
         """Leave no child behind."""
-        self._intake.close()
-        self._crew.kill()
+        self._decoders.close()
+        self._workers.kill()
 
     def _signalled(self) -> None:
-        if self._stopping:
-            raise _InterruptedError
-        self._deadline = time.monotonic() + (GRACE_SECONDS if self._ends_soon() else 0.0)
-        if self._deadline > time.monotonic():
+        if self._stopping.signalled(ends_soon=self._ends_soon()):
             self._tell(Stage("finishing the files under way; once more to stop at once"))
 
     def _ends_soon(self) -> bool:
-        """Whether the files in the worker's hands will be done within the grace period."""
+        """Whether the files that workers hold will be done within the grace period."""
         seconds, elapsed = self.pace
-        if not any(self._crew.held) or not seconds:
+        if not any(self._workers.held) or not seconds:
             return False
         done = sum(r.seconds for r in self._ledger.summary.results if r.outcome is not Outcome.SKIPPED)
-        left = sum(load.seconds for load in self._crew.held) - (seconds + self._crew.resumed - done)
-        return left * elapsed / seconds < GRACE_SECONDS
+        left = sum(item.seconds for item in self._workers.held) - (seconds + self._workers.resumed - done)
+        return left * elapsed / seconds < stopping.GRACE_SECONDS
 
     def _drop(self) -> None:
         """Kill the workers and remove what they had begun."""
-        held = [load.index for load in self._crew.held]
-        self._crew.kill()
+        held = [item.work.id for item in self._workers.held]
+        self._workers.kill()
         self._discard_parts(held)
+
+
+def _is_tokens(job: Job) -> bool:
+    return has_token_suffix(os.path.basename(job.reads))

@@ -1,95 +1,110 @@
-"""Threads that fetch inputs ahead of the decoder and put outputs behind the model."""
+"""Threads that fetch inputs ahead of the decoders and put outputs behind the models."""
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from dataclasses import dataclass
 
 from dacse_cli.errors import DacseError, InputError
-from dacse_cli.pipeline.record.store_journal import CloudJournal
-from dacse_cli.pipeline.run.decoders import Intake, Look
-from dacse_cli.pipeline.wire.process import Inbox, Message
+from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.record.ledger import Ledger
+from dacse_cli.pipeline.record.no_journal import NoJournal
+from dacse_cli.pipeline.run.decoders import Answer, Decoders, Here
+from dacse_cli.pipeline.wire.failures import failure_of
+from dacse_cli.pipeline.wire.messages import Look, Unreadable
+from dacse_cli.pipeline.wire.outcome import OutputFile
+from dacse_cli.pipeline.wire.process import Inbox
+from dacse_cli.tokens.files import has_token_suffix
 
 THREADS = 8
 MAX_UPLOADS = 32
 """Outputs waiting to be put, beyond which no new input is fetched: what waits fills the disk."""
 
-Put = tuple[Path, Path]
-"""A finished file under its temporary name, and its target."""
+
+@dataclass(frozen=True)
+class _Fetched:
+    """An input was fetched, or could not be."""
+
+    id: int
+    error: DacseError | None
+
+
+@dataclass(frozen=True)
+class _Put:
+    """All outputs of a job were put, or could not be."""
+
+    id: int
+    error: DacseError | None
 
 
 class Transfers:
-    """A `Looker`: fetches an input before the intake looks at it; and puts outputs in the background.
+    """Decoders for inputs that are fetched first, and a way out for outputs that are put beside other work.
 
-    Fetches and puts are messages in the supervisor's inbox, from this object. `fetch(index)` brings an input
-    here; `placed(index)` is called in the supervisor's thread when all outputs of a job are in the store.
+    Fetches and puts are messages in the supervisor's inbox, sent by this object.
     """
 
     def __init__(
-        self,
-        inbox: Inbox,
-        fetch: Callable[[int], None],
-        journal: CloudJournal | None,
-        placed: Callable[[int], None],
+        self, inbox: Inbox, decoders: Decoders, ledger: Ledger, journal: Journal | NoJournal
     ) -> None:
-        self._inbox, self._fetch, self._journal, self._placed = inbox, fetch, journal, placed
-        self._intake = Intake(inbox)
+        self._inbox, self._decoders, self._ledger, self._journal = inbox, decoders, ledger, journal
         self._looks: dict[int, Look] = {}
         self._uploads: set[int] = set()
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._ready: queue.SimpleQueue[tuple[int, list[Put]] | None] = queue.SimpleQueue()
+        self._ready: queue.SimpleQueue[tuple[int, list[OutputFile]] | None] = queue.SimpleQueue()
         for _ in range(THREADS):
             threading.Thread(target=self._do, daemon=True).start()
-        if journal is not None:
-            threading.Thread(target=self._announce, args=(journal,), daemon=True).start()
+        threading.Thread(target=self._announce, daemon=True).start()
 
     # -- in the supervisor's thread ----------------------------------------------------------------------
 
     def ask(self, look: Look) -> None:
-        self._looks[look.index] = look
-        self._work.put(lambda: self._tell(look.index, "fetched", lambda: self._fetch(look.index)))
+        job = self._ledger.job(look.id)
+        if job.entry is None:
+            self._decoders.ask(look)
+            return
+        self._looks[look.id] = look
+        self._work.put(lambda: self._inbox.put((self, _Fetched(look.id, _error_of(job.fetch)))))
 
-    def send(self, index: int, files: list[Put]) -> None:
+    def publish(self, index: int, files: list[OutputFile]) -> None:
         """Put the outputs of a job; their intents are in the journal."""
         self._uploads.add(index)
         self._ready.put((index, files))
 
-    def owns(self, peer: object) -> bool:
-        return peer is self or self._intake.owns(peer)
+    def owns(self, sender: object) -> bool:
+        return sender is self or self._decoders.owns(sender)
 
-    def take(self, peer: object, message: Message | None) -> tuple[Look, Message] | None:
+    def take(self, sender: object, message: object) -> Answer | None:
         """Raises `OutputError` where an output could not be put."""
-        if peer is not self:
-            return self._intake.take(peer, message)
-        assert message is not None
-        if message["type"] == "put":
-            self._uploads.discard(message["id"])
-            if message["error"] is not None:
-                raise message["error"]
-            self._placed(message["id"])
+        if isinstance(message, _Put):
+            self._uploads.discard(message.id)
+            if message.error is not None:
+                raise message.error
+            self._ledger.published(message.id)
             return None
-        look = self._looks.pop(message["id"])
-        if message["error"] is not None:
-            error = message["error"]
-            return look, {"type": "bad", "reason": error.reason, "message": error.message}
-        if look.type == "fetch":
-            return look, {"type": "fetch"}
-        self._intake.ask(look)
+        if not isinstance(message, _Fetched):
+            return self._decoders.take(sender, message)
+        look = self._looks.pop(message.id)
+        if message.error is not None:
+            return Unreadable(look.id, failure_of(message.error))
+        if has_token_suffix(look.path.name):
+            return Here(look.id)
+        self._decoders.ask(look)
         return None
 
     def passed(self, seconds: float) -> None:
-        self._intake.passed(seconds)
+        self._decoders.passed(seconds)
 
     @property
     def busy(self) -> int:
-        """Looks not yet answered, and uploads that the line is too slow for."""
-        return len(self._looks) + self._intake.busy + max(0, len(self._uploads) - MAX_UPLOADS)
+        """Inputs without an answer, and uploads beyond what may wait."""
+        return len(self._looks) + self._decoders.busy + max(0, len(self._uploads) - MAX_UPLOADS)
 
     def close(self) -> None:
-        """Send the threads home: each holds its wave, and a run has a thousand waves."""
-        self._intake.close()
+        """End the threads."""
+        self._decoders.close()
         self._ready.put(None)
         for _ in range(THREADS):
             self._work.put(None)
@@ -100,39 +115,43 @@ class Transfers:
         while (act := self._work.get()) is not None:
             act()
 
-    def _announce(self, journal: CloudJournal) -> None:
+    def _announce(self) -> None:
         """Put the journal with all intents there are, then their outputs, side by side; again and again."""
         while (first := self._ready.get()) is not None:
             group = [first, *_waiting(self._ready)]
-            try:
-                journal.sync()
-            except DacseError as error:
-                self._inbox.put((self, {"type": "put", "id": first[0], "error": error}))
-                continue
+            error = _error_of(self._journal.place.sync)
             for index, files in group:
-                self._work.put(lambda index=index, files=files: self._put(journal, index, files))  # type: ignore[misc]
+                if error is not None:
+                    self._inbox.put((self, _Put(index, error)))
+                else:
+                    self._work.put(lambda index=index, files=files: self._put(index, files))  # type: ignore[misc]
 
-    def _put(self, journal: CloudJournal, index: int, files: list[Put]) -> None:
+    def _put(self, index: int, files: list[OutputFile]) -> None:
         def put() -> None:
-            for temp, target in files:
-                journal.put(temp, target)
+            for file in files:
+                self._journal.place.publish(file.temp, self._journal.key(file.target))
+            for file in files:
+                with contextlib.suppress(OSError):
+                    file.temp.unlink()
 
-        self._tell(index, "put", put)
-
-    def _tell(self, index: int, kind: str, act: Callable[[], None]) -> None:
-        """Do something and tell the supervisor what became of it."""
-        error: Exception | None = None
-        try:
-            act()
-        except DacseError as failure:
-            error = failure
-        except OSError as failure:  # this disk is full
-            error = InputError(f"no room for it here: {failure.strerror}", reason="disk")
-        self._inbox.put((self, {"type": kind, "id": index, "error": error}))
+        self._inbox.put((self, _Put(index, _error_of(put))))
 
 
-def _waiting(ready: queue.SimpleQueue[tuple[int, list[Put]] | None]) -> Iterator[tuple[int, list[Put]]]:
-    """What lies in a queue now; the mark of its end stays there."""
+def _error_of(act: Callable[[], None]) -> DacseError | None:
+    """Do something; the error that it met."""
+    try:
+        act()
+    except DacseError as error:
+        return error
+    except OSError as error:  # this disk is full
+        return InputError(f"no room for it here: {error.strerror}", reason="disk")
+    return None
+
+
+def _waiting(
+    ready: queue.SimpleQueue[tuple[int, list[OutputFile]] | None],
+) -> Iterator[tuple[int, list[OutputFile]]]:
+    """What is in a queue now; the mark of its end stays there."""
     while True:
         try:
             item = ready.get_nowait()

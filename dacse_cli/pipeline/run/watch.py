@@ -4,21 +4,49 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
-from dacse_cli.errors import InputError, NoInputError
-from dacse_cli.pipeline.request.inputs import input_stamp
+from dacse_cli.errors import InputError, LockedError, NoInputError, UsageError
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.wire.outcome import Summary
 
-Stamps = dict[Path, tuple[int, int]]
+Stamp = tuple[int, int]
+"""Size and modification time: what tells one content of a file from the next."""
+
+
+@dataclass
+class Inputs:
+    """What was seen of a folder's files, by path."""
+
+    settled: float
+    """Seconds without a change after which a file counts as complete."""
+    taken: dict[str, Stamp] = field(default_factory=dict)
+    """Files that a run was given, as they were."""
+    _since: dict[str, tuple[Stamp, float]] = field(default_factory=dict)
+    """Since when a file has been as it is now, by this process's clock."""
+
+    def ready(self, stamps: dict[str, Stamp], now: float, today: float) -> dict[str, Stamp]:
+        """New and changed files that are complete. `now` is monotonic, `today` on the clock of file times.
+
+        A modification time proves that a file is old, but not that it is new: clocks of machines differ.
+        """
+        self._since = {
+            path: known if (known := self._since.get(path)) and known[0] == stamp else (stamp, now)
+            for path, stamp in stamps.items()
+        }
+        return {
+            path: stamp
+            for path, stamp in stamps.items()
+            if self.taken.get(path) != stamp
+            and max(now - self._since[path][1], today - stamp[1] / 1e9) >= self.settled
+        }
 
 
 def watch(
     request: Request,
     run: Callable[[Request], Summary],
+    remark: Callable[[str], None],
     *,
     every: float,
     settled: float,
@@ -26,32 +54,44 @@ def watch(
 ) -> Iterator[Summary]:
     """Summaries of the runs, as they end; ends when a run was stopped or could not go on.
 
-    The folder is looked at `every` so many seconds. A file counts once nobody has written to it for
-    `settled` seconds; a failed one is tried again when it has changed. Raises `DacseError` as `run` does.
+    The folder is looked at every `every` seconds. A file is taken once it has not changed for `settled`
+    seconds; a failed one is tried again when it has changed. Of two inputs with one output the second fails.
+    What passes by itself (the folder is away, another run holds the output) is told by `remark`, once, and
+    tried again. Raises `DacseError` for what does not.
     """
-    request = replace(request, settled=settled)
-    seen: Stamps = {}
+    request = replace(request, collisions_fail=True)
+    inputs, told = Inputs(settled), ""
+    looked = False
     while True:
-        now = _inputs(request)
-        if any(seen.get(path) != stamp for path, stamp in now.items()):
-            summary = run(request)
-            seen = now
-            yield summary
-            if summary.stopped_by is not None or summary.fatal is not None:
-                return
+        try:
+            ready = inputs.ready(_stamps(request), time.monotonic(), time.time())
+            looked = True
+            if ready:
+                summary = run(replace(request, only=frozenset(ready)))
+                inputs.taken |= ready
+                yield summary
+                if summary.stopped_by is not None or summary.fatal is not None:
+                    return
+            told = ""
+        except (LockedError, UsageError) as error:
+            if not looked:
+                raise
+            if told != error.message:
+                remark(f"{error.message}; trying again")
+            told = error.message
         wait(every)
 
 
-def _inputs(request: Request) -> Stamps:
-    """The inputs that are there and at rest, with what tells their content."""
-    found: Stamps = {}
+def _stamps(request: Request) -> dict[str, Stamp]:
+    """The inputs that are there. Raises `UsageError`."""
+    found: dict[str, Stamp] = {}
     try:
-        jobs = plan(request).jobs
+        todo = plan(request)
     except NoInputError:
         return found
-    for job in jobs:
+    for job in (*(job for wave in todo.waves for job in wave), *todo.collided):
         try:
-            found[job.source] = input_stamp(job.source)
+            found[job.reads] = job.identity()
         except InputError:
             continue  # gone again, or not to be read: no reason to start a run
     return found

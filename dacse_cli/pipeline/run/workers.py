@@ -1,228 +1,234 @@
-"""The supervisor's side of the model workers: what each holds, how much it may hold, what its death means."""
+"""The supervisor's side of the model processes: what each holds and may hold, what its death means."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 from dacse_cli.errors import DeviceError
-from dacse_cli.pipeline.request.plan import ChainFiles
-from dacse_cli.pipeline.wire.process import Child, Inbox, Message, Peer, Spawn
+from dacse_cli.pipeline.wire.messages import End, Load, Loaded, Work
+from dacse_cli.pipeline.wire.model_plan import ModelPlan
+from dacse_cli.pipeline.wire.process import Child, Inbox, Peer, Spawn
 
+MODULE = "dacse_cli.pipeline.children.model"
 MAX_DEATHS = 3
 """Deaths while loading, or files given up, in a row, after which a device is given up."""
-PATIENCE_SECONDS = 6 * 3600.0
-"""A worker with work may say nothing for so long: to decode the codes of a day can take hours on a small
-machine, a write to a network disk that is gone takes for ever."""
+SILENCE_SECONDS = 6 * 3600.0
+"""A worker with work may say nothing for this long: to decode the units of a day can take hours on a small
+machine, and a write to a network disk that is gone never ends."""
 MAX_LOSSES = 5
-"""Machines that may be taken away under a file before it is held to be the cause."""
-WORKER = "dacse_cli.pipeline.children.model"
+"""Machines that may be taken away under a file before the file counts as the cause."""
 ALL = "all"
 
 
 @dataclass
-class Load:
-    """A job ready for a worker. `rows` is how many channel rows it brings at most."""
+class Item:
+    """Work that is ready for a worker. `rows` is how many channel rows it brings at most."""
 
-    index: int
-    message: Message
+    work: Work
     seconds: float
     rows: int
     deaths: int = 0
     losses: int = 0
 
 
-@dataclass(eq=False)
-class Station:
-    """One worker on one device, restarted when it dies. The jobs it held then are tried again one by one."""
+@dataclass(frozen=True)
+class Burial:
+    """What the death of a worker means for the work it held."""
 
-    files: ChainFiles
+    cause: str
+    given_up: list[Item]
+    """Killed two workers."""
+    free: list[Item]
+    """May be done by any worker."""
+    last: bool = False
+    """No worker is left."""
+
+
+@dataclass(eq=False)
+class Slot:
+    """One worker on one device, restarted when it dies; the work it held is then tried again one by one."""
+
+    plan: ModelPlan
     sharing: int = 1
-    """Workers of this crew that share the processor with this one, itself counted."""
-    held: dict[int, Load] = field(default_factory=dict)
-    suspects: deque[Load] = field(default_factory=deque)
-    ready: bool = False
-    description: Message = field(default_factory=dict)
-    child: Peer | None = None
+    """Workers of the pool that share the processor with this one, itself counted."""
+    held: dict[int, Item] = field(default_factory=dict)
+    suspects: deque[Item] = field(default_factory=deque)
+    loaded: Loaded | None = None
+    peer: Peer | None = None
     deaths: int = 0
     seconds_before: float = 0.0
-    """Of audio, by workers of this station that have died."""
+    """Of audio, by workers of this slot that have died."""
     seconds: float = 0.0
     resumed: float = 0.0
-    """Seconds of audio that its workers found kept by a stopped run."""
+    """Seconds of audio whose chunks its worker found kept by a stopped run."""
     silent: float = 0.0
-    """Seconds since its worker has said something, while it had to load or to work."""
+    """Seconds since its worker last said something, while it was loading or working."""
 
     def start(self, inbox: Inbox, module: str, spawn: Spawn) -> None:
         """Start the worker if there is none; it loads in the background."""
-        if self.child is None:
-            self.child = spawn(module, inbox)
+        if self.peer is None:
+            self.peer = spawn(module, inbox)
             self.silent = 0.0
-            divide = 2 if self.suspects else 1
-            settings = {"files": asdict(self.files), "divide_batch": divide, "sharing": self.sharing}
-            self.child.send({"type": "load", **settings})
-
-    def loaded(self, description: Message) -> None:
-        self.ready = True
-        self.description = description
+            self.peer.send(Load(self.plan, 2 if self.suspects else 1, self.sharing))
 
     def has_room(self) -> bool:
-        """Whether it should get another job, up to three batches of chunks and at least two files.
+        """Whether it should get more work: up to three batches of chunks, and at least two files.
 
-        One batch is being generated, one written, and one waits.
+        One batch is being translated, one written, and one waits.
         """
-        if not self.ready or self.suspects:
+        if self.loaded is None or self.suspects:
             return False
-        if any(load.deaths for load in self.held.values()):  # a suspect is tried alone
+        if any(item.deaths for item in self.held.values()):  # a suspect is tried alone
             return False
-        return len(self.held) < 2 or self.chunks_held() < 3 * int(self.description["batch"])
+        return len(self.held) < 2 or self.chunks_held() < 3 * self.loaded.batch
 
     def chunks_held(self) -> int:
-        """Chunks of the jobs in the worker's hands, finished ones of files under way included."""
-        stride = float(self.description["stride_seconds"])
-        # a token file tells nothing of its length before it is opened
-        return sum(max(1, math.ceil(load.seconds / stride)) * load.rows for load in self.held.values())
+        """Chunks of the work it holds, finished ones of files under way included."""
+        assert self.loaded is not None
+        stride = self.loaded.stride_seconds
+        # the length of a token file is not known before it is opened
+        return sum(max(1, math.ceil(item.seconds / stride)) * item.rows for item in self.held.values())
 
-    def next_suspect(self) -> Load | None:
-        """A job that a worker died on, once nothing else is in the worker's hands."""
-        return self.suspects.popleft() if self.ready and self.suspects and not self.held else None
+    def next_suspect(self) -> Item | None:
+        """Work that a worker died on, once nothing else is held."""
+        return self.suspects.popleft() if self.loaded and self.suspects and not self.held else None
 
-    def give(self, load: Load) -> None:
-        assert self.child is not None
-        self.held[load.index] = load
-        self.child.send(load.message)
+    def give(self, item: Item) -> None:
+        """Hand work over."""
+        assert self.peer is not None
+        self.held[item.work.id] = item
+        self.peer.send(item.work)
 
     def release(self, index: int) -> None:
-        """A job has left the worker's hands, finished or failed."""
+        """Work is finished or has failed."""
         self.deaths = 0
         del self.held[index]
 
-    def progress(self, seconds: float, resumed: float) -> None:
-        """Seconds of audio that the present worker has generated, and has found kept."""
+    def advanced(self, seconds: float, resumed: float) -> None:
+        """Seconds of audio that the present worker has done, and has found kept."""
         self.seconds = self.seconds_before + seconds
         self.resumed = resumed
 
     def passed(self, seconds: float) -> None:
         """Time has gone by; a worker that says nothing for too long is stopped: a death like any other."""
-        self.silent += seconds if self.held or not self.ready else 0.0
-        if self.child is not None and self.silent > PATIENCE_SECONDS:
+        self.silent += seconds if self.held or self.loaded is None else 0.0
+        if self.peer is not None and self.silent > SILENCE_SECONDS:
             self.silent = 0.0
-            self.child.stop(f"said nothing for {PATIENCE_SECONDS / 3600:.0f} hours")
+            self.peer.stop(f"said nothing for {SILENCE_SECONDS / 3600:.0f} hours")
 
-    def bury(self) -> tuple[str, list[Load], list[Load]]:
-        """After a death: its cause, the jobs given up because they killed two workers, and the innocent ones.
-
-        Innocent are the jobs of a worker that was lost with its machine.
-        """
-        assert self.child is not None
-        cause, lost = self.child.cause_of_death(), self.child.lost
-        self.child, self.ready = None, False
+    def bury(self) -> Burial:
+        """After a death. Work of a worker that was lost with its machine is not to blame."""
+        assert self.peer is not None
+        cause, lost = self.peer.cause_of_death(), self.peer.lost
+        self.peer, self.loaded = None, None
         self.seconds_before = self.seconds
         held = list(self.held.values())
         self.held.clear()
-        for load in held:
-            load.losses += lost
-            load.deaths += not lost or load.losses > MAX_LOSSES
-        given_up = [load for load in held if load.deaths > 1]
-        self.suspects.extend(load for load in held if load.deaths == 1)
+        for item in held:
+            item.losses += lost
+            item.deaths += not lost or item.losses > MAX_LOSSES
+        given_up = [item for item in held if item.deaths > 1]
+        self.suspects.extend(item for item in held if item.deaths == 1)
         self.deaths += bool(given_up or not held)
-        return cause, given_up, [load for load in held if load.deaths == 0]
+        return Burial(cause, given_up, [item for item in held if item.deaths == 0])
 
     def kill(self) -> None:
-        if self.child is not None:
-            self.child.kill()
-            self.child = None
+        """End the worker now."""
+        if self.peer is not None:
+            self.peer.kill()
+            self.peer = None
 
 
-class Crew:
+class Workers:
     """All workers of a run: one for each device named (`cuda:0,cuda:1`; `all` is every CUDA device)."""
 
     def __init__(
-        self, files: ChainFiles, inbox: Inbox, module: str = WORKER, spawn: Spawn | None = None
+        self, plan: ModelPlan, inbox: Inbox, module: str = MODULE, spawn: Spawn | None = None
     ) -> None:
-        self._files, self._inbox, self._module = files, inbox, module
-        self._spawn = spawn or Child
-        self._wants_all = files.device == ALL
-        names = ["cuda:0"] if self._wants_all else files.device.split(",")
-        shared = len([name for name in names if name == "cpu"])
-        self.stations = [
-            Station(replace(files, device=name), shared if name == "cpu" else 1) for name in names
-        ]
+        self._plan, self._inbox, self._module, self._spawn = plan, inbox, module, spawn or Child
+        self._wants_all = plan.device == ALL
+        names = ["cuda:0"] if self._wants_all else plan.device.split(",")
+        sharing = len([name for name in names if name == "cpu"])
+        self.slots = [Slot(replace(plan, device=name), sharing if name == "cpu" else 1) for name in names]
         self._retired_seconds = 0.0
 
     def start(self) -> None:
-        for station in self.stations:
-            station.start(self._inbox, self._module, self._spawn)
+        """Start every worker that is not running."""
+        for slot in self.slots:
+            slot.start(self._inbox, self._module, self._spawn)
 
     def passed(self, seconds: float) -> None:
         """Time has gone by."""
-        for station in self.stations:
-            station.passed(seconds)
+        for slot in self.slots:
+            slot.passed(seconds)
 
-    def station_of(self, child: Peer) -> Station | None:
+    def slot_of(self, sender: object) -> Slot | None:
         """Whose worker a message comes from; None for one that is gone already."""
-        return next((station for station in self.stations if station.child is child), None)
+        return next((slot for slot in self.slots if slot.peer is sender), None)
 
-    def roomiest(self) -> Station | None:
-        """The station that should get the next job: with room, and with the least in its hands."""
-        with_room = [station for station in self.stations if station.has_room()]
-        return min(with_room, key=Station.chunks_held, default=None)
+    def roomiest(self) -> Slot | None:
+        """The slot that should get the next work: with room, and holding the least."""
+        with_room = [slot for slot in self.slots if slot.has_room()]
+        return min(with_room, key=Slot.chunks_held, default=None)
 
-    def loaded(self, station: Station, description: Message) -> None:
+    def loaded(self, slot: Slot, loaded: Loaded) -> None:
         """A worker is ready; the first one tells how many devices `all` is."""
-        station.loaded(description)
+        slot.loaded = loaded
         if self._wants_all:
             self._wants_all = False
-            for index in range(1, int(description["devices"])):
-                self.stations.append(Station(replace(self._files, device=f"cuda:{index}")))
+            for index in range(1, loaded.devices):
+                self.slots.append(Slot(replace(self._plan, device=f"cuda:{index}")))
             self.start()
 
-    def bury(self, station: Station) -> tuple[str, list[Load], list[Load]]:
-        """After a death: its cause, the jobs given up, and jobs that any station may take over.
+    def bury(self, slot: Slot) -> Burial:
+        """After a death. A slot whose workers keep dying is closed."""
+        burial = slot.bury()
+        if slot.deaths < MAX_DEATHS:
+            return burial
+        self.slots.remove(slot)
+        self._retired_seconds += slot.seconds
+        free = [*burial.free, *slot.suspects]
+        return Burial(burial.cause, burial.given_up, free, last=not self.slots)
 
-        A station that keeps dying is closed; `DeviceError` when it was the last.
-        """
-        cause, given_up, innocent = station.bury()
-        if station.deaths < MAX_DEATHS:
-            return cause, given_up, innocent
-        self.stations.remove(station)
-        self._retired_seconds += station.seconds
-        if not self.stations:
-            hint = "Try a smaller --batch-size or --chunk, or another --device."
-            raise DeviceError(f"the model worker {cause}", hint=hint)
-        return cause, given_up, [*innocent, *station.suspects]
+    @staticmethod
+    def gone(cause: str) -> DeviceError:
+        """The error of a run whose last worker has died."""
+        hint = "Try a smaller batch size or shorter chunks, or another device."
+        return DeviceError(f"the model process {cause}", hint=hint)
 
     @property
     def size(self) -> int:
         """Workers there are, or will be when they have started."""
-        return len(self.stations)
+        return len(self.slots)
 
     @property
-    def held(self) -> Iterator[Load]:
-        """Jobs in any worker's hands."""
-        return (load for station in self.stations for load in station.held.values())
+    def held(self) -> Iterator[Item]:
+        """Work that any worker holds."""
+        return (item for slot in self.slots for item in slot.held.values())
 
     @property
     def seconds(self) -> float:
-        """Seconds of audio generated so far."""
-        return self._retired_seconds + sum(station.seconds for station in self.stations)
+        """Seconds of audio done so far."""
+        return self._retired_seconds + sum(slot.seconds for slot in self.slots)
 
     @property
     def resumed(self) -> float:
         """Seconds of audio found kept by a stopped run."""
-        return sum(station.resumed for station in self.stations)
+        return sum(slot.resumed for slot in self.slots)
 
-    def dismiss(self) -> None:
-        """No more jobs: the workers end by themselves."""
-        for station in self.stations:
-            if station.child is not None:
-                station.child.send({"type": "end"})
+    def end(self) -> None:
+        """No more work: the workers end by themselves."""
+        for slot in self.slots:
+            if slot.peer is not None:
+                slot.peer.send(End())
 
     def kill(self) -> None:
-        for station in self.stations:
-            station.kill()
+        """End all workers now."""
+        for slot in self.slots:
+            slot.kill()
 
 
-MakeCrew = Callable[[ChainFiles, Inbox], Crew]
+MakeWorkers = Callable[[ModelPlan, Inbox], Workers]

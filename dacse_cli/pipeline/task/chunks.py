@@ -1,8 +1,8 @@
-"""How a recording is cut for the language model, and how the answers are joined again.
+"""How a recording is cut into chunks for the translator, and how the outputs are joined again.
 
-Pure integers and arrays. The plan equals the published `split_into_chunks` on all its outputs for legal
-options; the cross-fade is its linear ramp. Mended: frames are counted with the codec's true rate
-(44100/512, not 86.13), joins use each chunk's own start and stop, every option value ends.
+Pure integers and arrays. For legal options the plan equals the published `split_into_chunks`; the cross-fade
+is its linear ramp. Unlike there, frames are counted with the codec's true rate (44100/512, not 86.13), joins
+use each chunk's own start and stop, and every option value ends.
 """
 
 from __future__ import annotations
@@ -14,27 +14,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.config import ChunkOptions
+from dacse_cli.interfaces import Units
 
 
 @dataclass(frozen=True)
 class Span:
-    """Frames `[start, stop)` of a recording."""
+    """Frames `[start, stop)` of a recording, and what is translated with them and dropped."""
 
     start: int
     stop: int
     lead: int = 0
-    """Frames before `start` that are generated too and dropped: they make a last chunk a full one."""
+    """Frames before `start`."""
+    follow: int = 0
+    """Frames after `stop`."""
     trail: int = 0
-    """Frames of silence generated after `stop` and dropped, where the recording is shorter than a chunk."""
+    """Frames of silence behind all others, where the recording is too short for a whole chunk."""
 
     @property
     def frames(self) -> int:
+        """Frames that are kept."""
         return self.stop - self.start
 
     @property
-    def generated(self) -> int:
-        """Frames that go through the language model."""
-        return self.lead + self.frames + self.trail
+    def first(self) -> int:
+        """First frame of the recording that is read."""
+        return self.start - self.lead
+
+    @property
+    def last(self) -> int:
+        """Frame behind the last one that is read."""
+        return self.stop + self.follow
+
+    @property
+    def translated(self) -> int:
+        """Frames that go through the translator."""
+        return self.last - self.first + self.trail
+
+    @property
+    def kept(self) -> slice:
+        """The frames that are kept, counted from the first that is read."""
+        return slice(self.lead, self.lead + self.frames)
 
 
 @dataclass(frozen=True)
@@ -45,16 +64,20 @@ class ChunkGrid:
     overlap: int
     shortest: int
     fixed: bool = False
-    """Every chunk is generated at full length: the model knows no other (`fixed_chunk` of its card)."""
+    """Every chunk is translated at full length: the model knows no other (`fixed_chunk` of its card)."""
+    context: tuple[int, int] = (0, 0)
+    """Frames before and after a chunk that are translated with it and dropped."""
 
     @classmethod
-    def from_options(cls, options: ChunkOptions, frame_rate: Fraction) -> ChunkGrid:
-        """From resolved options (no None left) and the codec's frames a second."""
+    def from_options(
+        cls, options: ChunkOptions, frame_rate: Fraction, context: tuple[int, int] = (0, 0)
+    ) -> ChunkGrid:
+        """From options without a None and the codec's frames per second."""
         assert options.seconds is not None and options.min_seconds is not None
         chunk = max(1, int(Fraction(options.seconds) * frame_rate))
         overlap = min(int(chunk * options.overlap), chunk - 1)
         shortest = 0 if options.fixed else min(chunk, int(Fraction(options.min_seconds) * frame_rate))
-        return cls(chunk, overlap, shortest, options.fixed)
+        return cls(chunk, overlap, shortest, options.fixed, context)
 
     @property
     def stride(self) -> int:
@@ -63,36 +86,43 @@ class ChunkGrid:
 
     @property
     def longest(self) -> int:
-        """Frames of the longest chunk any plan holds: a full one with a short tail merged in."""
-        return self.chunk + max(0, self.shortest - 1 - self.overlap)
+        """Frames of the longest chunk of any plan, context included: a full one plus a short tail."""
+        return self.chunk + max(0, self.shortest - 1 - self.overlap) + sum(self.context)
 
     def plan(self, frames: int) -> list[Span]:
         """Spans that cover frames `0..frames` in order, neighbours overlapping by `overlap`.
 
         A last span shorter than `shortest` (overlap included) is merged into the one before it. On a `fixed`
-        grid it keeps its length and is generated together with the frames before it, or with silence.
+        grid it keeps its length, and is translated together with more frames before it, or with silence.
         """
-        spans: list[Span] = []
+        edges: list[tuple[int, int]] = []
         start = 0
         while start < frames:
             stop = min(start + self.chunk, frames)
-            if spans and stop - start < self.shortest:
-                spans[-1] = Span(spans[-1].start, frames)
+            if edges and stop - start < self.shortest:
+                edges[-1] = (edges[-1][0], frames)
                 break
-            lead = min(start, self.chunk - (stop - start)) if self.fixed else 0
-            trail = self.chunk - (stop - start) - lead if self.fixed else 0
-            spans.append(Span(start, stop, lead, trail))
+            edges.append((start, stop))
             if stop == frames:
                 break
             start += self.stride
-        return spans
+        return [self._span(*edge, frames) for edge in edges]
+
+    def _span(self, start: int, stop: int, frames: int) -> Span:
+        before, after = self.context
+        lead, follow = min(start, before), min(frames - stop, after)
+        if not self.fixed:
+            return Span(start, stop, lead, follow)
+        missing = before + self.chunk + after - (lead + stop - start + follow)
+        more = min(start - lead, missing)
+        return Span(start, stop, lead + more, follow, missing - more)
 
 
-def fill(codes: NDArray[np.int16], span: Span, silence: NDArray[np.int16]) -> NDArray[np.int16]:
-    """Codes `[K, lead + frames]` with frames of `silence` `[K]` behind them: `[K, span.generated]`."""
+def fill(units: Units, span: Span, silence: Units) -> Units:
+    """Units `[U, t]` of a span with frames of `silence` `[U]` behind them: `[U, span.translated]`."""
     if not span.trail:
-        return codes
-    return np.concatenate([codes, np.repeat(silence[:, None], span.trail, axis=1)], axis=1)
+        return units
+    return np.concatenate([units, np.repeat(silence[:, None], span.trail, axis=1)], axis=1)
 
 
 class CrossFade:
@@ -123,8 +153,8 @@ class CrossFade:
         return samples[:, :final]
 
 
-def join_codes(pieces: list[NDArray[np.int16]], spans: list[Span]) -> NDArray[np.int16]:
-    """Chunks' codes `[C, K, t]` -> codes `[C, K, T]`; codes cannot fade: overlaps are cut in half."""
+def join_units(pieces: list[Units], spans: list[Span]) -> Units:
+    """Chunks' units `[C, U, t]` -> units `[C, U, T]`; units do not fade: overlaps are cut in half."""
     joined = []
     for i, (piece, span) in enumerate(zip(pieces, spans, strict=True)):
         start = 0 if i == 0 else (spans[i - 1].stop - span.start) // 2

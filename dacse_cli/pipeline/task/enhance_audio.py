@@ -1,163 +1,145 @@
-"""One recording through codec, language model and codec again, in constant memory."""
+"""One recording through codec, translator and codec again, in constant memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dacse_cli.config import SoundOptions
-from dacse_cli.pipeline.task.asr_check import ListeningSink, SecondOpinion
+from dacse_cli.interfaces import Samples, Units
 from dacse_cli.pipeline.task.chunks import CrossFade, Span, fill
-from dacse_cli.pipeline.task.encode import Encoding, SpanBuffer
+from dacse_cli.pipeline.task.filtering import Guided
 from dacse_cli.pipeline.task.guarding import Ruling, Watch
-from dacse_cli.pipeline.task.levelling import LevelledSink, loudness_of
-from dacse_cli.pipeline.task.output import DryBlocks, Output
-from dacse_cli.pipeline.task.sources import Samples, Sink, Source
-from dacse_cli.pipeline.task.task import Chain, Chunk, Finished
-from dacse_cli.pipeline.wire.guard_report import GuardReport
+from dacse_cli.pipeline.task.models import Models
+from dacse_cli.pipeline.task.reading.encode import Encoding, SpanBuffer
+from dacse_cli.pipeline.task.reading.sources import Source
+from dacse_cli.pipeline.task.recording import open_recording
+from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.writing.sinks import Sink
+from dacse_cli.pipeline.wire.outcome import Finished
 
-Answer = Samples | None
-"""What was said in a chunk `[1, n]`, and where that only steers, what the codec makes of the input `[2, n]`;
-None for silence."""
+Signals = Samples | None
+"""Of a chunk `[G, n]`: the voice, and for a filter with two guides the input through the codec; None for
+digital silence."""
 
 
 class EnhanceAudio:
-    """A `Task`. Chunks of digital silence are answered with silence at once and cost no generation."""
+    """A `Task`. Chunks of digital silence are silent at once and are not translated.
 
-    def __init__(self, source: Source, sink: Sink, chain: Chain, sound: SoundOptions) -> None:
-        self._chain, self._source, self._sink = chain, source, sink
-        spec = chain.codec.spec
-        self._hop = spec.hop_length
-        self._generate = sound.share > 0
-        self._guard = sound.guard
-        filtering = (chain.method if sound.method == "auto" else sound.method) == "filter"
-        self._steer = self._generate and filtering
-        self._watch: Watch | None = None
-        # what is only turned down cannot say anything else
-        if self._generate and sound.guard != "off" and not self._steer:
-            self._watch = Watch(sound.guard, spec.sample_rate, spec.frame_rate)
-        self._heard = SpanBuffer[np.float32]()
-        self._encoding = Encoding(source, chain.codec, sound.channels, self._hear)
-        self._spans = chain.grid.plan(self._encoding.frames)
+    With a guided filter the voice only guides it; nothing is added, so nothing has to be guarded.
+    """
+
+    def __init__(self, source: Source, sink: Sink, models: Models, sound: SoundOptions) -> None:
+        self._models, self._codec = models, models.need_codec
+        spec = models.spec
+        self._hop, self._frame_rate = spec.hop_length, spec.frame_rate
+        filter_ = models.filter
         rate = sound.rate or source.signal.sample_rate
-        rows = self._encoding.rows
-        if sound.loudness is not None:
-            sink = self._sink = LevelledSink(
-                sink, rate, rows.channels, lambda: self._goal(sound.loudness), sound.true_peak
-            )
-        strong = sound.profile == "strong"
-        self._opinion: SecondOpinion | None = None
-        if self._generate and chain.recogniser is not None:
-            self._opinion = SecondOpinion(chain.recogniser, rate, strict=sound.guard == "strict")
-            sink = self._sink = ListeningSink(sink, DryBlocks(source, rows, rate), self._opinion)
-        self._output = Output(
-            source,
-            sink,
-            rows,
-            codec_rate=spec.sample_rate,
-            rate=rate,
-            mix=sound.share,
-            expand=strong,
-            steer=self._steer,
-        )
-        self._fade = CrossFade(spec.hop_length)
-        self._answers: dict[int, dict[int, Answer]] = {}
+        work_rate = (filter_.rate or rate) if filter_ else spec.sample_rate
+        readers = 2 if filter_ else 1
+        self._recording = open_recording(source, sink, models, sound, rate_in=work_rate, readers=readers)
+        self._rows = self._recording.rows
+        self._watch: Watch | None = None
+        if sound.guard != "off" and filter_ is None:
+            assert models.translator is not None
+            redraws = models.translator.redraws
+            self._watch = Watch(sound.guard, spec.sample_rate, spec.frame_rate, redraws=redraws)
+        self._mode = sound.guard
+        self._inputs = SpanBuffer()
+        self._encoding = Encoding(source.signal, self._rows, self._codec, self._note_input)
+        self._spans = models.need_grid.plan(self._encoding.frames)
+        self._signals = filter_.guides if filter_ else 1
+        self._guided: Guided | None = None
+        if filter_ is not None:
+            dry, frames = self._recording.dry(work_rate), source.signal.frames_at(work_rate)
+            rates = spec.sample_rate, work_rate
+            self._guided = Guided(filter_, dry, rates, self._rows.count, frames)
+        self._fade = CrossFade(self._hop)
+        self._done: dict[int, dict[int, Signals]] = {}
         self._next = 0  # first span not yet written
         self._left = self._encoding.samples
 
-    def _hear(self, samples: Samples) -> None:
+    def _note_input(self, samples: Samples) -> None:
         if self._watch is not None:
-            self._heard.append(samples)
+            self._inputs.append(samples)
 
-    def _goal(self, loudness: str | float | None) -> float:
-        """The loudness to reach in LUFS."""
-        if isinstance(loudness, (int, float)):
-            return loudness
-        return loudness_of(self._source, self._encoding.rows)
-
-    def chunks(self) -> Iterator[Chunk | None]:
-        if not self._generate:
-            yield from self._pass_through()
-            return
-        buffer = SpanBuffer[np.int16]()
+    def chunks(self) -> Iterator[Chunk | float]:
+        buffer = SpanBuffer()
         ready = 0
-        for codes in self._encoding.codes():
-            buffer.append(codes)
-            while ready < len(self._spans) and self._spans[ready].stop <= buffer.stop:
+        for units in self._encoding.units(self._recording.one_pass.reader()):
+            buffer.append(units)
+            while ready < len(self._spans) and self._spans[ready].last <= buffer.stop:
                 yield from self._cut(ready, buffer)
                 ready += 1
-            yield None
+            yield 0.0
 
-    def _cut(self, index: int, buffer: SpanBuffer[np.int16]) -> Iterator[Chunk]:
+    def _cut(self, index: int, buffer: SpanBuffer) -> Iterator[Chunk | float]:
         span = self._spans[index]
-        codes = buffer.take(span.start - span.lead, span.stop)
-        following = self._spans[index + 1].start if index + 1 < len(self._spans) else span.stop
-        seconds = float((following - span.start) / self._chain.frame_rate) / self._encoding.rows.count
-        heard = self._take_heard(span) if self._watch else None
-        for row in range(self._encoding.rows.count):
+        following = self._spans[index + 1] if index + 1 < len(self._spans) else None
+        units = buffer.take(span.first, span.last)
+        stop = following.start if following else span.stop
+        seconds = float((stop - span.start) / self._frame_rate) / self._rows.count
+        inputs = self._take_inputs(span) if self._watch else None
+        for row in range(self._rows.count):
             if self._encoding.activity.silent(row, span.start, span.stop):
-                self._answer(index, row, None)
+                self._put(index, row, None)
+                yield seconds
                 continue
-            if self._watch and heard is not None:
-                start, stop = (float(frame / self._chain.frame_rate) for frame in (span.start, span.stop))
-                self._watch.hear(index, row, heard[row], start, min(stop, self._source.signal.seconds))
-            yield Chunk(self, index, row, fill(codes[row], span, self._chain.silence), seconds)
+            if self._watch and inputs is not None:
+                times = [float(frame / self._frame_rate) for frame in (span.start, span.stop)]
+                end = min(times[1], self._recording.source.signal.seconds)
+                self._watch.hear(index, row, inputs[row], times[0], end)
+            yield Chunk(self, index, row, fill(units[row], span, self._models.silence), seconds)
 
-    def _take_heard(self, span: Span) -> Samples:
-        """Samples `[R, (lead + frames) * hop]` of a span, zeros after the end of the recording."""
-        first, stop = (span.start - span.lead) * self._hop, span.stop * self._hop
-        heard = self._heard.take(first, stop)
-        return np.pad(heard, ((0, 0), (0, stop - first - heard.shape[1])))
+    def _take_inputs(self, span: Span) -> Samples:
+        """Samples `[R, frames * hop]` of a span, zeros after the end of the recording."""
+        first, stop = span.start * self._hop, span.stop * self._hop
+        inputs: Samples = self._inputs.take(first, stop)
+        return np.pad(inputs, ((0, 0), (0, stop - first - inputs.shape[1])))
 
-    def _pass_through(self) -> Iterator[None]:
-        """All input and nothing enhanced: neither codec nor language model has work."""
-        for index in range(len(self._spans)):
-            for row in range(self._encoding.rows.count):
-                self._answer(index, row, None)
-            yield None
-
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> Chunk | None:
+    def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
         span = self._spans[chunk.index]
-        spoken = np.stack([codes, chunk.codes]) if self._steer else codes[None]
-        said = self._chain.codec.decode(spoken)[:, : (span.lead + span.frames) * self._hop]
+        both = np.stack([units, chunk.units]) if self._signals == 2 else units[None]
+        kept = slice(span.lead * self._hop, (span.lead + span.frames) * self._hop)
+        signals = self._codec.decode(both)[:, kept]
         if self._watch is not None:
-            ruling = self._watch.rule(chunk, codes, said[0])
+            ruling = self._watch.rule(chunk, span.kept, units, signals[0])
             if ruling is Ruling.TRY_AGAIN:
                 return self._watch.again(chunk)
-            if ruling is Ruling.LET_THROUGH:
-                said = self._watch.input_of(chunk)[None]
+            if ruling is Ruling.PASS_THROUGH:
+                signals = self._watch.input_of(chunk)[None]
             self._watch.release(chunk)
-        self._answer(chunk.index, chunk.row, said[:, span.lead * self._hop :])
+        self._put(chunk.index, chunk.row, signals)
         return None
 
-    def _answer(self, index: int, row: int, samples: Answer) -> None:
-        self._answers.setdefault(index, {})[row] = samples
-        while len(self._answers.get(self._next, ())) == self._encoding.rows.count:
-            self._write(self._spans[self._next], self._answers.pop(self._next))
+    def _put(self, index: int, row: int, signals: Signals) -> None:
+        self._done.setdefault(index, {})[row] = signals
+        while len(self._done.get(self._next, ())) == self._rows.count:
+            self._write(self._spans[self._next], self._done.pop(self._next))
             self._next += 1
 
-    def _write(self, span: Span, answers: dict[int, Answer]) -> None:
-        samples = np.zeros((2 if self._steer else 1, len(answers), span.frames * self._hop), np.float32)
-        for row, answer in answers.items():
-            if answer is not None:
-                samples[:, row] = answer / np.float32(self._encoding.gain)
+    def _write(self, span: Span, rows: dict[int, Signals]) -> None:
+        samples = np.zeros((self._signals, len(rows), span.frames * self._hop), np.float32)
+        for row, signals in rows.items():
+            if signals is not None:
+                samples[:, row] = signals / np.float32(self._encoding.gain)
+                gains = self._encoding.activity.envelope(row, span.start, span.stop)
+                if gains is not None:
+                    samples[:, row] *= gains
         last = self._next + 1 == len(self._spans)
         following = None if last else self._spans[self._next + 1].start
         faded = self._fade.push(samples.reshape(-1, samples.shape[2]), span, following)
         faded = faded[:, : self._left]
         self._left -= faded.shape[1]
-        self._output.write(faded)
+        self._recording.output.write(faded if self._guided is None else self._guided.push(faded))
 
     def finish(self) -> Finished:
-        self._output.close()
-        files, warnings = self._sink.finish(self._output.frames)
-        warnings = [*self._encoding.rows.warnings, *warnings]
+        if self._guided is not None:
+            self._recording.output.write(self._guided.finish())
         report = self._watch.report if self._watch else None
-        if self._opinion is not None:
-            report = self._opinion.report(report or GuardReport(self._guard))
-        return Finished(files, self._source.signal.seconds, warnings, guard=report)
+        (files, warnings), report = self._recording.finish(report, self._mode)
+        return Finished(tuple(files), self._recording.source.signal.seconds, tuple(warnings), guard=report)
 
     def abandon(self) -> None:
-        self._sink.abandon()
+        self._recording.sink.abandon()

@@ -1,162 +1,116 @@
-"""Tasks that start or end at token files: tokenise, detokenise, enhance in the token domain."""
+"""Tasks that start or end at token files: tokenise, detokenise, enhance units."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dacse_cli.audio.info import resampled_length
+from dacse_cli.audio.loudness import SHORTEST, LoudnessMeter
 from dacse_cli.codec.stream import DecodeStream
-from dacse_cli.errors import InputError
-from dacse_cli.interfaces import Codec, Codes
-from dacse_cli.pipeline.task.chunks import Span, fill, join_codes
-from dacse_cli.pipeline.task.encode import Encoding, Rows
+from dacse_cli.interfaces import Codec, Codes, Samples, Units
+from dacse_cli.pipeline.task.chunks import Span, fill, join_units
 from dacse_cli.pipeline.task.guarding import Ruling, Watch
-from dacse_cli.pipeline.task.output import Output
-from dacse_cli.pipeline.task.sources import Samples, Signal, Sink, Source
-from dacse_cli.pipeline.task.task import Chain, Chunk, Finished
-from dacse_cli.pipeline.wire.outcome import OutputFile
-from dacse_cli.tokens.files import TokenFile, check
-
-Save = Callable[[TokenFile, Source | None], list[OutputFile]]
-"""Writes a token file, and what its form wants to know of the recording, under temporary names."""
+from dacse_cli.pipeline.task.models import Models
+from dacse_cli.pipeline.task.reading.encode import Encoding
+from dacse_cli.pipeline.task.reading.rows import Rows
+from dacse_cli.pipeline.task.reading.sources import Signal, Source, first_equal
+from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.token_files import Save
+from dacse_cli.pipeline.task.writing.output import Output
+from dacse_cli.pipeline.task.writing.sinks import Sink
+from dacse_cli.pipeline.wire.outcome import Finished
+from dacse_cli.tokens.files import TokenFile
 
 DECODE_FRAMES = 256
 """Frames handed to the decoder at a time; bounds memory, does not change the sound."""
 
 
 class Tokenise:
-    """A `Task`: recording -> token file. Needs no language model."""
+    """A `Task`: recording -> token file. Needs no translator.
 
-    def __init__(self, source: Source, name: str, chain: Chain, channels: str, save: Save) -> None:
-        self._source, self._name, self._chain, self._save = source, name, chain, save
-        self._encoding = Encoding(source, chain.codec, channels)
-        self._codes: list[NDArray[np.int16]] = []
+    With `levels`, the loudness of each channel is measured for the file.
+    """
 
-    def chunks(self) -> Iterator[Chunk | None]:
-        for codes in self._encoding.codes():
-            self._codes.append(codes)
-            yield None
+    def __init__(
+        self, source: Source, name: str, models: Models, channels: str, save: Save, *, levels: bool
+    ) -> None:
+        self._source, self._name, self._models, self._save = source, name, models, save
+        self._rows = Rows(source.signal, channels)
+        self._encoding = Encoding(source.signal, self._rows, models.need_codec)
+        rate = source.signal.sample_rate
+        self._meters = [LoudnessMeter(rate, 1) for _ in range(self._rows.channels if levels else 0)]
+        self._units: list[Units] = []
 
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
-        raise AssertionError("nothing is generated here")
+    def _blocks(self) -> Iterator[Samples]:
+        for block in self._source.blocks():
+            self._rows.measure(block)
+            for meter, channel in zip(self._meters, self._rows.mix_down(block), strict=False):
+                meter.push(channel[None])
+            yield block
+
+    def chunks(self) -> Iterator[Chunk | float]:
+        for units in self._encoding.units(self._blocks()):
+            self._units.append(units)
+            yield float(units.shape[2] / self._models.spec.frame_rate)
+
+    def deliver(self, chunk: Chunk, units: Units) -> None:
+        raise AssertionError("nothing is translated here")
 
     def finish(self) -> Finished:
-        signal = self._source.signal
-        rows = np.concatenate(self._codes, axis=2)  # [R, K, T]
-        codes = np.ascontiguousarray(self._encoding.rows.spread(rows))
-        spec = self._chain.codec.spec
+        signal, spec = self._source.signal, self._models.spec
+        rows = np.concatenate(self._units, axis=2)  # [R, U, T]
+        units = np.ascontiguousarray(self._rows.spread(rows))
         tokens = TokenFile(
-            units=codes,
-            codec=self._chain.codec_name,
+            units=units,
+            codec=self._models.codec_name,
             sample_rate=spec.sample_rate,
             hop_length=spec.hop_length,
-            codebook_size=chain_codes(self._chain).size,
+            codebook_size=spec.units.size if isinstance(spec.units, Codes) else 0,
             original_sample_rate=signal.sample_rate,
             original_length=signal.frames,
             source=self._name,
         )
-        warnings = self._encoding.rows.warnings
+        warnings = self._rows.warnings
         if self._encoding.gain < 1:
             warnings.append("peaks above full scale were scaled down")
-        return Finished(self._save(tokens, self._source), signal.seconds, warnings)
+        return Finished(tuple(self._save(tokens, self._levels())), signal.seconds, tuple(warnings))
+
+    def _levels(self) -> tuple[float, ...]:
+        """LUFS of each channel; silence is added to what is too short to be measured."""
+        missing = int(SHORTEST * self._source.signal.sample_rate) - self._source.signal.frames
+        for meter in self._meters:
+            meter.push(np.zeros((1, max(0, missing)), np.float32))
+        return tuple(meter.integrated() for meter in self._meters)
 
     def abandon(self) -> None:
-        self._codes.clear()
+        self._units.clear()
 
 
-def chain_codes(chain: Chain) -> Codes:
-    """The codes of a chain's codec. Raises `InputError` where it makes latents."""
-    units = chain.codec.spec.units
-    if not isinstance(units, Codes):
-        raise InputError(f"the codec {chain.codec_name} makes latents, not codes", reason="other-codec")
-    return units
-
-
-def check_codec(tokens: TokenFile, chain: Chain) -> TokenFile:
-    """The token file with its unknowns filled in; `InputError` where it was made for another codec."""
-    spec = chain.codec.spec
-    K, codes = tokens.codes.shape[1], chain_codes(chain)
-    if tokens.codes.max() >= codes.size or codes.books != K:
-        raise InputError(
-            f"{K} codebooks of {int(tokens.codes.max()) + 1} or more codes do not fit the codec "
-            f"({codes.books} x {codes.size})",
-            reason="other-codec",
-        )
-    if not tokens.codec:  # text and .dac files do not say which codec made them
-        whole = replace(
-            tokens,
-            codec=chain.codec_name,
-            sample_rate=spec.sample_rate,
-            hop_length=spec.hop_length,
-            codebook_size=codes.size,
-            original_sample_rate=tokens.original_sample_rate or spec.sample_rate,
-            original_length=tokens.original_length or tokens.codes.shape[2] * spec.hop_length,
-        )
-        check(whole)
-        return whole
-    theirs = (tokens.sample_rate, tokens.hop_length, tokens.codebook_size)
-    ours = (spec.sample_rate, spec.hop_length, codes.size)
-    if theirs != ours or _differ(tokens.codec, chain.codec_name):
-        raise InputError(
-            f"made for codec {tokens.codec} ({theirs[0]} Hz), not for {chain.codec_name} ({ours[0]} Hz)",
-            reason="other-codec",
-            hint="Name the codec it was made with by --codec.",
-        )
-    return tokens
-
-
-def _differ(theirs: str, ours: str) -> bool:
-    """Whether two codec names are of one kind (both hashes or both names) and not the same."""
-    hashed = [name.startswith("sha256:") for name in (theirs, ours)]
-    return hashed[0] == hashed[1] and theirs.split("@")[0] != ours.split("@")[0]
-
-
-def twins_of(codes: NDArray[np.int16]) -> tuple[int, ...]:
-    """For each channel of `[C, K, T]` the first one with the same codes."""
-    return tuple(
-        next(j for j in range(i + 1) if np.array_equal(codes[i], codes[j])) for i in range(len(codes))
-    )
-
-
-class TokenSource:
-    """The recording a token file stands for, as far as the output stage needs to know. Has no samples."""
-
-    def __init__(self, tokens: TokenFile) -> None:
-        self.signal = Signal(
-            tokens.original_sample_rate,
-            len(tokens.codes),
-            tokens.original_length,
-            1.0,
-            twins_of(tokens.codes),
-        )
-
-    def blocks(self) -> Iterator[Samples]:
-        raise InputError("a token file has no samples to mix with", reason="no-samples")
-
-
-class CodesToSound:
-    """Codes `[R, K, T]` -> sink, in bounded memory."""
+class UnitsToSound:
+    """Units `[R, U, T]` -> sink, in bounded memory."""
 
     def __init__(self, tokens: TokenFile, codec: Codec, sink: Sink, rate: int | None) -> None:
         self._codec, self._sink = codec, sink
-        source = TokenSource(tokens)
-        self.signal = source.signal
-        self.rows = Rows(source.signal, "keep")
+        duplicates = first_equal(tokens.units)
+        self.signal = Signal(
+            tokens.original_sample_rate, len(duplicates), tokens.original_length, 1.0, duplicates
+        )
+        self.rows = Rows(self.signal, "keep")
         rate = rate or tokens.original_sample_rate
         codec_rate = codec.spec.sample_rate
-        self._output = Output(source, sink, self.rows, codec_rate=codec_rate, rate=rate, mix=1.0)
+        self._output = Output(sink, self.rows, (codec_rate, rate), self.signal.frames_at(rate))
         self._samples = resampled_length(tokens.original_length, tokens.original_sample_rate, codec_rate)
 
-    def run(self, codes: NDArray[np.int16]) -> Iterator[None]:
-        """Decode everything, a piece at each step."""
+    def run(self, units: Units) -> Iterator[float]:
+        """Decode everything; seconds of audio at each step."""
         stream = DecodeStream(self._codec, self.rows.count)
-        for start in range(0, codes.shape[2], DECODE_FRAMES):
-            self._write(stream.push(codes[:, :, start : start + DECODE_FRAMES]))
-            yield
+        for start in range(0, units.shape[2], DECODE_FRAMES):
+            piece = units[:, :, start : start + DECODE_FRAMES]
+            self._write(stream.push(piece))
+            yield float(piece.shape[2] / self._codec.spec.frame_rate)
         self._write(stream.finish())
         self._output.close()
 
@@ -168,23 +122,22 @@ class CodesToSound:
     def finish(self) -> Finished:
         """Close the sink."""
         files, warnings = self._sink.finish(self._output.frames)
-        return Finished(files, self.signal.seconds, warnings)
+        return Finished(tuple(files), self.signal.seconds, tuple(warnings))
 
 
 class Detokenise:
-    """A `Task`: token file -> recording, equal channels decoded once. Needs no language model."""
+    """A `Task`: token file -> recording, equal channels decoded once. Needs no translator."""
 
-    def __init__(self, tokens: TokenFile, sink: Sink, chain: Chain, rate: int | None) -> None:
+    def __init__(self, tokens: TokenFile, sink: Sink, models: Models, rate: int | None) -> None:
         self._sink = sink
-        self._sound = CodesToSound(tokens, chain.codec, sink, rate)
-        self._codes = tokens.codes[sorted(set(twins_of(tokens.codes)))]
+        self._sound = UnitsToSound(tokens, models.need_codec, sink, rate)
+        self._units = self._sound.rows.first_of(tokens.units)
 
-    def chunks(self) -> Iterator[Chunk | None]:
-        for _ in self._sound.run(self._codes):
-            yield None
+    def chunks(self) -> Iterator[Chunk | float]:
+        yield from self._sound.run(self._units)
 
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> None:
-        raise AssertionError("nothing is generated here")
+    def deliver(self, chunk: Chunk, units: Units) -> None:
+        raise AssertionError("nothing is translated here")
 
     def finish(self) -> Finished:
         return self._sound.finish()
@@ -196,71 +149,77 @@ class Detokenise:
 class EnhanceTokens:
     """A `Task`: token file -> enhanced token file (`save`) or recording (`sink`), one of the two.
 
-    A guard must hear, so with one on duty every chunk is decoded before and after.
+    The guard compares sound, so with one every chunk is decoded before and after.
     """
 
     def __init__(
         self,
         tokens: TokenFile,
-        chain: Chain,
+        models: Models,
         *,
         save: Save | None = None,
         sink: Sink | None = None,
         rate: int | None = None,
         guard: str = "normal",
     ) -> None:
-        self._tokens, self._chain, self._save, self._sink = tokens, chain, save, sink
-        spec = chain.codec.spec
-        self._watch = None if guard == "off" else Watch(guard, spec.sample_rate, spec.frame_rate)
-        self._sound = CodesToSound(tokens, chain.codec, sink, rate) if sink else None
-        self._firsts = sorted(set(twins := twins_of(tokens.codes)))
-        self._row_of = [self._firsts.index(twin) for twin in twins]
-        self._spans = chain.grid.plan(tokens.codes.shape[2])
-        self._answers: dict[tuple[int, int], NDArray[np.int16]] = {}
+        self._tokens, self._models, self._save, self._sink = tokens, models, save, sink
+        spec = models.spec
+        self._frame_rate = spec.frame_rate
+        self._watch: Watch | None = None
+        if guard != "off":
+            assert models.translator is not None
+            redraws = models.translator.redraws
+            self._watch = Watch(guard, spec.sample_rate, spec.frame_rate, redraws=redraws)
+        self._sound = UnitsToSound(tokens, models.need_codec, sink, rate) if sink else None
+        duplicates = first_equal(tokens.units)
+        self._rows = Rows(Signal(1, len(duplicates), 0, 1.0, duplicates), "keep")
+        self._units = self._rows.first_of(tokens.units)
+        self._spans = models.need_grid.plan(tokens.units.shape[2])
+        self._done: dict[tuple[int, int], Units] = {}
         self._seconds = tokens.original_length / tokens.original_sample_rate
 
-    def chunks(self) -> Iterator[Chunk | None]:
-        share = self._seconds / max(1, len(self._spans) * len(self._firsts))
+    def chunks(self) -> Iterator[Chunk | float]:
+        share = self._seconds / max(1, len(self._spans) * self._rows.count)
         for index, span in enumerate(self._spans):
-            for row, channel in enumerate(self._firsts):
-                codes = self._tokens.codes[channel, :, span.start - span.lead : span.stop]
-                chunk = Chunk(self, index, row, fill(codes, span, self._chain.silence), share)
+            for row in range(self._rows.count):
+                units = fill(self._units[row, :, span.first : span.last], span, self._models.silence)
                 if self._watch is not None:
-                    start, stop = (float(frame / self._chain.frame_rate) for frame in (span.start, span.stop))
-                    self._watch.hear(index, row, self._decode(span, chunk.codes), start, stop)
-                yield chunk
+                    start, stop = (float(frame / self._frame_rate) for frame in (span.start, span.stop))
+                    self._watch.hear(index, row, self._decode(span, units), start, stop)
+                yield Chunk(self, index, row, units, share)
 
-    def _decode(self, span: Span, codes: NDArray[np.int16]) -> Samples:
-        """What codes `[K, generated]` of a span sound like, without the silence behind it."""
-        samples = (span.lead + span.frames) * self._chain.codec.spec.hop_length
-        return self._chain.codec.decode(codes[None])[0, :samples]
+    def _decode(self, span: Span, units: Units) -> Samples:
+        """What the kept frames of units `[U, translated]` of a span sound like, `[n]`."""
+        hop = self._models.spec.hop_length
+        decoded: Samples = self._models.need_codec.decode(units[None])[0]
+        return decoded[span.lead * hop : (span.lead + span.frames) * hop]
 
-    def deliver(self, chunk: Chunk, codes: NDArray[np.int16]) -> Chunk | None:
+    def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
         span = self._spans[chunk.index]
         if self._watch is not None:
-            ruling = self._watch.rule(chunk, codes, self._decode(span, codes))
+            ruling = self._watch.rule(chunk, span.kept, units, self._decode(span, units))
             if ruling is Ruling.TRY_AGAIN:
                 return self._watch.again(chunk)
-            if ruling is Ruling.LET_THROUGH:
-                codes = chunk.codes
+            if ruling is Ruling.PASS_THROUGH:
+                units = chunk.units
             self._watch.release(chunk)
-        self._answers[chunk.index, chunk.row] = codes[:, span.lead :][:, : span.frames]
+        self._done[chunk.index, chunk.row] = units[:, span.kept]
         return None
 
     def finish(self) -> Finished:
         pieces = [
-            np.stack([self._answers.pop((index, row)) for row in range(len(self._firsts))])
+            np.stack([self._done.pop((index, row)) for row in range(self._rows.count)])
             for index in range(len(self._spans))
         ]
-        rows = join_codes(pieces, self._spans)  # [R, K, T]
+        rows = join_units(pieces, self._spans)  # [R, U, T]
         report = self._watch.report if self._watch else None
         if self._sound is not None:
             for _ in self._sound.run(rows):
                 pass
             return replace(self._sound.finish(), guard=report)
         assert self._save is not None
-        files = self._save(self._tokens.with_units(rows[self._row_of]), None)
-        return Finished(files, self._seconds, [], guard=report)
+        files = self._save(self._tokens.with_units(self._rows.spread(rows)), ())
+        return Finished(tuple(files), self._seconds, guard=report)
 
     def abandon(self) -> None:
         if self._sink is not None:

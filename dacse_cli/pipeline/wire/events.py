@@ -1,4 +1,4 @@
-"""What a run tells whoever watches it, as it happens. Rendering is somebody else's work."""
+"""What happens in a run, as it happens, for whatever shows it."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from dacse_cli.pipeline.wire.outcome import Result
 
 @dataclass(frozen=True)
 class Planned:
-    """All inputs have been looked at: files still to do and their seconds of audio."""
+    """Inputs still to do, and their seconds of audio; None where only reading them all would tell."""
 
     files: int
-    seconds: float
+    seconds: float | None
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What is going on before the first result: one line."""
+    """What is being done now: one line."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Detail:
-    """Something only `-v` shows."""
+    """Something that only `-v` shows."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Seconds of audio generated so far in this run, and seconds of work since the models were ready.
+    """Seconds of audio done so far in this run, and seconds of work since the models were ready.
 
-    `resumed` are seconds of audio taken over from a stopped run, which cost no work.
+    `resumed` are seconds of audio whose chunks a stopped run had finished.
     """
 
     seconds: float
@@ -51,4 +51,4 @@ class Ended:
 
 Event = Planned | Stage | Detail | Progress | Ended
 Tell = Callable[[Event], None]
-"""Who is told."""
+"""Called with each event."""

@@ -1,32 +1,33 @@
-"""What is told of a guarded file: how many chunks were kept, where the others lie, and where a recogniser
-hears other words. Imports no torch."""
+"""What became of the chunks of a file: how many were kept, repaired or passed through, and where.
+
+Also in which passages a speech recogniser finds other words. Imports no torch.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 KEPT, REPAIRED, PASSED = "kept", "repaired", "passed-through"
-"""What can become of a chunk: the first answer, a later one, the input itself."""
+"""What becomes of a chunk: the first output is kept, a later one, or the input is passed through."""
 DOUBTED = "doubted"
-"""Of a passage: it stands as it is, but a second opinion hears other words in it than in the input."""
+"""Of a passage: it is kept, but a recogniser finds other words in it than in the input."""
 
 
 @dataclass(frozen=True)
 class Stretch:
-    """A part of a file, in seconds, that the first answer was not good enough for."""
+    """A part of a file, in seconds, whose first output was doubted."""
 
     start: float
     stop: float
     row: int
-    """Which of the channels that differ; 0 where there is one, or `--channels mono`."""
+    """Index among the channels that differ; 0 where there is one, or for mono."""
     outcome: str
     """`REPAIRED`, `PASSED` or `DOUBTED`."""
     reasons: tuple[str, ...]
-    """invented, other-pitch, too-loud, dropped, stuck: what was wrong with the first answer; other-words."""
+    """What was wrong with the first output: invented, other-pitch, too-loud, dropped, stuck, other-words."""
     words: tuple[str, ...] = ()
-    """Of a doubted one: the words heard in the input and in the answer, `light -> night`."""
+    """Of a doubted passage: words in the input and in the output, `light -> night`."""
 
     def describe(self) -> str:
         """`0:03.84-0:04.80 passed-through (dropped)`, `0:08.00-0:17.50 doubted (light -> night)`."""
@@ -36,7 +37,7 @@ class Stretch:
 
 @dataclass(frozen=True)
 class GuardReport:
-    """The guard's account of one file; counts are of generated chunks, but for the last two."""
+    """One file's chunks. The first three counts are of generated chunks."""
 
     mode: str
     kept: int = 0
@@ -45,7 +46,7 @@ class GuardReport:
     stretches: tuple[Stretch, ...] = ()
     """In order of time, neighbours of one kind joined."""
     compared: int = 0
-    """Passages whose words were compared: those of a second opinion in which the input is intelligible."""
+    """Passages whose words were compared: those in which the recogniser understands the input."""
     doubted: int = 0
     """Of these, passages with other words."""
 
@@ -55,11 +56,11 @@ class GuardReport:
 
     @property
     def reason(self) -> str:
-        """Stable code of what a user must know first; empty where there is nothing."""
+        """Reason code of the most important warning; empty where there is none."""
         return "passed-through" if self.passed_through else "other-words" if self.doubted else ""
 
     def warnings(self) -> list[str]:
-        """What a user must know; empty where the model's answers stand everywhere, undoubted."""
+        """One sentence each; empty where every first output was kept and none doubted."""
         found = []
         if self.passed_through:
             chunks = f"{self.passed_through} of {self.chunks} chunks"
@@ -74,20 +75,9 @@ class GuardReport:
         first = ", ".join(f"{_clock(s.start)}-{_clock(s.stop)}" for s in where[:3])
         return first + (f" and {len(where) - 3} more" if len(where) > 3 else "")
 
-    def to_json(self) -> dict[str, Any]:
-        """For `--json`, the journal and the way to the supervisor."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> GuardReport:
-        """Inverse of `to_json`."""
-        lists = "reasons", "words"
-        stretches = (Stretch(**{**s, **{name: tuple(s[name]) for name in lists}}) for s in data["stretches"])
-        return cls(**{**data, "stretches": tuple(stretches)})
-
 
 def joined(stretches: Iterable[Stretch]) -> tuple[Stretch, ...]:
-    """In order of time and row, neighbours of one row and outcome as one."""
+    """In order of time and row; neighbours of one row and outcome become one."""
     found: list[Stretch] = []
     for stretch in sorted(stretches, key=lambda s: (s.row, s.start)):
         last = found[-1] if found else None

@@ -1,14 +1,15 @@
-"""How an input can end, and the account of a run. Every input ends in exactly one outcome."""
+"""How an input can end, and the summary of a run. Every input ends in exactly one outcome."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import DacseError
+from dacse_cli.pipeline.wire.coding import to_json
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 
 
@@ -31,17 +32,19 @@ class Result:
     outcome: Outcome
     reason: str = ""
     message: str = ""
+    hint: str = ""
+    """What to do next, where there is something."""
     seconds: float = 0.0
     elapsed: float = 0.0
-    """Seconds since a worker took it up; waiting in line is not counted."""
+    """Seconds since a worker took it up; time in the queue is not counted."""
     resumed: float = 0.0
     """Seconds of audio taken over from a stopped run."""
     guard: GuardReport | None = None
-    """What became of its chunks, where a guard was on duty."""
+    """What became of its chunks, where they were checked."""
 
     def to_json(self) -> dict[str, Any]:
         """One line of `--json`."""
-        return {"type": "file", **asdict(self), "outcome": self.outcome.value}
+        return {"type": "file", **to_json(self)}
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,44 @@ class OutputFile:
     size: int
     sha256: str
 
-    def to_json(self) -> dict[str, Any]:
-        """For the way to the supervisor."""
-        return {"temp": str(self.temp), "target": str(self.target), "size": self.size, "sha256": self.sha256}
 
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> OutputFile:
-        """Inverse of `to_json`."""
-        return cls(Path(data["temp"]), Path(data["target"]), data["size"], data["sha256"])
+@dataclass(frozen=True)
+class Finished:
+    """What was made of one input: files (none for arrays), seconds of audio, warnings."""
+
+    files: tuple[OutputFile, ...]
+    seconds: float
+    warnings: tuple[str, ...] = ()
+    resumed: float = 0.0
+    """Seconds of audio whose chunks a stopped run had finished."""
+    guard: GuardReport | None = None
+
+
+@dataclass
+class Totals:
+    """Sums over results."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    chunks: Counter[str] = field(default_factory=Counter)
+    """`kept`, `repaired`, `passed_through`: empty where no chunk was checked."""
+    seconds: float = 0.0
+    resumed: float = 0.0
+    bug: bool = False
+
+    def add(self, result: Result) -> None:
+        """Count one result."""
+        self.outcomes[result.outcome] += 1
+        self.bug |= result.reason == "internal"
+        self.resumed += result.resumed
+        if result.outcome in (Outcome.DONE, Outcome.WARNED):
+            self.seconds += result.seconds
+        if result.guard is not None:
+            for name in ("kept", "repaired", "passed_through"):
+                self.chunks[name] += getattr(result.guard, name)
+
+    def copy(self) -> Totals:
+        """The same sums, to be counted on."""
+        return Totals(self.outcomes.copy(), self.chunks.copy(), self.seconds, self.resumed, self.bug)
 
 
 @dataclass
@@ -76,42 +109,45 @@ class Summary:
     """Models and options that made the outputs, by name, for people."""
     fatal: DacseError | None = None
     """What stopped the run before its end."""
-    earlier: Counter[Outcome] = field(default_factory=Counter)
-    """Ends of inputs whose results are not kept, because there are too many."""
-    earlier_seconds: float = 0.0
-    bug: bool = False
-    """Whether an input whose result is not kept met a bug."""
+    _totals: Totals = field(default_factory=lambda: Totals())
+    """Of inputs whose results are not kept, because there are too many."""
 
-    def add(self, part: Summary) -> None:
-        """Count the results of a part of the run without keeping them; what stopped it stopped the run."""
-        self.earlier.update(result.outcome for result in part.results)
-        self.earlier_seconds += part.seconds
-        self.bug |= part.bug or any(result.reason == "internal" for result in part.results)
-        self.stopped_by, self.fatal = part.stopped_by, part.fatal
+    def forget_results(self) -> None:
+        """Count the results so far without keeping them."""
+        self._totals = self._count()
+        self.results.clear()
+
+    def not_reached(self, inputs: int) -> None:
+        """Count inputs that the run has not come to."""
+        self._totals.outcomes[Outcome.NOT_REACHED] += inputs
+
+    def _count(self) -> Totals:
+        """Of all results, kept or not."""
+        total = self._totals.copy()
+        for result in self.results:
+            total.add(result)
+        return total
 
     @property
     def counts(self) -> dict[str, int]:
         """How many inputs ended in each outcome; they add up to the inputs found."""
-        counted = self.earlier + Counter(result.outcome for result in self.results)
-        return {outcome.value: counted[outcome] for outcome in Outcome}
+        outcomes = self._count().outcomes
+        return {outcome.value: outcomes[outcome] for outcome in Outcome}
 
     @property
     def chunks(self) -> dict[str, int]:
-        """What became of guarded chunks, over all files; empty where none was."""
-        reports = [result.guard for result in self.results if result.guard is not None]
-        names = ("kept", "repaired", "passed_through") if reports else ()
-        return {name: sum(getattr(report, name) for report in reports) for name in names}
+        """What became of checked chunks, over all files; empty where none was checked."""
+        return dict(self._count().chunks)
 
     @property
     def seconds(self) -> float:
         """Seconds of audio finished in this run."""
-        kept = sum(r.seconds for r in self.results if r.outcome in (Outcome.DONE, Outcome.WARNED))
-        return self.earlier_seconds + kept
+        return self._count().seconds
 
     @property
     def resumed(self) -> float:
         """Seconds of that audio which a stopped run had generated already."""
-        return sum(r.resumed for r in self.results)
+        return self._count().resumed
 
     @property
     def exit_code(self) -> int:
@@ -120,7 +156,7 @@ class Summary:
             return 128 + self.stopped_by
         if self.fatal is not None:
             return self.fatal.exit_code
-        if self.bug or any(result.reason == "internal" for result in self.results):
+        if self._count().bug:
             return 1
         return 3 if self.counts[Outcome.FAILED.value] else 0
 

@@ -1,39 +1,40 @@
-"""Lines of JSON between the supervisor and its child processes. No pickles cross a process border.
+"""Child processes and the lines of JSON that go to and from them. No pickles cross a process border.
 
-A child reads commands from its standard input and answers on its standard output; whatever its libraries
-print goes to standard error, which the parent keeps for the report of a crash. A child ends when its input
+A child reads messages from its standard input and answers on its standard output; what its libraries print
+goes to standard error, whose end the parent keeps for the report of a crash. A child ends when its input
 does, so it cannot outlive a killed parent.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
-import signal
 import subprocess
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
-Message = dict[str, Any]
+from dacse_cli.errors import DeviceError
+from dacse_cli.pipeline.wire.coding import CodingError
+from dacse_cli.pipeline.wire.messages import Message, decode, encode
+from dacse_cli.platform import how_it_ended
 
 
 class Peer(Protocol):
-    """Whoever is at the other end of a channel: a child process here, or one on another machine.
+    """The other end of a connection: a child process here, or one on another machine.
 
-    What it says arrives in the inbox it was given as (peer, message); (peer, None) is its end.
+    Its messages arrive in the inbox it was given as (peer, message); (peer, None) is its end.
     """
 
     @property
     def lost(self) -> bool:
-        """After its end: whether its machine was taken away, so that no input is to blame."""
+        """After its end: whether its machine was taken away, so that no input is the cause."""
 
     def send(self, message: Message) -> None:
-        """Hand a command over; does not wait."""
+        """Queue a message; does not wait."""
 
     def kill(self) -> None:
         """End it now."""
@@ -42,50 +43,48 @@ class Peer(Protocol):
         """Kill it for a `cause`; its end arrives in the inbox like any other."""
 
     def cause_of_death(self) -> str:
-        """Why it ended, for people."""
+        """Why it ended, as a predicate: "crashed (SIGSEGV)"."""
 
 
-Inbox = queue.SimpleQueue[tuple[Any, Message | None]]
-"""Where a supervisor hears of everything: (who, what)."""
+Inbox = queue.SimpleQueue[tuple[object, object]]
+"""Everything that happens in a run: (sender, message). A message of None is the sender's end."""
 Spawn = Callable[[str, Inbox], Peer]
-"""Starts a peer that runs a module and tells the inbox."""
+"""Starts a peer that runs a module and posts to the inbox."""
 
 _START = """
 import sys
 sys.path[:] = {path!r}
-import ctypes, os, runpy, signal
-if sys.platform == "linux":
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-    if os.getppid() != {parent}:
-        sys.exit()
-for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-    if hasattr(signal, name):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+from dacse_cli.platform import end_with_parent, ignore_stop_signals
+end_with_parent({parent})
+ignore_stop_signals()
+import runpy
 runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
-"""How a child starts: with the parent's path, because `python -m` would import what lies in the user's folder
-under the name of a library; to end with its parent, even while it imports and reads nothing; and deaf to
-signals sent to the whole group, of which the supervisor decides."""
+"""How a child starts. Its path is the parent's: `python -m` would import a file in the user's folder that has
+the name of a library."""
+_WITHOUT = ("PYTHONOPTIMIZE",)
+"""Variables that children do not get: transformers does not work without docstrings (-OO)."""
 
 
 class Child:
-    """A child process running `module`; its messages land in `inbox` as (child, message).
+    """A child process running `module`; its messages are posted to `inbox` as (child, message).
 
-    The last entry of a child is (child, None): its output has ended.
+    The last entry of a child is (child, None). Raises `DeviceError` where no process can be started.
     """
 
     lost = False
 
     def __init__(self, module: str, inbox: Inbox) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", _START.format(path=sys.path, module=module, parent=os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        command = [sys.executable, "-c", _START.format(path=sys.path, module=module, parent=os.getpid())]
+        environment = {name: value for name, value in os.environ.items() if name not in _WITHOUT}
+        pipe = subprocess.PIPE
+        try:
+            self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
+        except OSError as error:
+            raise DeviceError(f"cannot start a process: {error.strerror}") from error
         self.stderr: deque[str] = deque(maxlen=40)
         self._cause: str | None = None
-        self._orders: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         threading.Thread(target=self._write, daemon=True).start()
         threading.Thread(target=self._read, args=(inbox,), daemon=True).start()
         self._drain = threading.Thread(target=self._keep_stderr, daemon=True)
@@ -95,17 +94,19 @@ class Child:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             try:
-                inbox.put((self, json.loads(line)))
-            except ValueError:  # half a line from a dying child
+                inbox.put((self, decode(line)))
+            except CodingError as error:  # half a line from a dying child, or one that is not ours
+                if line.endswith(b"\n"):
+                    self.stop(f"sent {error}")
                 break
-        self.end_input()  # or the thread that writes would wait for orders to a dead child
+        self.end_input()  # or the thread that writes would wait for messages to a dead child
         inbox.put((self, None))
 
     def _write(self) -> None:
-        """In its own thread: where a child hangs the pipe fills up, and the parent must not hang too."""
+        """In a thread: the pipe to a child that hangs fills up, and the parent must not hang too."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
-            while (line := self._orders.get()) is not None:
+            while (line := self._outgoing.get()) is not None:
                 pipe.write(line)
                 pipe.flush()
 
@@ -115,12 +116,12 @@ class Child:
             self.stderr.append(line.decode(errors="replace").rstrip())
 
     def send(self, message: Message) -> None:
-        """Hand a command over; does not wait. That a child is gone shows in the inbox."""
-        self._orders.put(json.dumps(message).encode() + b"\n")
+        """Queue a message; does not wait. That a child is gone shows in the inbox."""
+        self._outgoing.put(encode(message))
 
     def end_input(self) -> None:
-        """Say that no more commands will come."""
-        self._orders.put(None)
+        """No more messages will be sent."""
+        self._outgoing.put(None)
 
     def kill(self) -> None:
         """End it now and wait until it is gone."""
@@ -134,37 +135,27 @@ class Child:
         self.process.kill()
 
     def cause_of_death(self) -> str:
-        """Why it ended, for people."""
+        """Why it ended, as a predicate: "crashed (SIGSEGV)"."""
         code = self.process.wait()
         if self._cause is not None:
             return self._cause
         self._drain.join(timeout=1)
-        if code == -signal.SIGKILL:
-            return "killed, most likely because memory ran out"
-        if code < 0:
-            return f"crashed ({signal.Signals(-code).name})"
         last = next((line for line in reversed(self.stderr) if line.strip()), "no message")
-        return f"ended with status {code}: {last}"
+        return how_it_ended(code) or f"ended with status {code}: {last}"
 
 
 def serve(handle: Callable[[Iterator[Message], Callable[[Message], None]], None]) -> None:
-    """Main of a child: give `handle` the commands as they come and a function to answer with."""
+    """Main function of a child: `handle` gets the messages as they come and a function to answer with."""
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # stray prints must not break the protocol
+    os.dup2(2, 1)  # what libraries print must not mix with the messages
     lock = threading.Lock()
 
     def answer(message: Message) -> None:
         with lock:
-            answers.write(json.dumps(message).encode() + b"\n")
+            answers.write(encode(message))
             answers.flush()
 
     try:
-        handle(commands(), answer)
+        handle(map(decode, sys.stdin.buffer), answer)
     except BrokenPipeError:
-        os._exit(1)  # the supervisor is gone: nobody is left to tell
-
-
-def commands() -> Iterator[Message]:
-    """Commands from standard input, until it ends."""
-    for line in sys.stdin.buffer:
-        yield json.loads(line)
+        os._exit(1)  # the supervisor is gone

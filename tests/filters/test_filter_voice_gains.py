@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dacse_cli.audio.steering import FLOOR, Steering, erb_bands
+from dacse_cli.filters.voice_gains import FLOOR, VoiceGains, erb_bands
 
 RATES = [8000, 11025, 16000, 44100, 48000]
 
 
 def steer(voice, dry, rate=16000, voice_rate=16000, cuts=(), through=None):
     """Through a codec that changes nothing, or as `through` says."""
-    steering = Steering(rate, len(dry), voice_rate)
+    stream = VoiceGains(voice_rate).start(len(dry), rate)
     edges = [0, *sorted(cuts), dry.shape[1]]
-    signals = (voice, dry if through is None else through, dry)
-    pieces = [steering.push(*(signal[:, a:b] for signal in signals)) for a, b in pairwise(edges)]
-    return np.concatenate([*pieces, steering.finish()], axis=1)
+    guides = np.stack([voice, dry if through is None else through])
+    pieces = [stream.push(dry[:, a:b], guides[:, :, a:b]) for a, b in pairwise(edges)]
+    return np.concatenate([*pieces, stream.finish()], axis=1)
 
 
 def noise(channels, samples, seed=0):

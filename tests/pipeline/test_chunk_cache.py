@@ -5,21 +5,23 @@ import resource
 
 import numpy as np
 import pytest
-from fakes import EchoLM, fake_chain, on_grid
+from fakes import EchoTranslator, fake_models, on_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacse_cli.config import SoundOptions
-from dacse_cli.lm.sampling import Draw
-from dacse_cli.pipeline.engine.chunk_cache import KeptAnswers
+from dacse_cli.interfaces import Draw
+from dacse_cli.pipeline.engine.chunk_cache import ChunkCache
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.engine.resume import Resuming
-from dacse_cli.pipeline.record.chunk_cache import binding, forget, sweep_kept, tidy, work_file
+from dacse_cli.pipeline.record.chunk_cache import binding, forget, keep_for, sweep, tidy
+from dacse_cli.pipeline.record.records import Recipe
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
-from dacse_cli.pipeline.task.sources import ArraySink, ArraySource, Signal
+from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
 from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.writing.sinks import ArraySink
 
-RECIPE = [1000, 12345, "settings"]
+RECIPE = Recipe(1000, 12345, "settings")
 
 
 def codes(seed, K=3, t=4):
@@ -32,7 +34,15 @@ def ask(index, row=0, asked=None, attempt=0, draw=None):
 
 
 def kept_at(path, **more):
-    return KeptAnswers(path, {**binding(path.parent, path.parent / "a.wav", RECIPE), **more})
+    keep = keep_for(path.parent, path.parent / "a.wav", RECIPE)
+    return ChunkCache(path, {**binding(keep), **more})
+
+
+def place(folder, name="x"):
+    """Where a cache lies below an output folder."""
+    path = folder / ".dacse" / "work" / f"{name}.chunks"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def fill(path, chunks=3):
@@ -54,7 +64,7 @@ def recalled(path):
 
 
 def test_what_was_kept_comes_back_to_the_bit(tmp_path):
-    path = tmp_path / "work" / "x.chunks"
+    path = place(tmp_path)
     fill(path)
     for i, answer in enumerate(recalled(path)):
         assert answer.dtype == np.int16 and answer.flags.writeable
@@ -67,7 +77,7 @@ def test_what_was_kept_comes_back_to_the_bit(tmp_path):
 
 def test_an_answer_counts_only_for_what_was_asked(tmp_path):
     """Same place in the file, other sound: a codec or a reader that has changed by a bit."""
-    path = tmp_path / "x.chunks"
+    path = place(tmp_path)
     fill(path)
     kept = kept_at(path)
     other = codes(0)
@@ -82,7 +92,7 @@ def test_an_answer_counts_only_for_what_was_asked(tmp_path):
 
 
 def test_every_try_at_a_chunk_is_kept_as_it_was_drawn(tmp_path):
-    path = tmp_path / "x.chunks"
+    path = place(tmp_path)
     kept = kept_at(path)
     for attempt, draw in enumerate([None, Draw(0.5, 1), Draw(0.5, 2)]):
         kept.keep(ask(0, attempt=attempt, draw=draw), codes(attempt + 100))
@@ -95,7 +105,7 @@ def test_every_try_at_a_chunk_is_kept_as_it_was_drawn(tmp_path):
 
 @pytest.mark.parametrize("more", [{"recipe": [1001, 12345, "settings"]}, {"runs": "bfloat16 on cuda"}])
 def test_other_inputs_settings_or_devices_start_anew(tmp_path, more):
-    path = tmp_path / "x.chunks"
+    path = place(tmp_path)
     fill(path)
     kept = kept_at(path, **more)
     assert kept.recall(ask(0)) is None
@@ -105,7 +115,7 @@ def test_other_inputs_settings_or_devices_start_anew(tmp_path, more):
 
 def test_a_file_cut_at_any_byte_gives_what_is_whole_and_goes_on(tmp_path):
     """Killed in the middle of a write."""
-    path = tmp_path / "x.chunks"
+    path = place(tmp_path)
     sizes = fill(path)
     whole = path.read_bytes()
     for size in range(len(whole)):
@@ -118,7 +128,7 @@ def test_a_file_cut_at_any_byte_gives_what_is_whole_and_goes_on(tmp_path):
 
 
 def test_no_flipped_byte_changes_an_answer(tmp_path):
-    path = tmp_path / "x.chunks"
+    path = place(tmp_path)
     fill(path)
     whole = path.read_bytes()
     for at in range(len(whole)):
@@ -130,7 +140,7 @@ def test_no_flipped_byte_changes_an_answer(tmp_path):
 @settings(max_examples=60, deadline=None)
 @given(junk=st.binary(max_size=300), at=st.integers(0, 400))
 def test_junk_is_never_an_answer(tmp_path_factory, junk, at):
-    path = tmp_path_factory.mktemp("kept") / "x.chunks"
+    path = place(tmp_path_factory.mktemp("kept"))
     fill(path)
     whole = path.read_bytes()
     path.write_bytes(whole[:at] + junk)
@@ -139,7 +149,7 @@ def test_junk_is_never_an_answer(tmp_path_factory, junk, at):
 
 
 def test_two_that_make_one_output_do_not_share_a_file(tmp_path):
-    path = tmp_path / "x.chunks"
+    path = place(tmp_path)
     first = kept_at(path)
     first.keep(ask(0), codes(100))
     second = kept_at(path)
@@ -151,11 +161,10 @@ def test_two_that_make_one_output_do_not_share_a_file(tmp_path):
 
 @pytest.mark.parametrize("trouble", ["a folder", "a file for a folder", "a link", "a pipe"])
 def test_trouble_with_the_disk_only_ends_the_keeping(tmp_path, trouble):
-    path = tmp_path / "work" / "x.chunks"
+    path = place(tmp_path)
     if trouble == "a file for a folder":
+        path.parent.rmdir()
         path.parent.touch()
-    else:
-        path.parent.mkdir()
     if trouble == "a folder":
         path.mkdir()
     elif trouble == "a link":
@@ -172,7 +181,7 @@ def test_trouble_with_the_disk_only_ends_the_keeping(tmp_path, trouble):
 
 def test_a_full_disk_leaves_a_file_that_can_be_read(tmp_path):
     """At every size the disk may have: what was kept before it was full is still there."""
-    path = tmp_path / "x.chunks"
+    path = place(tmp_path)
     ends = fill(path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -192,10 +201,10 @@ def test_a_full_disk_leaves_a_file_that_can_be_read(tmp_path):
 
 def keep_one(output, name, recipe=RECIPE):
     target = output / name
-    path = work_file(output, target)
-    kept = KeptAnswers(path, binding(output, target, recipe))
+    keep = keep_for(output, target, recipe)
+    kept = ChunkCache(keep.path, binding(keep))
     kept.keep(ask(0), codes(100))
-    return path, kept
+    return keep.path, kept
 
 
 def test_what_nobody_will_ask_for_is_swept(tmp_path):
@@ -209,9 +218,9 @@ def test_what_nobody_will_ask_for_is_swept(tmp_path):
     for junk in ("junk", "0" * 24):
         (folder / f"{junk}.chunks").write_bytes(b"no json")
     (folder / "1.chunks").write_bytes(paths["same.wav"].read_bytes())  # under a name that is not its own
-    other = [1, 2, "x"]
+    other = Recipe(1, 2, "x")
     current = {"same.wav": RECIPE, "changed.wav": other, "busy.wav": other}
-    assert sweep_kept(tmp_path, current, {"done.wav": RECIPE, "elsewhere.wav": other}) == 5
+    assert sweep(tmp_path, current, {"done.wav": RECIPE, "elsewhere.wav": other}) == 5
     left = {name for name in names if paths[name].exists()}
     assert left == {"same.wav", "elsewhere.wav", "busy.wav"}
     assert len(list(folder.iterdir())) == 3
@@ -232,18 +241,18 @@ class StoppedError(Exception):
     pass
 
 
-class StoppingLM(EchoLM):
+class StoppingTranslator(EchoTranslator):
     """Is killed when `left` rows have been answered."""
 
     def __init__(self, left):
         super().__init__()
         self.left, self.rows = left, 0
 
-    def generate(self, prompts, *args, **kwargs):
+    def translate(self, noisy, *args, **kwargs):
         if self.rows >= self.left:
             raise KeyboardInterrupt
-        self.rows += len(prompts)
-        return super().generate(prompts, *args, **kwargs)
+        self.rows += len(noisy)
+        return super().translate(noisy, *args, **kwargs)
 
 
 class Doubting(EnhanceAudio):
@@ -257,26 +266,26 @@ class Doubting(EnhanceAudio):
 
 def enhance(path, samples, left, batch, kind=EnhanceAudio):
     """One run over two channels; what it made (None if it was stopped), rows generated, seconds recalled."""
-    lm = StoppingLM(left)
-    chain = fake_chain(lm=lm)
+    translator = StoppingTranslator(left)
+    models = fake_models(translator=translator)
     sink = ArraySink()
     source = ArraySource(samples, Signal.of_array(samples, 16000))
     heard, done = [], []
-    task = Resuming(kind(source, sink, chain, SoundOptions()), kept_at(path), heard.append)
+    task = Resuming(kind(source, sink, models, SoundOptions()), kept_at(path), heard.append)
     entries = [("a", lambda: task)]
     engine = Engine(
-        chain,
+        models.translator,
         batch,
         lambda block: entries.pop() if entries else None,
         lambda key, finished: done.append(finished),
-        lambda key, failure: pytest.fail(failure.message),
+        lambda key, error: pytest.fail(str(error)),
     )
     try:
         engine.run()
     except KeyboardInterrupt:
-        return None, lm.rows, sum(heard)
+        return None, translator.rows, sum(heard)
     assert done[0].resumed == pytest.approx(sum(heard))
-    return sink.samples, lm.rows, sum(heard)
+    return sink.samples, translator.rows, sum(heard)
 
 
 @pytest.mark.parametrize("kind", [EnhanceAudio, Doubting])
@@ -285,10 +294,10 @@ def test_a_run_stopped_at_any_chunk_goes_on_there(tmp_path, batch, kind):
     """Nothing is generated twice, and the result is that of one run."""
     samples = on_grid(np.random.default_rng(0).uniform(-0.9, 0.9, (2, 4 * 60)))
     samples[:, 100:180] = 0  # a silence costs no chunk and keeps none
-    whole, rows, _ = enhance(tmp_path / "none", samples, 10**9, batch, kind)
+    whole, rows, _ = enhance(place(tmp_path, "none"), samples, 10**9, batch, kind)
     seconds = None
     for stop in range(0, rows - batch + 1, batch):
-        path = tmp_path / f"{stop}.chunks"
+        path = place(tmp_path, stop)
         made, before, _ = enhance(path, samples, stop, batch, kind)
         assert made is None
         made, after, seconds = enhance(path, samples, 10**9, batch, kind)

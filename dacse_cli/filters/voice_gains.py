@@ -1,14 +1,13 @@
-"""A recording through a filter that a clean voice steers: nothing is added, some of it is turned down.
+"""A filter guided by a generated voice: each band of the recording is turned down to where the voice has it.
 
-A generated voice is a good estimate of how loud clean speech is in each band at each moment, and a poor one
-of its waveform. So it only sets gains, and what is heard is the recording: words, voice and timing are its
-own. Two gains are multiplied:
+Nothing is added. A generated voice is a good estimate of how loud clean speech is in each band at each
+moment, and a poor one of its waveform, so it only sets gains. Two gains are multiplied:
 
-- *Between bands* (as wide as hearing's: ERB scale, Glasberg and Moore 1990; smoothed over three frames): how
-  loud the voice is against the recording *through the same codec*. A codec colours what it passes, and
-  beside the recording itself its colour would be taken for noise.
-- *Inside a band*: a Wiener filter for the noise between the harmonics, which no band is narrow enough for.
-  What is noise it learns from the first gain: where that is low.
+- *Between bands* (ERB scale, Glasberg and Moore 1990; smoothed over three frames): how loud the voice is
+  against the recording *through the same codec*. A codec colours what it passes; compared with the recording
+  itself, that colour would count as noise.
+- *Inside a band*: a Wiener filter for the noise between the harmonics, for which no band is narrow enough. It
+  learns the noise where the first gain is low.
 
 Tried on 24 mixtures of 5 s in English (0 to 15 dB, voices and noises of the training) with `nano`, mean
 scores and word errors, by a prototype of this file; b and w are the exponents of the two gains:
@@ -23,33 +22,32 @@ scores and word errors, by a prototype of this file; b and w are the exponents o
 | the same, floors 10 dB lower | 2.65 | 3.23 | 1.46 | 0.874 | 30.8 % |
 
 On 24 others in three languages the clean recording itself as voice, bands alone, gave OVRL 2.82 and STOI
-0.968 where noisy had 2.30 and 0.908: this is as far as a better voice can bring it. There 40 bands, noise
-remembered for 0.5 s or heard 80 ms ahead made no difference, and the mean of both references cost 0.06 of
+0.968 where noisy had 2.30 and 0.908: a better voice cannot bring more than this. There 40 bands, noise
+remembered for 0.5 s or measured 80 ms ahead made no difference, and the mean of both references cost 0.06 of
 OVRL for 0.14 of PESQ.
-
-Knows samples only; streams in constant memory and keeps every sample in its place.
 """
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from dacse_cli.audio.wiener import WienerGains
-
-Samples = NDArray[np.float32]
+from dacse_cli.filters.wiener import WienerGains
+from dacse_cli.interfaces import Samples
+from dacse_cli.registry import LoadOptions
 
 HOP_SECONDS = 0.008
 OVERLAP = 4
-"""Frames over a sample."""
+"""Frames that each sample is part of."""
 BANDS = 24
 TRUST = 1.2
-"""Gain where voice and recording are equally loud, before it is cut at 1: voices may be 1.6 dB too soft."""
+"""Gain where voice and recording are equally loud, before it is limited to 1: voices may be 1.6 dB soft."""
 FLOOR = 10**-1.5
-"""Least gain, -30 dB: silence between words stays the room's."""
+"""Least gain, -30 dB: between words the sound of the room stays."""
 DEEPEST = 0.1
 """Least gain of the Wiener filter, -20 dB."""
 SHARES = 0.75, 0.5
@@ -59,11 +57,41 @@ NEIGHBOUR = 0.4
 TINY = 1e-10
 
 
-class Steering:
-    """Streams of `channels` at `rate` Hz; `voice_rate` says up to where (half of it) the voice speaks.
+def load(path: Path, options: LoadOptions) -> VoiceGains:
+    """The filter for the voice of `options.codec`."""
+    assert options.codec is not None
+    return VoiceGains(options.codec.sample_rate)
 
-    Above that the gain of the highest band goes on.
-    """
+
+class VoiceGains:
+    """A `Filter` with two guides: the voice, and the recording through the voice's codec."""
+
+    def __init__(self, voice_rate: int) -> None:
+        """Up to half of `voice_rate` the voice sets the gains; above that, the highest band's gain holds."""
+        self._voice_rate = voice_rate
+
+    @property
+    def rate(self) -> int | None:
+        """Any sample rate."""
+        return None
+
+    @property
+    def guides(self) -> int:
+        """Voice, and recording through the codec."""
+        return 2
+
+    @property
+    def lookahead(self) -> float:
+        """Seconds of input after a sample that its output depends on."""
+        return (OVERLAP + 1) * HOP_SECONDS
+
+    def start(self, channels: int, rate: int) -> VoiceGainsStream:
+        """A stream for one recording of `channels` channels at `rate` Hz."""
+        return VoiceGainsStream(rate, channels, self._voice_rate)
+
+
+class VoiceGainsStream:
+    """One recording, in constant memory; every sample keeps its place."""
 
     def __init__(self, rate: int, channels: int, voice_rate: int) -> None:
         self._hop = max(1, round(rate * HOP_SECONDS))
@@ -80,11 +108,11 @@ class Steering:
         self._skip = self._length - self._hop
         self._left = 0
 
-    def push(self, voice: Samples, through: Samples, dry: Samples) -> Samples:
-        """The next samples `[C, n]` of the voice, of the recording through the codec, and of the recording ->
-        samples `[C, m]` of the result that are final now."""
+    def push(self, dry: Samples, guides: Samples | None = None) -> Samples:
+        """Samples `[C, n]`, guides `[2, C, n]` -> samples `[C, m]` that are final now."""
+        assert guides is not None
         self._left += dry.shape[1]
-        return self._advance(np.stack([voice, through, dry]))
+        return self._advance(np.concatenate([guides, dry[None]]))
 
     def finish(self) -> Samples:
         """The rest; as many samples have come out as went in."""

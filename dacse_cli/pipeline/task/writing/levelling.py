@@ -1,4 +1,4 @@
-"""A result brought to a loudness: measured while it is made, given its gain when all of it is known."""
+"""A result brought to a loudness: measured while it is made, and scaled when all of it is known."""
 
 from __future__ import annotations
 
@@ -9,31 +9,22 @@ from pathlib import Path
 
 import numpy as np
 
-from dacse_cli.audio.atomic import output_error
 from dacse_cli.audio.loudness import FLOOR, LoudnessMeter, TruePeakMeter
-from dacse_cli.pipeline.task.encode import Rows
-from dacse_cli.pipeline.task.sources import Samples, Sink, Source
-from dacse_cli.pipeline.wire.outcome import OutputFile
+from dacse_cli.files.problems import output_error
+from dacse_cli.interfaces import Samples
+from dacse_cli.pipeline.task.writing.sinks import Sink, Written
 
 IN_MEMORY = 1 << 22
-"""Bytes of a result that wait in memory; more waits in a nameless file on the output's disk."""
-_NOT_WORTH_A_WORD = 0.1
-"""LU"""
-
-
-def loudness_of(source: Source, rows: Rows) -> float:
-    """LUFS of a recording in the channels of its result."""
-    meter = LoudnessMeter(source.signal.sample_rate, rows.channels)
-    for block in source.blocks():
-        meter.push(rows.mix_down(block))
-    return meter.integrated()
+"""Bytes of a result that are held in memory; more goes to an unnamed file on the output's disk."""
+_UNHEARD = 0.1
+"""LU; a smaller difference is not reported."""
 
 
 class LevelledSink:
-    """A `Sink` that passes on to another what it was given, at one gain for all.
+    """A `Sink` that passes everything on to another at one gain.
 
-    `goal()` is the loudness to reach in LUFS; the true peak stays below `ceiling` dBTP, even where the
-    loudness is missed for it. What cannot be measured, silence above all, is passed on as it is.
+    `goal()` is the loudness to reach in LUFS. The gain is reduced where the true peak would exceed `ceiling`
+    dBTP. What cannot be measured, such as silence, is passed on as it is.
     """
 
     def __init__(
@@ -55,7 +46,7 @@ class LevelledSink:
         except OSError as error:
             raise output_error(error, self.folder or Path(tempfile.gettempdir())) from error
 
-    def finish(self, frames: int) -> tuple[list[OutputFile], list[str]]:
+    def finish(self, frames: int) -> Written:
         gain, words = self._decided()
         factor = np.float32(10 ** (gain / 20))
         for block in self._replayed():
@@ -69,13 +60,13 @@ class LevelledSink:
         self._inner.abandon()
 
     def _decided(self) -> tuple[float, list[str]]:
-        """The gain in dB, and what is to be said of it."""
+        """The gain in dB, and warnings."""
         measured, goal, peak = self._loudness.integrated(), self._goal(), self._peak.finish()
         if measured <= FLOOR or goal <= FLOOR:
             return 0.0, []
         gain = min(goal - measured, self._ceiling - peak)
         missed = goal - measured - gain
-        if missed <= _NOT_WORTH_A_WORD:
+        if missed <= _UNHEARD:
             return gain, []
         words = f"{missed:.1f} LU below {goal:.1f} LUFS, to keep the true peak at {self._ceiling:g} dB"
         return gain, [words]

@@ -1,4 +1,4 @@
-"""Gains against the noise between the lines of a spectrum; its power is learned where speech is not.
+"""Gains against the noise between the harmonics; its power is learned where there is no speech.
 
 Noise is averaged bin by bin over the frames that hold no speech, each frame with the weight of what is not
 speech in it, and forgotten slowly. Gains are Wiener's with the decision-directed estimate of Ephraim and
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 Energies = NDArray[np.float64]
 
 MEMORY_SECONDS = 1.0
-"""Noise heard this long ago counts 1/e."""
+"""Noise from this long ago has a weight of 1/e."""
 SMOOTHING = 0.9
 """Share of the frame before in a frame's signal-to-noise ratio."""
 LEAST_RATIO = 10**-2.5
-"""-25 dB: below this, ratios are chance."""
-SOON = 1e-3
-"""Frames of noise that must have been heard before there is an estimate to speak of."""
+"""-25 dB: smaller ratios are random."""
+MIN_WEIGHT = 1e-3
+"""Frames of noise below which the estimate is held down."""
 TINY = 1e-12
 
 
@@ -45,7 +45,7 @@ class WienerGains:
     def _frame(self, energy: Energies, noise_share: Energies) -> Energies:
         self._power = self._keep * self._power + noise_share * energy
         self._weight = self._keep * self._weight + noise_share
-        noise = self._power / (self._weight + SOON)
+        noise = self._power / (self._weight + MIN_WEIGHT)
         ratio = energy / (noise + TINY)
         signal = SMOOTHING * self._before + (1 - SMOOTHING) * np.maximum(ratio - 1, 0)
         signal = np.maximum(signal, LEAST_RATIO)

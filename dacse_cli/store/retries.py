@@ -1,4 +1,4 @@
-"""Trying again what a network may have spoilt."""
+"""Repeating what failed because of the network."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-"""Answers, not accidents: asking again brings the same."""
+"""Errors that a repetition would meet again."""
 
 
 @dataclass(frozen=True)
-class Patience:
+class Retries:
     """Pauses in seconds between attempts, one attempt more than pauses.
 
-    The libraries below try again by themselves what their store says to try again; this is for the rest:
-    names that do not resolve for a moment, connections that break in the middle.
+    The libraries below repeat by themselves what their store asks to be repeated. This is for the rest: names
+    that do not resolve for a moment, connections that break.
     """
 
     pauses: tuple[float, ...] = (1.0, 5.0)
 
-    def keep(self, act: Callable[[], T]) -> T:
+    def run(self, act: Callable[[], T]) -> T:
         """The result of `act`, or the error of its last attempt."""
         for pause in self.pauses:
             try:

@@ -11,12 +11,17 @@ import soundfile
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DeviceError
+from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
-from dacse_cli.pipeline.request.plan import ChainFiles, plan
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.pool import LocalPool
 from dacse_cli.pipeline.run.supervisor import Supervisor
-from dacse_cli.pipeline.run.workers import Crew
+from dacse_cli.pipeline.run.workers import Workers
 from dacse_cli.pipeline.wire.events import Stage
+from dacse_cli.pipeline.wire.messages import Form
+from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +37,7 @@ def run(root, device, names, seconds, monkeypatch):
         (root / "in").mkdir(exist_ok=True)
         soundfile.write(root / "in" / name, np.ones(1000) * 0.1, 8000)
     request = Request(
-        "enhance",
+        Form.ENHANCE,
         (str(root / "in"),),
         str(root / "out"),
         ModelOptions(device=device),
@@ -40,24 +45,33 @@ def run(root, device, names, seconds, monkeypatch):
         SoundOptions(),
     )
     todo = plan(request)
-    files = ChainFiles("codec", "codec", "model", device, "auto", None, {})
+    chunk = ChunkOptions(1.0, 0.0, 0.25)
+    models = ModelPlan(Part("dac", "codec"), Part("llama", "model"), None, device, "auto", None, chunk)
     stages = []
 
     def tell(event):
         if isinstance(event, Stage) and event.text == "enhancing":
             stages.append(time.monotonic())
 
-    ledger = Ledger(todo.jobs, None, "", False, tell)
-    supervisor = Supervisor(todo, files, ledger, tell, crew=partial(Crew, module="stub_worker"))
+    crew = partial(Workers, module="stub_worker")
+    with Journal(LocalPlace(root / "out")) as journal:
+        ledger = Ledger(journal, "", tell)
+        supervisor = Supervisor(request, models, ledger, tell, crew, LocalPool().decoders)
+        _run(supervisor, ledger, [job for wave in todo.waves for job in wave])
+    ledger.close()
+    return ledger.summary, time.monotonic() - stages[-1]
+
+
+def _run(supervisor, ledger, jobs):
     with supervisor.watching_signals():
-        jobs = [job for job in todo.jobs if ledger.admit(job)]
+        jobs = ledger.begin(jobs)
         supervisor.probe(jobs)
-        supervisor.run(jobs)
-    return ledger.close(), time.monotonic() - stages[-1]
+        supervisor.run(jobs, probed=True)
+        supervisor.end()
 
 
 def workers(root):
-    return {path.read_text() for path in (root / "out").iterdir()}
+    return {path.read_text() for path in (root / "out").glob("*.wav")}
 
 
 def test_two_workers_take_half_the_time(tmp_path, monkeypatch):
@@ -86,7 +100,7 @@ def test_a_file_that_kills_workers_fails_alone(tmp_path, monkeypatch):
     (failed,) = [result for result in summary.results if result.outcome.value == "failed"]
     assert failed.reason == "worker-died"
     assert "b poison" in failed.source
-    assert not list((tmp_path / "out").glob(".*"))
+    assert not list((tmp_path / "out").glob(".*part"))
 
 
 def test_a_device_on_which_everything_dies_is_given_up(tmp_path, monkeypatch):

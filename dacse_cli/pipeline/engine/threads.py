@@ -1,0 +1,62 @@
+"""How many of a CPU's cores the models use: one policy for the command, the library and `doctor`.
+
+A small translator gets one thread: a step of `nano` is hundreds of operations of microseconds, threads meet
+after each, and wherever anything else wants a core all of them wait (measured beside one busy core, two
+threads took 10 to 25 times as long per step as one). The cores it leaves free are the codec's. A large
+translator takes all cores of its share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dacse_cli.interfaces import Translator
+from dacse_cli.pipeline.task.models import Models
+
+SMALL_MODEL_BYTES = 100_000_000
+
+
+@dataclass(frozen=True)
+class Threads:
+    """How the work of one process is spread."""
+
+    count: int | None
+    """Threads of torch; None leaves its own choice."""
+    beside: bool
+    """Whether codec and files work in another thread than the translator."""
+
+
+def plan_threads(models: Models, sharing: int = 1, cores: int | None = None) -> Threads:
+    """For one of `sharing` processes on a machine of `cores`."""
+    cores = max(1, (cores or os.cpu_count() or 1) // sharing)
+    translator = models.translator
+    if translator is None:
+        return Threads(None, beside=False)
+    if not translator.device.startswith("cpu"):  # it has a device of its own
+        return Threads(None, beside=True)
+    small = is_small(translator)
+    return Threads(1 if small else cores, beside=small and cores > 1)
+
+
+def is_small(translator: Translator) -> bool:
+    """Whether threads would mostly wait for each other."""
+    return translator.weight_bytes < SMALL_MODEL_BYTES
+
+
+@contextlib.contextmanager
+def applied(threads: Threads) -> Iterator[None]:
+    """While inside, torch has the planned number of threads."""
+    torch = sys.modules.get("torch")
+    if threads.count is None or torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads.count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

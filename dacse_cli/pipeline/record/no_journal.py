@@ -1,0 +1,39 @@
+"""In place of a journal where single files are written beside their inputs: nothing is remembered."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dacse_cli.pipeline.record.journal import Standing
+from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.records import Record
+
+
+class NoJournal:
+    """Answers as a `Journal` does; whatever exists is foreign, and keys are whole paths."""
+
+    def __init__(self) -> None:
+        self.place = LocalPlace(Path())
+        self.records: Mapping[str, Record] = {}
+
+    def home(self, target: Path) -> Path:
+        """The folder for what is kept of an unfinished target."""
+        return target.parent
+
+    def key(self, target: Path) -> str:
+        """A target's key."""
+        return os.fspath(target)
+
+    def standing(self, key: str, *_: object, **__: object) -> Standing:
+        """What there is at `key`."""
+        if self.place.is_folder(key):
+            return Standing.FOLDER
+        return Standing.FOREIGN if self.place.exists(key) else Standing.FREE
+
+    def check_place(self) -> None: ...
+    def intend(self, *_: object) -> None: ...
+    def finish(self, *_: object, **__: object) -> None: ...
+    def finish_parts(self, *_: object) -> None: ...
+    def fail(self, *_: object) -> None: ...

@@ -1,0 +1,125 @@
+"""One line of a journal: what happened to one output. Lines that are torn or not ours are passed over.
+
+An *intent* is written before an output gets its final name and a *done* after it, so a crash between the two
+costs nothing: an output whose content matches its intent is done. Fields:
+
+    target   path below the output folder
+    state    intent, done or failed
+    n        counts up over all journals of a folder, because clocks of machines differ
+    recipe   size and stamp of the input, hash of the settings
+    size, sha256, made    of the output; `made` is its modification time
+    source   the input, as a hash of its name
+    parts    outputs that were written in place of `target`
+    damaged  whether the input was cut or damaged
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dacse_cli.errors import OutputError
+from dacse_cli.files.regular import open_own
+
+MAX_LINE = 1 << 20
+"""Bytes of a record; what is longer is not ours."""
+STATES = ("intent", "done", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides the content of an output: input identity, options, models."""
+
+    size: int
+    stamp: int
+    """Modification time in nanoseconds, or for an object a number that changes with its content."""
+    settings: str
+    """Hash over the options that change the sound, and over the models."""
+
+    def as_list(self) -> list[object]:
+        """As it stands in records."""
+        return [self.size, self.stamp, self.settings]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What decisions need of a line; there may be a million in memory."""
+
+    state: str
+    recipe: Recipe
+    size: int
+    digest: bytes
+    """First half of the sha256."""
+    made: int | None = None
+    source: int | None = None
+    parts: tuple[str, ...] = ()
+    message: str = ""
+    damaged: bool = False
+
+
+def digest_of(sha256: str) -> bytes:
+    """What is kept of a hash in memory."""
+    return bytes.fromhex(sha256[:32])
+
+
+def source_of(name: str) -> int:
+    """What is kept of an input's name."""
+    digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big")
+
+
+def read_records(paths: Iterable[Path]) -> tuple[int, list[tuple[str, Record]]]:
+    """The highest number, and (target, record) of all journals in order. Raises `OutputError`."""
+    found = [entry for path in paths for entry in _read(path)]
+    # stable: lines without numbers, of older versions, go by their time and stay in order within a file
+    found.sort(key=lambda entry: entry[:2])
+    return max((entry[0] for entry in found), default=0), [entry[2:] for entry in found]
+
+
+def _read(path: Path) -> Iterator[tuple[int, float, str, Record]]:
+    try:
+        descriptor = open_own(path, 0)
+    except OSError as error:
+        raise OutputError(f"the journal {path} cannot be read: {error.strerror}") from None
+    latest = 0.0
+    with open(descriptor, "rb") as file:
+        while line := file.readline(MAX_LINE):
+            entry = parse(line)
+            if entry is not None:
+                number, at, target, record = entry
+                latest = max(latest, at)  # a clock that was set back does not change the order in a file
+                yield number, latest if number == 0 else 0.0, target, record
+
+
+def parse(line: bytes) -> tuple[int, float, str, Record] | None:
+    """Number, time, target and record of a line; None where it is not a record."""
+    try:
+        data = json.loads(line)
+        size, stamp, settings = data["recipe"]
+        made, source, parts = data.get("made"), data.get("source"), data.get("parts", [])
+        wanted: list[tuple[Any, type]] = [
+            (data["target"], str), (settings, str), (data["sha256"], str), (data.get("message", ""), str),
+            *((value, int) for value in (size, stamp, data["size"], data.get("n", 0))),
+            *((value, int) for value in (made, source) if value is not None),
+            (parts, list), *((part, str) for part in parts), (data.get("damaged", False), bool),
+        ]  # fmt: skip
+        if data["state"] not in STATES or any(type(value) is not kind for value, kind in wanted):
+            return None
+        record = Record(
+            state=data["state"],
+            recipe=Recipe(size, stamp, settings),
+            size=data["size"],
+            digest=digest_of(data["sha256"]),
+            made=made,
+            source=source,
+            parts=tuple(parts),
+            message=data.get("message", ""),
+            damaged=data.get("damaged", False),
+        )
+        return data.get("n", 0), float(data.get("time", 0.0)), data["target"], record
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        return None  # at worst an output counts as foreign, and is not touched

@@ -1,0 +1,87 @@
+"""Which outputs of a plan would overwrite each other, or an input."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import unicodedata
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from dacse_cli.errors import UsageError
+from dacse_cli.pipeline.request.jobs import Found
+
+Pair = tuple[Found, Path]
+"""An input and its output."""
+
+
+class Collisions:
+    """Remembers the outputs of a plan by eight bytes each, however many there are.
+
+    With `fold_case`, names are compared as `NFC(name).casefold()`, so that a plan is as safe on a disk that
+    ignores case.
+    """
+
+    def __init__(self, *, fold_case: bool) -> None:
+        self._fold_case = fold_case
+        self._hashes = array("Q")
+
+    def watch(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
+        """The same pairs, remembered as they pass."""
+        for pair in pairs:
+            self._hashes.append(self._hash(pair[1]))
+            yield pair
+
+    def find(self, pairs: Callable[[], Iterable[Pair]]) -> Iterator[tuple[Found, Pair]]:
+        """Every pair whose output is that of an input before it, with that input."""
+        repeated = _repeated(self._hashes)
+        first: dict[int, Found] = {}
+        for found, target in pairs() if repeated else ():
+            key = self._hash(target)
+            if key in repeated and first.setdefault(key, found) is not found:
+                yield first[key], (found, target)
+
+    def refuse(self, pairs: Callable[[], Iterable[Pair]], name: Callable[[Path], str] = str) -> None:
+        """Raise `UsageError` naming the first two inputs that have one output, and the output by `name`."""
+        for first, (found, target) in self.find(pairs):
+            raise UsageError(
+                f"{first.name} and {found.name} would both write {name(target)}",
+                hint="Rename one of them, or run them into two outputs.",
+            )
+
+    def _hash(self, target: Path) -> int:
+        name = os.path.normpath(target.absolute())
+        if self._fold_case:
+            name = unicodedata.normalize("NFC", name).casefold()
+        return int.from_bytes(hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()[:8], "big")
+
+
+def _repeated(hashes: array[int]) -> set[int]:
+    if len(hashes) < 2:
+        return set()
+    import numpy as np
+
+    ordered = np.sort(np.frombuffer(hashes, np.uint64))
+    return set(map(int, ordered[1:][ordered[1:] == ordered[:-1]]))
+
+
+def refuse_inputs_as_outputs(pairs: Iterable[Pair]) -> None:
+    """Raise `UsageError` where an output is an input."""
+    pairs = list(pairs)
+    sources = {_inode(found.source) for found, _ in pairs if found.entry is None} - {None}
+    for _, target in pairs:
+        if sources and _inode(target) in sources and not target.is_symlink():
+            raise UsageError(
+                f"{target} is itself an input; inputs are never written to",
+                hint="Give another output folder.",
+            )
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None  # dangling or forbidden: reported when the file's turn comes
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None

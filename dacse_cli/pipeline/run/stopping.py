@@ -1,0 +1,44 @@
+"""When a run that was asked to stop does so.
+
+First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Second: out at once.
+"""
+
+from __future__ import annotations
+
+import time
+
+GRACE_SECONDS = 10.0
+TICK = 1.0
+"""Seconds after which a run looks around although nothing has happened."""
+
+
+class StoppedError(Exception):
+    """The grace period is over, or a second signal came."""
+
+
+class Stopping:
+    """The signals so far."""
+
+    def __init__(self) -> None:
+        self._deadline: float | None = None
+
+    @property
+    def asked(self) -> bool:
+        """Whether a signal has come: no new work is begun."""
+        return self._deadline is not None
+
+    def signalled(self, *, ends_soon: bool) -> bool:
+        """A signal has come; whether work goes on for a while. Raises `StoppedError` at the second."""
+        if self.asked:
+            raise StoppedError
+        self._deadline = time.monotonic() + (GRACE_SECONDS if ends_soon else 0.0)
+        return ends_soon
+
+    def wait(self) -> float:
+        """Seconds until there is something to do even if nothing happens."""
+        return TICK if self._deadline is None else min(TICK, max(0.0, self._deadline - time.monotonic()))
+
+    def check(self) -> None:
+        """Raise `StoppedError` when the grace period is over."""
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            raise StoppedError

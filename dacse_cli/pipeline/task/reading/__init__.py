@@ -1,0 +1,1 @@
+"""A recording on its way in: read once, channels chosen, resampled, encoded."""

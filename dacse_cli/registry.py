@@ -1,0 +1,188 @@
+"""The kinds of models dacse runs: how each is recognised, and which function loads it.
+
+A family adds itself here and implements a protocol of `interfaces`; nothing else asks for its name. Functions
+are named as text, `module:function`, and imported when they are called, so that reading this list is cheap.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from dacse_cli.errors import CheckpointError, CodecError, ModelError
+from dacse_cli.files.documents import DocumentError, read_json
+from dacse_cli.files.names import quoted
+from dacse_cli.interfaces import Codec, CodecSpec, Filter, Translator
+
+Role = Literal["codec", "translator", "filter"]
+Config = Mapping[str, Any]
+CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a part is to run."""
+
+    name: str = ""
+    """What token files and messages call it."""
+    device: str = "cpu"
+    dtype: str = "auto"
+    kv: str = "auto"
+    """What a language model's cache holds."""
+    latents: bool = False
+    """Of a codec that has both: whether it makes latents instead of codes."""
+    codec: CodecSpec | None = None
+    """For translators and guided filters: the codec beside them."""
+
+
+def _type(*names: str) -> Callable[[Config], bool]:
+    return lambda config: config.get("model_type") in names
+
+
+def _has(key: str) -> Callable[[Config], bool]:
+    return lambda config: bool(config.get(key))
+
+
+def _always(config: Config) -> bool:
+    return True
+
+
+def _never(config: Config) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of model."""
+
+    name: str
+    role: Role
+    load: str
+    """`module:function`, called with the path of its files and `LoadOptions`."""
+    recognises: Callable[[Config], bool] = _never
+    """Whether a folder's config.json is of this kind."""
+    suffix: str = ""
+    """Of a single weights file; empty for a folder with config.json and safetensors."""
+    needs_files: bool = True
+    """False for a kind that is called by its name alone."""
+    guided: Callable[[Config], bool] = _never
+    """Of a filter: whether it is guided by a translator's voice."""
+    latents: Callable[[Config], bool] = _never
+    """Of a translator: whether it is over latents, not codes. Of a codec: whether it makes only latents."""
+    spec: str = ""
+    """Of a codec: `module:function` that reads its `CodecSpec` without weights, given path and name."""
+    train: str = ""
+    """`module:function` that trains it; empty where dacse cannot."""
+
+
+_LM, _SET, _CODEC, _FILTERS = (f"dacse_cli.{room}" for room in ("lm", "set", "codec", "filters"))
+
+KINDS = (
+    Kind("llama", "translator", f"{_LM}.translator:load", _type("llama")),
+    Kind("set", "translator", f"{_SET}.translator:load", _type("dacse-set"), latents=_has("latents")),
+    Kind("dac", "codec", f"{_CODEC}.loading:load", _type("dac"), spec=f"{_CODEC}.dac.shape:read_spec"),
+    Kind("descript", "codec", f"{_CODEC}.loading:load", suffix=".pth"),
+    Kind("dacse-mask", "filter", f"{_FILTERS}.mask.load:load", _type("dacse-mask"), guided=_has("guides")),
+    Kind("voice-gains", "filter", f"{_FILTERS}.voice_gains:load", needs_files=False, guided=_always),
+    Kind("deepfilternet3", "filter", f"{_FILTERS}.deepfilternet:load", needs_files=False),
+)
+"""Every kind; a new family is one line here."""
+
+
+def named(name: str) -> Kind | None:
+    """The kind that a user calls by this name alone."""
+    alone = (kind for kind in KINDS if not kind.needs_files and not kind.guided({}))
+    return next((kind for kind in alone if kind.name == name), None)
+
+
+def by_name(name: str) -> Kind:
+    """The kind of this name. Raises `ModelError`."""
+    found = next((kind for kind in KINDS if kind.name == name), None)
+    if found is None:
+        raise ModelError(f"{quoted(name)} is not a kind of model this dacse knows")
+    return found
+
+
+def recognise(config: object) -> Kind | None:
+    """The kind of a folder whose config.json holds `config`; None for one that dacse does not run."""
+    if not isinstance(config, dict):
+        return None
+    return next((kind for kind in KINDS if kind.recognises(config)), None)
+
+
+def read_config(folder: Path, role: Role) -> Config:
+    """The config.json of a folder. Raises `CheckpointError`, for a codec `CodecError`."""
+    failure = CodecError if role == "codec" else CheckpointError
+    try:
+        config = read_json(folder / CONFIG)
+    except OSError:
+        raise failure(f"{folder} has no {CONFIG}") from None
+    except DocumentError as error:
+        raise failure(f"{folder / CONFIG} {error}") from None
+    if not isinstance(config, dict):
+        raise failure(f"{folder / CONFIG} does not hold an object")
+    return config
+
+
+def is_weights_file(path: Path) -> bool:
+    """Whether a path is named like a codec's single weights file instead of a folder."""
+    return _of_weights_file(path) is not None
+
+
+def _of_weights_file(path: Path) -> Kind | None:
+    if path.is_dir():
+        return None
+    return next((kind for kind in KINDS if kind.suffix and path.suffix == kind.suffix), None)
+
+
+def kind_of(path: Path, role: Role | None = None) -> tuple[Kind, Config]:
+    """The kind of a folder or weights file, of a `role` if one is wanted, and its config.
+
+    Raises `CheckpointError` or `CodecError` that name the known kinds.
+    """
+    if role in (None, "codec") and (weights := _of_weights_file(path)):
+        return weights, {}
+    config = read_config(path, role or "translator")
+    found = recognise(config)
+    if found is not None and role in (None, found.role):
+        return found, config
+    failure = CodecError if role == "codec" else CheckpointError
+    wanted = [kind.name for kind in KINDS if kind.needs_files and role in (None, kind.role)]
+    is_a = (
+        f"is a {found.role} ({found.name})" if found else f"has model_type {quoted(config.get('model_type'))}"
+    )
+    raise failure(f"{path} {is_a}", hint=f"dacse runs here: {', '.join(wanted)}")
+
+
+def load_codec(kind: Kind, path: Path, options: LoadOptions) -> Codec:
+    """The codec in `path`. Raises `CodecError`, `DeviceError`."""
+    codec: Codec = _imported(kind.load)(path, options)
+    return codec
+
+
+def load_translator(kind: Kind, path: Path, options: LoadOptions) -> Translator:
+    """The translator in `path`. Raises `CheckpointError`, `DeviceError`."""
+    translator: Translator = _imported(kind.load)(path, options)
+    return translator
+
+
+def load_filter(kind: Kind, path: Path, options: LoadOptions) -> Filter:
+    """The filter in `path`. Raises `ModelError`, `DeviceError`."""
+    found: Filter = _imported(kind.load)(path, options)
+    return found
+
+
+def read_spec(kind: Kind, path: Path, name: str) -> CodecSpec | None:
+    """A codec's numbers without its weights; None where its kind cannot tell."""
+    if not kind.spec:
+        return None
+    spec: CodecSpec = _imported(kind.spec)(path, name)
+    return spec
+
+
+def _imported(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
