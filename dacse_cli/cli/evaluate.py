@@ -52,16 +52,27 @@ class Tables:
     same_set: Annotated[
         bool, typer.Option("--same-set", help="The recordings are those of the published table.")
     ] = False
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="LIST:COLUMN",
+            help="Means by a property of the recordings, for example manifest.csv:snr; also manifest.jsonl.",
+        ),
+    ] = None
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the scores of every file there.")] = None
+    markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object on stdout.")] = False
 
     def text(self, report: Report) -> str:
         """What goes to standard output."""
-        from dacse_cli.evaluation.tables import to_json, to_markdown
+        from dacse_cli.evaluation.tables import to_json, to_markdown, to_text
 
         if self.json:
             return to_json(report)
-        return to_markdown(report, published=self.published, same_set=self.same_set)
+        return (to_markdown if self.markdown else to_text)(
+            report, published=self.published, same_set=self.same_set
+        )
 
 
 @grouped
@@ -71,7 +82,7 @@ def evaluate(
         typer.Argument(
             metavar="[CLEAN] ENHANCED...",
             show_default=False,
-            help="The clean recordings, then a folder or file a system; with --no-reference only systems.",
+            help="The clean recordings, then a folder or file per system; with --no-reference only systems.",
         ),
     ],
     *,
@@ -98,6 +109,8 @@ def evaluate(
 
     dacse evaluate clean/ nano/ other-tool/ --noisy noisy/ --csv scores.csv
 
+    dacse evaluate clean/ enhanced/ --by manifest.csv:snr
+
     dacse evaluate --no-reference enhanced/ --noisy noisy/
     """
     from dacse_cli.cli.render import Screen
@@ -114,6 +127,7 @@ def evaluate(
         metrics=scores.metrics.split(",") if scores.metrics else None,
         options=scores.options(),
         jobs=jobs,
+        by=tables.by,
         on_file=lambda file: screen.scored(file.system, file.key),
     )
     if tables.csv is not None:

@@ -8,17 +8,12 @@ meant for one command. What no command knows is refused, for a misspelt setting 
 from __future__ import annotations
 
 import difflib
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import UsageError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from dacse_cli.files.documents import DocumentError, read_toml
 
 FILE, PROJECT, PREFIX = "dacse.toml", "pyproject.toml", "DACSE_"
 NO_OPTIONS = ("DACSE_CACHE",)
@@ -91,9 +86,9 @@ def read_file(folder: Path) -> tuple[str, dict[str, Any]]:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}") from None
+        return read_toml(path)
+    except DocumentError as error:
+        raise UsageError(f"{path} {error}") from error
 
 
 def _put(found: Values, options: Options, key: str, value: Any, what: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dacse_cli.errors import InputError
 from dacse_cli.evaluation.bootstrap import Estimate, Floats, difference, estimate
+from dacse_cli.evaluation.groups import Groups
 from dacse_cli.evaluation.metric import Column, Metric, ScoringOptions
 from dacse_cli.evaluation.scoring import FileScores
 
@@ -28,6 +29,8 @@ class Report:
     options: ScoringOptions
     packages: Mapping[str, str]
     """Package -> version."""
+    groups: Groups | None = None
+    """By which property the means are given once more, each group on its own."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -43,6 +46,12 @@ class Report:
     def failures(self) -> tuple[FileScores, ...]:
         """Files that could not be scored at all."""
         return tuple(file for file in self.files if file.failure is not None)
+
+    def grouped(self) -> Iterator[tuple[str, Report]]:
+        """(value, report on the recordings that have it) of every group."""
+        for value, keys in self.groups.groups if self.groups is not None else ():
+            files = [file for file in self.files if file.key in keys]
+            yield value, replace(self, files=files, groups=None)
 
     def check(self) -> None:
         """Raise `InputError` where there are such files."""

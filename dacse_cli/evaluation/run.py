@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from dacse_cli.errors import InputError, UsageError
+from dacse_cli.evaluation.groups import read_groups
 from dacse_cli.evaluation.metric import Metric, ScoringOptions
 from dacse_cli.evaluation.pairs import Item, plan
 from dacse_cli.evaluation.registry import BY_NAME, requested, split
@@ -23,6 +24,7 @@ def evaluate(
     metrics: Sequence[str] | None = None,
     options: ScoringOptions | None = None,
     jobs: int = 1,
+    by: str | None = None,
     on_file: Callable[[FileScores], None] | None = None,
 ) -> Report:
     """Score every recording of every system.
@@ -36,6 +38,9 @@ def evaluate(
     A recording's channels are averaged; it is resampled to each metric's rate and cut or filled with zeros to
     the clean one's length. A file that cannot be read is a failure in the report, and the rest is scored.
 
+    `by` is `LIST:COLUMN`, a CSV table or a `manifest.jsonl` and a property in it: the report has the means of
+    every group, too (see `groups.py`).
+
     `jobs` is the number of processes; above 1, a script must call this under `if __name__ == "__main__"`.
     `on_file` is called in this process after every file, in no promised order.
 
@@ -47,6 +52,9 @@ def evaluate(
     have_clean = clean is not None
     wanted = requested(metrics, have_clean=have_clean)
     items, remarks = plan(clean, enhanced, noisy)
+    groups = None if by is None else read_groups(by, [item.key for item in items])
+    if groups is not None and groups.unknown:
+        remarks.append(f"{groups.property} is not known of {groups.unknown} recordings")
     usable, missing = split(wanted, options, have_clean=have_clean)
     found: dict[str, list[FileScores]] = {}
     for scores in _scored(items, usable, options, min(jobs, len(items))):
@@ -55,7 +63,7 @@ def evaluate(
             for file in scores:
                 on_file(file)
     files = [file for item in items for file in found[item.key]]
-    return Report(usable, missing, files, remarks, options, versions(usable))
+    return Report(usable, missing, files, remarks, options, versions(usable), groups)
 
 
 def _scored(

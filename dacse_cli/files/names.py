@@ -17,6 +17,7 @@ LONGEST_QUOTED = 80
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _FORMULA = ("=", "+", "-", "@")
+_NUMBER = re.compile(r"[+-]?[0-9.]{1,40}(?:e[+-]?[0-9]{1,4})?", re.IGNORECASE)
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|~$&])")
 
 
@@ -42,9 +43,9 @@ def quoted(value: object) -> str:
 
 
 def csv_text(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula."""
+    """`text` as a cell that no spreadsheet takes for a formula; a number stays one."""
     safe = shown(text)
-    return f"'{safe}" if safe.lstrip().startswith(_FORMULA) else safe
+    return f"'{safe}" if safe.lstrip().startswith(_FORMULA) and not _NUMBER.fullmatch(safe) else safe
 
 
 def markdown_text(text: str) -> str:

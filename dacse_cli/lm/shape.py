@@ -7,7 +7,6 @@ except those that would change what the network computes: they are refused.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import CheckpointError
+from dacse_cli.files import documents
 
 ARCHITECTURE = "LlamaForCausalLM"
 MAX_CONFIG_BYTES = 1 << 20
@@ -101,16 +101,11 @@ def read_shape(folder: Path) -> LlamaShape:
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object from a file. Raises `CheckpointError`: missing, cut, not an object."""
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from error
-    if len(data) > MAX_CONFIG_BYTES:
-        raise CheckpointError(f"{path} is larger than {MAX_CONFIG_BYTES} bytes: not a model's JSON file")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}): the file is damaged or cut") from error
+        value = documents.read_json(path, documents.Limits(size=MAX_CONFIG_BYTES))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} cannot be read: no such file") from error
+    except documents.DocumentError as error:
+        raise CheckpointError(f"{path} {error}: the file is damaged or not a model's") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds a {type(value).__name__}, not a JSON object")
     return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -39,6 +39,8 @@ class Transcript:
     sureness: float
     """Mean log probability of a token in the least sure of its parts; 0 is certain, below -1 a guess.
     Minus infinity where the recogniser got stuck in any of them."""
+    text: str = field(default="", compare=False)
+    """The same as it was written, with marks and numbers."""
 
 
 class Recogniser(Protocol):
@@ -104,7 +106,8 @@ def transcript(segments: Sequence[Segment], language: str) -> Transcript:
     sureness = min((segment.avg_logprob for segment in heard), default=0.0)
     if len(heard) < len(segments):
         sureness = -math.inf
-    return Transcript(tuple(words(" ".join(segment.text for segment in heard))), language, sureness)
+    text = " ".join(segment.text for segment in heard)
+    return Transcript(tuple(words(text)), language, sureness, text)
 
 
 def _place(name: str | None) -> str:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError
+from dacse_cli.files.documents import parse_json
+from dacse_cli.files.names import LONGEST_QUOTED, shown
 from dacse_cli.tokens.files import LATENT_FORMATS, TokenFile, build, refuse
 from dacse_cli.tokens.text import from_text, to_text
 
@@ -66,9 +68,9 @@ def _load_safetensors(data: bytes) -> TokenFile:
     if not 0 < length <= min(_HEADER_BYTES, len(data) - 8):
         raise refuse("not a safetensors file (its header does not fit)")
     try:
-        header = json.loads(data[8 : 8 + length])
+        header = parse_json(data[8 : 8 + length])
         tensors = parse(data)
-    except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise refuse(f"not a safetensors file ({_first_line(error)})") from None
     if not isinstance(header, dict):
         raise refuse("not a safetensors file (its header is no object)")
@@ -84,7 +86,7 @@ def _load_npz(data: bytes) -> TokenFile:
                 raise refuse("not a dacse token file: it does not hold units and metadata")
             if sum(member.file_size for member in archive.infolist()) > 2 * len(data) + 65536:
                 raise refuse("the archive unpacks to far more than its size")
-            metadata = json.loads(str(_parse_npy(archive.read("metadata.npy"))))
+            metadata = parse_json(str(_parse_npy(archive.read("metadata.npy"))))
             (name,) = set(names) - {"metadata.npy"}
             units = _parse_npy(archive.read(name))
     except InputError:
@@ -127,4 +129,4 @@ def _load_txt(data: bytes) -> TokenFile:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:120]
+    return shown((str(error) or type(error).__name__).splitlines()[0], LONGEST_QUOTED)

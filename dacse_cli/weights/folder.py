@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from dacse_cli.errors import ModelError
+from dacse_cli.files.documents import DocumentError, Limits, read_json
+from dacse_cli.files.names import quoted
 
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -56,20 +57,18 @@ def _present(path: Path, failure: type[ModelError]) -> Path:
 
 def _placement(index: Path, failure: type[ModelError]) -> dict[str, str]:
     try:
-        if not index.is_file() or index.stat().st_size > _INDEX_BYTES:
-            raise failure(f"{index} is no regular file of less than {_INDEX_BYTES >> 20} MiB")
-        placement = json.loads(index.read_bytes())["weight_map"]
-        pairs = list(placement.items())
-    except OSError as error:
-        raise failure(f"{index} cannot be read: {error.strerror or error}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise failure(f"{index} is not an index of safetensors files") from error
-    if not pairs:
-        raise failure(f"{index} names no files")
-    for _, name in pairs:
+        document = read_json(index, Limits(size=_INDEX_BYTES))
+    except FileNotFoundError as error:
+        raise failure(f"{index} is missing", hint="Download the model again.") from error
+    except DocumentError as error:
+        raise failure(f"{index} {error}") from error
+    placement = document.get("weight_map") if isinstance(document, dict) else None
+    if not isinstance(placement, dict) or not placement:
+        raise failure(f"{index} is not an index of safetensors files")
+    for name in placement.values():
         if not _is_shard(name):
-            raise failure(f"{index} names {name!r:.80}, which is not a safetensors file beside it")
-    return dict(pairs)
+            raise failure(f"{index} names {quoted(name)}, which is not a safetensors file beside it")
+    return placement
 
 
 def _is_shard(name: object) -> bool:

@@ -63,7 +63,9 @@ def test_a_pyproject_is_asked_where_there_is_no_file_of_our_own(tmp_path):
         ),
         ("[tokenize]\nmix = 1", {}, "mix in [tokenize] of dacse.toml"),
         ("", {"DACSE_MODLE": "x"}, "the variable DACSE_MODLE"),
-        ("model =", {}, "cannot be read"),
+        ("model =", {}, "is not valid TOML"),
+        ("model = " + "[" * 10_000, {}, "nests deeper"),
+        ("batch-size = 1" + "0" * 400, {}, "digits"),
     ],
 )
 def test_what_no_command_knows_is_refused(tmp_path, text, environment, says):

@@ -139,7 +139,8 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     "config cut": (cut("config.json", 0.6), "not valid JSON"),
     "config not an object": (content(b"[1]", "config.json"), "holds a list"),
     "config deep": (content(b"[" * 200_000, "config.json"), "not valid JSON"),
-    "config huge": (content(b" " * (1 << 21), "config.json"), "larger than"),
+    "config huge": (content(b" " * (1 << 21), "config.json"), "far too large"),
+    "config digits": (content(b'{"rope_theta": 1' + b"0" * 400 + b"}", "config.json"), "401 digits"),
     "config not text": (content(b"\xff\xfe\x00", "config.json"), "not valid JSON"),
     "another architecture": (config(architectures=["MistralForCausalLM"], model_type="mistral"), "Mistral"),
     "a classifier": (config(architectures=["LlamaForSequenceClassification"]), "LlamaForSequence"),
@@ -164,7 +165,7 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     "zero epsilon": (config(rms_norm_eps=0), "rms_norm_eps must be"),
     "NaN epsilon": (
         content(json.dumps(CONFIG | {"rms_norm_eps": float("nan")}).encode(), "config.json"),
-        "eps",
+        "not finite",
     ),
     "text as flag": (config(tie_word_embeddings="yes"), "tie_word_embeddings must be"),
     "odd heads": (config(head_dim=7), "odd"),

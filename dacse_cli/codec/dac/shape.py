@@ -6,7 +6,6 @@ Knows no weights. Reads no key that could be wrong and can be derived: published
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from dacse_cli.codec.dac.receptive import decode_margin, decode_tail, encode_margin
 from dacse_cli.errors import CodecError
+from dacse_cli.files import documents
 from dacse_cli.interfaces import CodecSpec, Codes
 
 _CONFIG_BYTES = 1 << 20
@@ -101,14 +101,11 @@ def read_shape(folder: Path) -> DacShape:
     """The shape that `folder/config.json` describes; `CodecError` says what is wrong with it."""
     path = folder / "config.json"
     try:
-        with path.open("rb") as file:
-            text = file.read(_CONFIG_BYTES + 1)
-    except OSError as error:
-        raise CodecError(f"cannot read {path}: {error.strerror or error}") from error
-    try:
-        config = json.loads(text) if len(text) <= _CONFIG_BYTES else None
-    except (ValueError, RecursionError) as error:
-        raise CodecError(f"{path} is not JSON: {error}") from error
+        config = documents.read_json(path, documents.Limits(size=_CONFIG_BYTES))
+    except FileNotFoundError as error:
+        raise CodecError(f"cannot read {path}: no such file") from error
+    except documents.DocumentError as error:
+        raise CodecError(f"{path} {error}") from error
     if not isinstance(config, dict):
         raise CodecError(f"{path} is not a codec's config")
     return shape_from_config(config, source=str(path))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 from dacse_cli.evaluation.metric import (
     Clip,
     Column,
@@ -13,6 +16,7 @@ from dacse_cli.evaluation.metric import (
     UnscorableError,
 )
 from dacse_cli.speech import recogniser
+from dacse_cli.speech.recogniser import Transcript
 from dacse_cli.speech.words import word_errors
 
 
@@ -21,21 +25,40 @@ def _load(options: ScoringOptions) -> Scorer:
     reference = Remembered(lambda clean: recognise(clean, options.language))
 
     def score(clip: Clip) -> tuple[Score, ...]:
-        wanted = reference(clip.clean)
-        if not wanted.words:
+        clean = reference(clip.clean)
+        wanted = normalised(clean)
+        if not wanted:
             raise UnscorableError("no words recognised in the clean recording")
-        found = recognise(clip.samples, wanted.language)
-        return (Score(word_errors(wanted.words, found.words), len(wanted.words)),)
+        found = normalised(recognise(clip.samples, clean.language))
+        return (Score(word_errors(wanted, found), len(wanted)),)
 
     return score
 
 
+def normalised(heard: Transcript) -> list[str]:
+    """The words to compare. In English "twenty-one" is "21" and "don't" is "do not", as in Whisper's paper.
+
+    British and American spellings are not made one: both transcripts come from one recogniser.
+    """
+    if not heard.language.startswith("en"):
+        return list(heard.words)
+    return _english()(heard.text).split()
+
+
+@cache
+def _english() -> Callable[[str], str]:
+    from transformers.models.whisper.english_normalizer import EnglishTextNormalizer
+
+    normalise: Callable[[str], str] = EnglishTextNormalizer({})
+    return normalise
+
+
 METRIC = Metric(
     name="wer",
-    columns=(Column("wer", "errors a word", higher_is_better=False, decimals=3),),
+    columns=(Column("wer", "errors per word", higher_is_better=False, decimals=3),),
     method=(
         "word errors against the Whisper transcript of the clean recording (the model named, else tiny.en), "
-        "over all words of all files"
+        "after Whisper's normaliser where it is English, over all words of all files"
     ),
     load=_load,
     packages=(recogniser.PACKAGE,),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 
 from dacse_cli.errors import CheckpointError
+from dacse_cli.files import documents
 from dacse_cli.filters.mask.analysis import Features
 from dacse_cli.filters.mask.config import HOP_SECONDS, MaskConfig
 from dacse_cli.filters.mask.network import MaskNetwork
@@ -75,13 +75,11 @@ def read_mask_config(folder: Path) -> MaskConfig:
     """Sizes from `config.json`; unknown keys are refused. Raises `CheckpointError`."""
     path = folder / CONFIG
     try:
-        if path.stat().st_size > _CONFIG_BYTES:
-            raise CheckpointError(f"{path} is larger than a configuration ({_CONFIG_BYTES >> 20} MiB)")
-        values = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is not JSON") from error
+        values = documents.read_json(path, documents.Limits(size=_CONFIG_BYTES))
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path} cannot be read: no such file") from error
+    except documents.DocumentError as error:
+        raise CheckpointError(f"{path} {error}") from error
     if not isinstance(values, dict) or values.pop("model_type", None) != MODEL_TYPE:
         raise CheckpointError(f"{path} does not describe a mask network (model_type {MODEL_TYPE!r})")
     return _checked(path, values)
