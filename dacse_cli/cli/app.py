@@ -18,6 +18,7 @@ from dacse_cli.cli.doctor import doctor
 from dacse_cli.cli.download import download
 from dacse_cli.cli.enhance import enhance
 from dacse_cli.cli.evaluate import evaluate
+from dacse_cli.cli.helping import Command, Group
 from dacse_cli.cli.inspect import inspect
 from dacse_cli.cli.mix import mix
 from dacse_cli.cli.models import models
@@ -27,38 +28,32 @@ from dacse_cli.cli.settings import collect, nested
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
 from dacse_cli.cli.train import app as train
+from dacse_cli.cli.usage import CLICK_ERROR, lines
 from dacse_cli.cli.watch import watch
 from dacse_cli.errors import DacseError
 from dacse_cli.files.names import shown
 
 app = typer.Typer(
     name="dacse",
+    cls=Group,
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turn folders of noisy speech into clean speech with DAC-SE1.",
-    epilog="Options may also stand in dacse.toml, in [tool.dacse] of a pyproject.toml, or in variables such "
-    "as DACSE_MODEL. What is typed wins, then the variable, then the file.\n\n"
+    epilog="Options may also stand in dacse.toml, in \\[tool.dacse] of a pyproject.toml, or in variables "
+    "such as DACSE_MODEL. What is typed wins, then the variable, then the file.\n\n"
     "Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
-for command in (
-    enhance,
-    watch,
-    serve,
-    tokenize,
-    detokenize,
-    download,
-    models,
-    evaluate,
-    mix,
-    doctor,
-    status,
-    inspect,
-):
-    app.command()(command)
-app.add_typer(train)
+for panel, commands in {
+    "Enhance": (enhance, watch, serve, tokenize, detokenize),
+    "Look": (inspect, evaluate, status, doctor, models),
+    "Prepare and train": (download, mix),
+}.items():
+    for command in commands:
+        app.command(cls=Command, rich_help_panel=panel)(command)
+app.add_typer(train, rich_help_panel="Prepare and train")
 
 
 def _print_version(value: bool) -> None:
@@ -100,7 +95,12 @@ def main() -> None:
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, lambda signum, frame: sys.exit(128 + signum))
     try:
-        app()
+        sys.exit(app(prog_name="dacse", standalone_mode=False))
+    except CLICK_ERROR as error:
+        _say(*lines(error))
+        sys.exit(2)
+    except typer.Abort:
+        sys.exit(130)
     except DacseError as error:
         _say(f"dacse: {error.message}", f"  {error.hint}" if error.hint else None)
         sys.exit(error.exit_code)

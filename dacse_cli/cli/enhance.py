@@ -54,7 +54,7 @@ def enhance(
     ] = None,
     voice: run.Voice,
 ) -> None:
-    """Enhance noisy speech: audio (or token files) in, enhanced audio (or token files) out.
+    """Enhance noisy speech: audio or token files in, enhanced ones out.
 
     The output has the input's name, length, sample rate and channels. When the command is run again finished
     files are skipped and finished chunks of the others taken over, so a stopped run goes on where it was.

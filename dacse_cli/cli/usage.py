@@ -1,0 +1,62 @@
+"""What was typed wrongly, in the words and the form of all other errors."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+CLICK_ERROR: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
+)
+"""The base of errors about the command line; newer Typers bring their own click."""
+
+
+_VALIDATOR = (
+    (re.compile(r"Value error, "), ""),
+    (re.compile(r"Input should be a valid integer.*"), "not a whole number"),
+    (re.compile(r"Input should be a valid number.*"), "not a number"),
+    (re.compile(r"Input should be greater than or equal to "), "must be at least "),
+    (re.compile(r"Input should be less than or equal to "), "must be at most "),
+)
+"""What the library that checks values says -> what a person reads."""
+
+
+def lines(error: Any) -> list[str]:
+    """What `main` prints: the help for a command that was given nothing, else one line and a hint."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return str(error.ctx.get_help()).splitlines()
+    return [f"dacse: {wording(error)}", f"  {hint(error)}"]
+
+
+def wording(error: Any) -> str:
+    """What is wrong, in one line without a full stop at its end."""
+    context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+    if type(error).__name__ == "MissingParameter" and context is not None and parameter is not None:
+        if parameter.param_type_name == "argument":
+            pieces = [
+                piece for piece in context.command.collect_usage_pieces(context) if piece != "[OPTIONS]"
+            ]
+            return f"{_command(context)} needs {' '.join(pieces)}"
+        return f"{_command(context)} needs {parameter.opts[-1]}"
+    text = str(error.format_message()).rstrip(".")
+    for pattern, words in _VALIDATOR:
+        text = pattern.sub(words, text)
+    return text[:1].lower() + text[1:]
+
+
+def hint(error: Any) -> str:
+    """What to do next."""
+    context = getattr(error, "ctx", None)
+    named = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
+    if type(error).__name__ == "NoSuchOption" and named:
+        return f"A file whose name begins with - is given as ./{named[0]}"
+    return f"See `{context.command_path if context is not None else 'dacse'} --help`."
+
+
+def _command(context: Any) -> str:
+    """The command without the program's name, which stands before every message."""
+    return str(context.command_path).removeprefix("dacse ")

@@ -1,0 +1,95 @@
+"""Help and usage errors: short, whole, in one style, and without colour where there is no terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from dacse_cli.cli import app as entry
+from dacse_cli.cli.helping import ALL
+
+ROOT = typer.main.get_command(entry.app)
+COMMANDS = [
+    *ROOT.commands,
+    *(f"train {name}" for name in ROOT.commands["train"].commands),
+]
+
+
+def help_of(words, option, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    result = CliRunner().invoke(entry.app, [*words.split(), option], prog_name="dacse")
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.parametrize("words", ["", *COMMANDS])
+def test_a_short_help_fits_a_screen(words, monkeypatch):
+    text = help_of(words, "--help", monkeypatch)
+    lines = text.splitlines()
+    assert len(lines) <= (27 if not words else 24), text
+    options = [line for line in lines if not line.startswith("  dacse")]
+    assert max(map(len, options)) <= 80, text
+    assert f"{ALL}" in lines[-1]
+
+
+@pytest.mark.parametrize("words", COMMANDS)
+def test_the_whole_help_has_every_option(words, monkeypatch):
+    text = help_of(words, ALL, monkeypatch)
+    command = ROOT
+    for word in words.split():
+        command = command.commands[word]
+    for parameter in command.params:
+        assert any(name in text for name in parameter.opts) or parameter.param_type_name == "argument"
+    assert "[/" not in text and "[bold]" not in text and "[cyan]" not in text
+
+
+def test_square_brackets_are_not_swallowed(monkeypatch):
+    assert "[tool.dacse] of a pyproject.toml" in " ".join(help_of("", ALL, monkeypatch).split())
+    assert "dacse[evaluate]" in help_of("evaluate", ALL, monkeypatch)
+
+
+def test_no_colour_in_ci():
+    """GITHUB_ACTIONS made Typer colour everything, whatever NO_COLOR said."""
+    environment = {**os.environ, "GITHUB_ACTIONS": "true", "NO_COLOR": "1"}
+    for words in (["enhance", "--help"], ["enhance", "--nothing"]):
+        command = [sys.executable, "-m", "dacse_cli", *words]
+        result = subprocess.run(command, env=environment, capture_output=True, timeout=60)
+        assert b"\x1b" not in result.stdout + result.stderr
+        assert result.returncode in (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["enhance", "in"], "enhance needs INPUT... OUTPUT"),
+        (["evaluate"], "evaluate needs [CLEAN] ENHANCED..."),
+        (["enhanse", "a", "b"], "Did you mean 'enhance'"),
+        (["enhance", "a", "b", "--profile", "Gentle"], "'Gentle' is not one of"),
+        (["enhance", "a", "b", "--limit", "x"], "'--limit': not a whole number"),
+        (["enhance", "-x.wav", "out"], "given as ./-x.wav"),
+    ],
+)
+def test_usage_errors_say_what_is_missing(words, message, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-x.wav").touch()
+    monkeypatch.setattr(sys, "argv", ["dacse", *words])
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith("dacse: ")
+    assert message in said
+    assert "Value error" not in said
+
+
+def test_dacse_alone_shows_its_help(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["dacse"])
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    assert end.value.code == 2
+    assert "Usage: dacse" in capsys.readouterr().err
