@@ -42,20 +42,21 @@ def test_a_model_that_hears_no_voice_turns_down_and_adds_nothing():
 
 def test_the_card_decides_where_nothing_is_said(tmp_path):
     """A small model's own voice is not what its users shall hear by default."""
-    for method, expected in (("auto", "filter"), ("generate", "generate")):
+    for method, expected in (("auto", "mask"), ("filter", "filter"), ("generate", "generate")):
         request = Request(
             Form.ENHANCE, (), None, ModelOptions("nano"), ChunkOptions(), SoundOptions(method=method)
         )
         found = find_models(request)
         assert found.method == expected
-        assert (found.plan.filter is not None) == (expected == "filter")
+        assert (found.plan.filter is not None) == (expected != "generate")
+        assert (found.plan.translator is None) == (expected == "mask")
 
 
 def test_other_methods_are_refused():
     with pytest.raises(UsageError, match="--method magic"):
         SoundOptions(method="magic").check()
     request = Request(
-        Form.ENHANCE, (), None, ModelOptions("nano"), ChunkOptions(), SoundOptions(method="mask")
+        Form.ENHANCE, (), None, ModelOptions("deepfilternet3"), ChunkOptions(), SoundOptions(method="filter")
     )
-    with pytest.raises(UsageError, match="nano has no method mask, only generate, filter"):
+    with pytest.raises(UsageError, match="deepfilternet3 has no method filter, only mask"):
         find_models(request).plan  # noqa: B018

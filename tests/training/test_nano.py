@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 
 from dacse_cli.cli.app import app
 from dacse_cli.codec.loading import load_codec
+from dacse_cli.filters.mask.load import load_mask
 from dacse_cli.training.codec.recipe import CodecRecipe
 from dacse_cli.training.lm.recipe import LmRecipe
+from dacse_cli.training.mask.recipe import MaskRecipe
 from dacse_cli.training.runs.recipe import read_run_recipe
 
 RECIPES = Path(__file__).parents[2] / "examples" / "recipes" / "nano"
@@ -55,6 +57,19 @@ def nano(monkeypatch, tmp_path):
     (here / "codec-config.json").write_text(
         json.dumps(json.loads((RECIPES / "codec-config.json").read_text()) | SMALL)
     )
+    mask = (RECIPES / "mask.toml").read_text()
+    for long, short in (
+        ("minutes = 60", "minutes = 1e-5"),
+        ("minutes = 75", "minutes = 1e-5"),
+        ("width = 48", "width = 4"),
+        ("blocks = [1, 2, 4, 8, 1, 2, 4, 8]", "blocks = [1]"),
+        ("opinion = 0.025", ""),
+        (", libri = 0.43", ""),
+        ("valid = 0.02", "valid = 0.0"),
+    ):
+        assert long in mask
+        mask = mask.replace(long, short)
+    (here / "mask.toml").write_text(mask)
     lm = (RECIPES / "lm.toml").read_text().replace("steps = 800", "steps = 2")
     (here / "lm.toml").write_text(
         lm.replace("valid_rows = 24", "valid_rows = 2").replace('"copy"', '"codebooks"')
@@ -97,6 +112,7 @@ def test_every_part_hands_on_to_the_next(tmp_path, nano):
     assert not any(name in same for name in last if name.endswith("codebook.weight"))
     assert any(name not in same for name in last if name.startswith("decoder"))
     card = json.loads((work / "nano" / "dacse.json").read_text())
+    assert load_mask(work / "nano" / card["filter"]).guides == 0
     assert card["codec"] == "codec" and card["licence"] == nano.CARD["licence"]
     shipped = load_file(work / "nano" / "codec" / "model.safetensors")
     assert all(np.array_equal(shipped[name], last[name]) for name in last)
@@ -106,4 +122,6 @@ def test_every_part_hands_on_to_the_next(tmp_path, nano):
 def test_its_recipes_are_read():
     codec = read_run_recipe(CodecRecipe, RECIPES / "codec.toml", ["data.recogniser=x"])
     assert [stage.name for stage in codec.stages()] == ["codec", "decoder"]
+    mask = read_run_recipe(MaskRecipe, RECIPES / "mask.toml").stages()
+    assert [stage.name for stage in mask] == ["distance", "listeners"]
     assert read_run_recipe(LmRecipe, RECIPES / "lm.toml").stages()[0].targets == "residual"

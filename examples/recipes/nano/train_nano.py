@@ -1,4 +1,4 @@
-"""Train `nano` from public recordings: data laid out, then `dacse train codec` and `dacse train lm`.
+"""Train `nano` from public recordings: data laid out, then `dacse train mask`, `train codec` and `train lm`.
 
     python train_nano.py --data FOLDER --work WORK --recogniser WHISPER [--set TABLE.KEY=VALUE ...]
 
@@ -18,9 +18,11 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CARD = {
     "training": "kerstin (CC0), Picovoice speech-to-intent (Apache-2.0), Asterisk core sounds "
-    "(CC-BY-SA 3.0; ru: CC-BY 3.0), moodist noise (CC0 and Pixabay licence); see README.md",
+    "(CC-BY-SA 3.0; ru: CC-BY 3.0), LibriSpeech (CC BY 4.0; the filter), moodist noise (CC0 and Pixabay "
+    "licence); see README.md",
     "licence": "CC-BY-SA-4.0",
-    "method": "filter",
+    "filter": "mask",
+    "method": "mask",
 }
 
 
@@ -42,16 +44,18 @@ def dacse(*words: str | Path) -> None:
 
 
 def train(work: Path, recogniser: Path, settings: Sequence[str]) -> None:
-    """Codec, then a language model on its codes, then both in one folder."""
+    """The filter; a codec, then a language model on its codes; then all in one folder."""
     noise = ("--noise", work / "noise", "--device", "cpu", "--jobs", "2")
     further = [word for setting in settings for word in ("--set", setting)]
     heard = ("--set", f"data.recogniser={recogniser}")
     dacse(
         "train", "codec", work / "speech", work / "codec", *noise, "-r", HERE / "codec.toml", *heard, *further
     )
+    dacse("train", "mask", work / "speech", work / "mask", *noise, "-r", HERE / "mask.toml")
     codec = work / "codec" / "decoder"
     dacse("train", "lm", work / "speech", work / "lm", *noise, "-r", HERE / "lm.toml", "--codec", codec)
     shutil.copytree(work / "lm" / "nano", work / "nano", dirs_exist_ok=True)
+    shutil.copytree(work / "mask" / "listeners", work / "nano" / "mask", dirs_exist_ok=True)
     card = json.loads((work / "nano" / "dacse.json").read_text())
     (work / "nano" / "dacse.json").write_text(json.dumps({**card, **CARD}, indent=2) + "\n")
 
