@@ -63,8 +63,10 @@ class Enhancer:
     behind a web service.
 
     `model` is a Hub id, `id@revision`, a local folder or `"nano"`; the other arguments are those of the
-    command line, `device` and `dtype` also torch's own objects. `progress(seconds)` is called with the
-    seconds of audio generated so far in a call. Raises `DacseError` where models or device cannot be had.
+    command line, `device` and `dtype` also torch's own objects. `method` is that of calls that name none, and
+    decides what is loaded now; a call with another one loads what that needs. `progress(seconds)` is called
+    with the seconds of audio generated so far in a call. Raises `DacseError` where models or device cannot be
+    had.
     """
 
     def __init__(
@@ -81,12 +83,13 @@ class Enhancer:
         deterministic: bool = False,
         kv: str = "auto",
         second_opinion: str | None = None,
+        method: Literal["auto", "generate", "filter", "mask"] = "auto",
         progress: Callable[[float], None] | None = None,
     ) -> None:
         models = ModelOptions(
             model, codec, _name(device), _name(dtype), batch_size, offline, deterministic, kv, second_opinion
         )
-        chunks, sound = ChunkOptions(chunk, overlap), SoundOptions()
+        chunks, sound = ChunkOptions(chunk, overlap), SoundOptions(method=method)
         request = Request(Form.ENHANCE, (), None, models, chunks, sound).check()
         self._set_up(find_models(request), progress)
 
@@ -123,13 +126,18 @@ class Enhancer:
         return enhancer
 
     def _set_up(self, found: FoundModels, progress: Callable[[float], None] | None) -> None:
-        self.found, plan = found, found.plan
+        self.found, self._by_method = found, dict[str, Models]()
+        self._progress = progress or (lambda seconds: None)
+        self._lock = threading.Lock()
+        self._load(found)
+
+    def _load(self, found: FoundModels) -> None:
+        """Load the models of a method, in place of those that had less."""
+        plan = found.plan
         self.models = load_models(plan)
         self.batch_size = prepared_batch(self.models, fitting_batch(plan, self.models))
         self._threads = plan_threads(self.models)
-        self._by_method = {found.method: self.models}
-        self._progress = progress or (lambda seconds: None)
-        self._lock = threading.Lock()
+        self._by_method[found.method] = self.models
 
     def __enter__(self) -> Enhancer:
         return self
@@ -145,14 +153,15 @@ class Enhancer:
     def _models_for(self, sound: SoundOptions) -> Models:
         """The models for a method; what it needs beyond those in memory is loaded. Raises `UsageError`."""
         method = self.found.method if sound.method == "auto" else sound.method
-        if method not in self._by_method:
-            plan = self.found.plan_for(method)
-            if plan.translator is not None and self.models.translator is None:
-                raise UsageError(
-                    f"method {method} needs the token model, and this Enhancer has only a filter"
-                )
-            self._by_method[method] = with_filter(self.models, plan)
-        return self._by_method[method]
+        with self._lock:
+            if method not in self._by_method:
+                plan = self.found.plan_for(method)
+                if plan.translator is not None and self.models.translator is None:
+                    request = self.found.request
+                    self._load(find_models(replace(request, sound=replace(request.sound, method=method))))
+                else:
+                    self._by_method[method] = with_filter(self.models, plan)
+            return self._by_method[method]
 
     def enhance(
         self, audio: Audio, sample_rate: int | None = None, **sound: Unpack[SoundArguments]

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     results = []
-    with Enhancer(options.model, device="cpu", dtype="float32") as enhancer:
+    with Enhancer(options.model, device="cpu", dtype="float32", method="generate") as enhancer:
         prompts = chunks_of_speech(enhancer, options.clips)
         for rows in options.batch:
             translator, right = enhancer.models.translator, options.right

@@ -177,7 +177,7 @@ def compare(folder: Path, clips: list[ArraySource], args: argparse.Namespace, bo
     hf = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
     options = {"device": "cpu", "dtype": args.dtype, "chunk": args.chunk, "batch_size": args.batch_size}
     until = time.monotonic() + 60 * args.minutes
-    with Enhancer(str(folder), **options) as enhancer:
+    with Enhancer(str(folder), method="generate", **options) as enhancer:
         by_dacse(enhancer, clips[:1])
         stages = Stages(enhancer)
         for number in range(args.parts):
@@ -188,7 +188,7 @@ def compare(folder: Path, clips: list[ArraySource], args: argparse.Namespace, bo
 
 def by_stages(folder: Path, clips: list[ArraySource], **options: Any) -> dict[str, float]:
     """dacse's way alone: every stage's share of its time, in percent."""
-    with Enhancer(str(folder), **options) as enhancer:
+    with Enhancer(str(folder), method="generate", **options) as enhancer:
         by_dacse(enhancer, clips)
         stages = Stages(enhancer)
         began = clock()

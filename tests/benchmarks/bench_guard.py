@@ -108,7 +108,7 @@ def cost(model: str, found: list) -> dict[str, float]:
     try:
         for name, function in kept.items():
             setattr(Watch, name, timed("guard", function))
-        with Enhancer(model, device="cpu") as enhancer:
+        with Enhancer(model, device="cpu", method="generate") as enhancer:
             enhancer.enhance(found[0].noisy[: 2 * RATE], RATE, method="generate")
             enhancer.models.translator.model.generate = timed(
                 "generation", enhancer.models.translator.model.generate

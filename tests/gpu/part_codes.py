@@ -63,11 +63,11 @@ def golden(rows: Rows, device: str) -> None:
 
 def nano(rows: Rows, device: str, clips: int) -> None:
     """The model that ships, from sound to ids."""
-    with Enhancer("nano", device="cpu", dtype="float32") as enhancer:
+    with Enhancer("nano", device="cpu", dtype="float32", method="generate") as enhancer:
         want_prompts = chunks_of_speech(enhancer, clips)
         layout, steps = enhancer.models.translator.layout, len(want_prompts[0]) - 2
         want = enhancer.models.translator.model.generate(want_prompts, [steps] * clips, layout.ranges)
-    with Enhancer("nano", device=device, dtype="float32") as enhancer:
+    with Enhancer("nano", device=device, dtype="float32", method="generate") as enhancer:
         prompts = chunks_of_speech(enhancer, clips)
         got = enhancer.models.translator.model.generate(want_prompts, [steps] * clips, layout.ranges)
     rows.add("nano", "codes of noisy speech, against the CPU's", share(prompts, want_prompts), "1")

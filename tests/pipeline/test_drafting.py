@@ -17,7 +17,7 @@ SECONDS = 0.8
 
 @pytest.fixture(scope="module")
 def nano():
-    with Enhancer("nano", device="cpu", dtype="float32") as enhancer:
+    with Enhancer("nano", device="cpu", dtype="float32", method="generate") as enhancer:
         yield enhancer
 
 

@@ -5,6 +5,7 @@ import pytest
 from fakes import LEVELS, EchoTranslator, fake_models
 from test_engine import enhance, noise
 
+from dacse_cli import Enhancer
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.filters.voice_gains import FLOOR
@@ -60,3 +61,19 @@ def test_other_methods_are_refused():
     )
     with pytest.raises(UsageError, match="deepfilternet3 has no method filter, only mask"):
         find_models(request).plan  # noqa: B018
+
+
+def test_a_call_with_another_method_loads_what_that_needs():
+    """An `Enhancer` of `nano` holds its filter alone until somebody asks for more."""
+    sound = noise(1, 12_800).samples
+    with Enhancer("nano", device="cpu", dtype="float32") as enhancer:
+        masked = enhancer.enhance(sound, 16_000)
+        assert enhancer.models.translator is None
+        own_voice = enhancer.enhance(sound, 16_000, method="generate", guard="off")
+        again = enhancer.enhance(sound, 16_000)
+    with Enhancer("nano", device="cpu", dtype="float32", method="generate") as enhancer:
+        assert enhancer.models.translator is not None
+        expected = enhancer.enhance(sound, 16_000, guard="off")
+    np.testing.assert_array_equal(masked.samples, again.samples)
+    np.testing.assert_array_equal(own_voice.samples, expected.samples)
+    assert not np.array_equal(masked.samples, own_voice.samples)
