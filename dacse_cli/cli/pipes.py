@@ -16,6 +16,7 @@ from pathlib import Path
 
 from dacse_cli.audio.formats import suffix_for
 from dacse_cli.errors import OutputError, UsageError
+from dacse_cli.files.problems import reason
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.tokens.files import SUFFIX
 
@@ -38,7 +39,7 @@ class Plugged:
     outlet: Path | None = None
 
     def pour(self) -> None:
-        """Send the finished file to standard output. Raises `OutputError` where nobody takes it."""
+        """Send the finished file to standard output. Raises `OutputError` where it cannot be written."""
         if self.outlet is None:
             return
         try:
@@ -46,7 +47,10 @@ class Plugged:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
         except BrokenPipeError:
-            raise OutputError("whoever was to take the output has left") from None
+            raise OutputError("standard output was closed before the result was written") from None
+        except (OSError, ValueError) as error:  # full, or no standard output at all
+            words = reason(error) if isinstance(error, OSError) else "it is closed"
+            raise OutputError(f"standard output cannot be written: {words}") from None
 
 
 @contextmanager
@@ -57,9 +61,9 @@ def plugged(request: Request) -> Iterator[Plugged]:
         yield Plugged(request)
         return
     if len(request.inputs) != 1:
-        raise UsageError("- stands for one file: give it alone", hint="For many files name folders.")
+        raise UsageError("- must be the only input", hint="For many files name folders.")
     if reads and request.output is None:
-        raise UsageError("standard input has no folder", hint="Say where to: -o NAME, or -o - for a pipe.")
+        raise UsageError("reading standard input needs -o", hint="Give -o NAME, or -o - for a pipe.")
     with tempfile.TemporaryDirectory(prefix="dacse-") as folder:
         source = _spool(Path(folder), request.form) if reads else Path(request.inputs[0])
         if not writes:
@@ -76,7 +80,9 @@ def _spool(folder: Path, form: str) -> Path:
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError("nothing is piped in", hint="For example: cat talk.wav | dacse enhance - clean.wav")
     start = sys.stdin.buffer.read(4)
-    suffix = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), ".wav")
+    is_mp3 = len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0  # no ID3 tag before it
+    default = ".mp3" if is_mp3 else ".wav"
+    suffix = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), default)
     name = f"stdin{SUFFIX}.safetensors" if form == "detokenize" else f"stdin{suffix}"
     with (folder / name).open("wb") as file:
         file.write(start)

@@ -55,13 +55,14 @@ def watch(
     from dacse_cli.pipeline.run import watch as watching
     from dacse_cli.pipeline.run.run import run as enhance
     from dacse_cli.pipeline.wire.outcome import Summary
+    from dacse_cli.store.urls import as_local
 
     if not Path(folder).is_dir():
         raise UsageError(f"{folder} is not a folder", hint="Make it first; files may come later.")
     request = run.Batch(filters).request(
         "enhance",
         [folder],
-        output,
+        as_local(output),
         networks.options(voice.offline),
         chunk=chunks.options(),
         sound=sound.options(),

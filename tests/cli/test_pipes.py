@@ -45,9 +45,9 @@ def test_tokens_flow_too(recording, tiny_model):
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [
-        (["enhance", "-", "a.wav", "out"], 2, "- stands for one file"),
+        (["enhance", "-", "a.wav", "out"], 2, "- must be the only input"),
         (["enhance", ".", "-"], 2, "takes one file"),
-        (["tokenize", "-"], 2, "Say where to"),
+        (["tokenize", "-"], 2, "needs -o"),
         (["enhance", "-", "-", "--json"], 2, "both want standard output"),
         (["enhance", "-", "out.wav", "--report", "r"], 2, "--report needs files that stay"),
         (["enhance", "-", "-"], 3, "not an audio file"),

@@ -19,7 +19,7 @@ from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.pool import LocalPool
 from dacse_cli.pipeline.run.supervisor import Supervisor
 from dacse_cli.pipeline.run.workers import Workers
-from dacse_cli.pipeline.wire.events import Stage
+from dacse_cli.pipeline.wire.events import Ended, Stage
 from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
 
@@ -30,7 +30,7 @@ def _stub_on_the_path(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((here, os.environ["PYTHONPATH"])))
 
 
-def run(root, device, names, seconds, monkeypatch):
+def run(root, device, names, seconds, monkeypatch, results=None):
     """(summary, seconds from the first worker's readiness to the end)."""
     monkeypatch.setenv("STUB_SECONDS", str(seconds))
     for name in names:
@@ -52,6 +52,8 @@ def run(root, device, names, seconds, monkeypatch):
     def tell(event):
         if isinstance(event, Stage) and event.text == "enhancing":
             stages.append(time.monotonic())
+        if isinstance(event, Ended) and results is not None:
+            results.append(event.result)
 
     crew = partial(Workers, module="stub_worker")
     with Journal(LocalPlace(root / "out")) as journal:
@@ -104,6 +106,10 @@ def test_a_file_that_kills_workers_fails_alone(tmp_path, monkeypatch):
 
 
 def test_a_device_on_which_everything_dies_is_given_up(tmp_path, monkeypatch):
+    """What its last worker held was lost: the culprit ended as not reached, and its part file stayed."""
     names = [f"poison {i}.wav" for i in range(8)]
+    results = []
     with pytest.raises(DeviceError, match="killed"):
-        run(tmp_path, "cpu", names, 0.01, monkeypatch)
+        run(tmp_path, "cpu", names, 0.01, monkeypatch, results)
+    assert [result.reason for result in results] == ["worker-died"] * 3
+    assert not list((tmp_path / "out").glob(".*part"))
