@@ -32,7 +32,7 @@ MAX_MODULES = 12
 """Of a room without sub-rooms."""
 WIDE = {"lm", "evaluation", "cli", "audio", "training", "hub", "report", "set"}
 """Rooms that are still to be divided or thinned."""
-LONG = {"pipeline/record/ledger.py"}
+LONG: set[str] = set()
 """Modules that are still to be divided; a module that fits must leave this list."""
 MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = ("torch", "transformers", "librosa", "soundfile")

@@ -77,6 +77,7 @@ def peak(keys, folder):
     return most
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_listing(tmp_path):
     """8 bytes per key, for finding collisions, are what is held; the interpreter's table of names grows in
     steps. An object per key would be 500 bytes.

@@ -12,7 +12,7 @@ from dacse_cli.lm.translator import DRAFT_ROWS, LlamaTranslator
 from dacse_cli.tokens.layout import TokenLayout
 
 RATE = 16000
-SECONDS = 0.8
+SECONDS = 0.5
 
 
 @pytest.fixture(scope="module")

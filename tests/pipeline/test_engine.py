@@ -65,7 +65,7 @@ def enhance(sources, models, batch_size=4, sound=None, sinks=None):
     return [ends[key] for key in range(len(sources))]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(1, 3), st.integers(1, 400)), min_size=1, max_size=6),
     st.integers(1, 20),
@@ -84,7 +84,7 @@ def test_what_goes_in_comes_out(shapes, chunk, overlap, shortest, batch_size, fi
         np.testing.assert_allclose(result, source.samples, atol=2e-6)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.sampled_from([8000, 11025, 22050, 44100, 48000, 96000]), st.integers(1, 3000), st.integers(1, 2))
 def test_any_rate_keeps_its_length(rate, samples, channels):
     """Elsewhere 48 kHz stereo comes back 8.8 % long."""

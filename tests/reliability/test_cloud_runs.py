@@ -267,7 +267,7 @@ def test_kills_cost_no_object_and_none_is_done_twice(s3, victim, tmp_path):
     upload(source, f"{s3}/in")
     assert victim.run(source, tmp_path / "local").code == 0
     wanted, hit = outputs(tmp_path / "local"), 0
-    for round_ in range(5):
+    for round_ in range(3):
         output = f"{s3}/{round_}"
         pid, enough = victim.start(f"{s3}/in", output, cache=str(tmp_path / f"a{round_}")), rng.randint(0, 14)
         deadline = time.monotonic() + 60

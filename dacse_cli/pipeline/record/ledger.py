@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from dacse_cli.errors import DacseError, InputError
 from dacse_cli.pipeline.record.chunk_cache import forget, keep_for, sweep, tidy
+from dacse_cli.pipeline.record.claims import Claims
 from dacse_cli.pipeline.record.journal import Journal, Standing
 from dacse_cli.pipeline.record.no_journal import NoJournal
 from dacse_cli.pipeline.record.records import Recipe
@@ -62,8 +62,7 @@ class Ledger:
         self._overwrite, self._keep_mtime, self._strict = overwrite, keep_mtime, strict
         self._publish: Publish | None = None
         self._open: dict[int, _Open] = {}
-        self._jobs: list[Job] = []
-        self._claims: dict[str, str] = {}
+        self._claims = Claims([])
         self._homes: set[Path] = set()
 
     def begin(self, jobs: list[Job], publish: Publish | None = None) -> list[Job]:
@@ -73,7 +72,7 @@ class Ledger:
         """
         self._publish = publish
         self._open = {job.index: _Open(job) for job in jobs}
-        self._jobs, self._claims = jobs, {}
+        self._claims = Claims(jobs)
         return [job for job in jobs if self._admit(job)]
 
     def reject(self, job: Job, failure: Failure) -> None:
@@ -178,7 +177,7 @@ class Ledger:
         for file in files:
             if file.target == job.target:
                 continue
-            owner = self._claim(job, file.target)
+            owner = self._claims.owner(job, file.target)
             if owner != job.name:
                 message = f"{file.target} would also be written for {owner}"
                 _discard(files)
@@ -190,12 +189,6 @@ class Ledger:
                 self._leave_alone(index, standing)
                 return False
         return True
-
-    def _claim(self, job: Job, target: Path) -> str:
-        """The input that `target` belongs to, which is `job`'s if it was no other's before."""
-        if not self._claims:
-            self._claims = {_folded(job.target): job.name for job in self._jobs}
-        return self._claims.setdefault(_folded(target), job.name)
 
     def _place(self, index: int, job: Job, recipe: Recipe, files: list[OutputFile]) -> None:
         journal = self._journal
@@ -295,11 +288,6 @@ class Ledger:
             tidy(home)
         for index in list(self._open):
             self.end(index, Outcome.NOT_REACHED, "stopped", "the run was stopped before this input")
-
-
-def _folded(target: Path) -> str:
-    """One text for all spellings of a path that some disk takes for one name."""
-    return unicodedata.normalize("NFC", str(target)).casefold()
 
 
 def _discard(files: Iterable[OutputFile]) -> None:
