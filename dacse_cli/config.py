@@ -47,6 +47,12 @@ class Options:
         return self
 
 
+MAX_BEAM = 64
+"""Hypotheses that a search keeps, at most."""
+EXPANSIONS = ("ranked", "best")
+"""`ranked` pairs the n-th best codes of all codebooks; `best` takes the likeliest frames."""
+
+
 @dataclass(frozen=True)
 class ModelOptions(Options):
     """Which networks run, where, and how precisely."""
@@ -64,6 +70,10 @@ class ModelOptions(Options):
     """The same bytes for a file whatever else is enhanced with it."""
     kv: str = "auto"
     """What the language model's cache holds: `auto` (the numbers it computes with), `int8` or `fp8`."""
+    beam: int | None = None
+    """Hypotheses that SET keeps; None: what the model says."""
+    expansion: str | None = None
+    """How SET's beam proposes codes: one of `EXPANSIONS`; None: what the model says."""
     second_opinion: str | None = None
     """Whisper that compares the words of inputs and results: a CTranslate2 folder, or a size."""
 
@@ -73,6 +83,10 @@ class ModelOptions(Options):
             found.append(f"--dtype {self.dtype} is not one of auto, bfloat16, float16, float32")
         if self.kv not in KV_FORMATS:
             found.append(f"--kv {self.kv} is not one of {', '.join(KV_FORMATS)}")
+        if self.beam is not None and not 1 <= self.beam <= MAX_BEAM:
+            found.append(f"--beam must be from 1 to {MAX_BEAM}, not {self.beam}")
+        if self.expansion is not None and self.expansion not in EXPANSIONS:
+            found.append(f"--expansion {self.expansion} is not one of {', '.join(EXPANSIONS)}")
         if self.batch_size is not None and self.batch_size < 1:
             found.append(f"--batch-size must be at least 1, not {self.batch_size}")
         return found

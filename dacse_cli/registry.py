@@ -32,6 +32,10 @@ class LoadOptions:
     dtype: str = "auto"
     kv: str = "auto"
     """What a language model's cache holds."""
+    beam: int | None = None
+    """Hypotheses of a searched translator; None: what its config.json says."""
+    expansion: str | None = None
+    """How its beam proposes codes; None: what its config.json says."""
     latents: bool = False
     """Of a codec that has both: whether it makes latents instead of codes."""
     codec: CodecSpec | None = None
@@ -70,6 +74,8 @@ class Kind:
     """False for a kind that is called by its name alone."""
     guided: Callable[[Config], bool] = _never
     """Of a filter: whether it is guided by a translator's voice."""
+    searched: Callable[[Config], bool] = _never
+    """Whether it is searched with a beam."""
     latents: Callable[[Config], bool] = _never
     """Of a translator: whether it is over latents, not codes. Of a codec: whether it makes only latents."""
     spec: str = ""
@@ -82,7 +88,14 @@ _LM, _SET, _CODEC, _FILTERS = (f"dacse_cli.{room}" for room in ("lm", "set", "co
 
 KINDS = (
     Kind("llama", "translator", f"{_LM}.translator:load", _type("llama")),
-    Kind("set", "translator", f"{_SET}.translator:load", _type("dacse-set"), latents=_has("latents")),
+    Kind(
+        "set",
+        "translator",
+        f"{_SET}.translator:load",
+        _type("dacse-set"),
+        latents=_has("latents"),
+        searched=_has("predictor"),
+    ),
     Kind("dac", "codec", f"{_CODEC}.loading:load", _type("dac"), spec=f"{_CODEC}.dac.shape:read_spec"),
     Kind("descript", "codec", f"{_CODEC}.loading:load", suffix=".pth"),
     Kind("dacse-mask", "filter", f"{_FILTERS}.mask.load:load", _type("dacse-mask"), guided=_has("guides")),

@@ -82,12 +82,24 @@ class Enhancer:
         offline: bool = False,
         deterministic: bool = False,
         kv: str = "auto",
+        beam: int | None = None,
+        expansion: str | None = None,
         second_opinion: str | None = None,
         method: Literal["auto", "generate", "filter", "mask"] = "auto",
         progress: Callable[[float], None] | None = None,
     ) -> None:
         models = ModelOptions(
-            model, codec, _name(device), _name(dtype), batch_size, offline, deterministic, kv, second_opinion
+            model,
+            codec,
+            _name(device),
+            _name(dtype),
+            batch_size,
+            offline,
+            deterministic,
+            kv,
+            beam,
+            expansion,
+            second_opinion,
         )
         chunks, sound = ChunkOptions(chunk, overlap), SoundOptions(method=method)
         request = Request(Form.ENHANCE, (), None, models, chunks, sound).check()

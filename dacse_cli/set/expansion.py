@@ -20,8 +20,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
+from dacse_cli.config import MAX_BEAM
 from dacse_cli.errors import UsageError
-from dacse_cli.set.shape import MAX_BEAM, SearchShape
+from dacse_cli.set.shape import SearchShape
 
 Propose = Callable[[Tensor, int], tuple[Tensor, Tensor]]
 """Logits `[B, N, K, V]`, how many -> scores `[B, N, M]`, best first, and codes `[B, N, M, K]`."""

@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, is_dataclass
 from typing import Any, TypeVar, cast, get_args, get_type_hints
 
+from dacse_cli.config import EXPANSIONS, MAX_BEAM
 from dacse_cli.errors import CheckpointError
 from dacse_cli.interfaces import Codes, Latents
 
 MODEL_TYPE = "dacse-set"
-MAX_BEAM = 64
-EXPANSIONS = ("ranked", "best")
 POOLINGS = ("sum", "attention")
 PREDICTORS = ("conformer", "lstm")
 

@@ -69,7 +69,14 @@ def load_set(
 def load(folder: Path, options: LoadOptions) -> SetTranslator:
     """The model in `folder`, for the units of `options.codec`. Raises `CheckpointError`, `DeviceError`."""
     units = options.codec.units if options.codec else None
-    return load_set(folder, device=options.device, dtype=options.dtype, units=units)
+    return load_set(
+        folder,
+        device=options.device,
+        dtype=options.dtype,
+        units=units,
+        beam=options.beam,
+        expansion=options.expansion,
+    )
 
 
 class SetTranslator:

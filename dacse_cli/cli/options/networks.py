@@ -76,6 +76,24 @@ class Generation(Networks):
             "memory.",
         ),
     ] = "auto"
+    beam: Annotated[
+        int | None,
+        _network(
+            "--beam",
+            metavar="N",
+            show_default="what the model says",
+            help="Hypotheses that SET keeps while it writes; 1 takes the best code of each codebook.",
+        ),
+    ] = None
+    expansion: Annotated[
+        Literal["ranked", "best"] | None,
+        _network(
+            "--expansion",
+            show_default="what the model says",
+            help="How SET's beam proposes the codes of a frame: the n-th best of all codebooks together, as "
+            "published, or the likeliest frames.",
+        ),
+    ] = None
     deterministic: Annotated[
         bool,
         _network(
@@ -102,6 +120,8 @@ class Generation(Networks):
             batch_size=batch_rows(self.batch_size),
             deterministic=self.deterministic,
             kv=self.kv,
+            beam=self.beam,
+            expansion=self.expansion,
             second_opinion=self.second_opinion,
         )
 

@@ -21,8 +21,14 @@ def load_models(plan: ModelPlan) -> Models:
     """Load everything. Raises `DeviceError`, `CodecError`, `CheckpointError`, `ModelError`."""
     codec = _codec(plan, plan.codec) if plan.codec else None
     spec = codec.spec if codec else None
-    device, dtype, kv = plan.device, plan.dtype, plan.kv
-    options = registry.LoadOptions(device=device, dtype=dtype, kv=kv, codec=spec)
+    options = registry.LoadOptions(
+        device=plan.device,
+        dtype=plan.dtype,
+        kv=plan.kv,
+        beam=plan.beam,
+        expansion=plan.expansion,
+        codec=spec,
+    )
     translator = grid = filter_ = recogniser = None
     if plan.translator:
         assert codec is not None

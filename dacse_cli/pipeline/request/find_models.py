@@ -84,6 +84,8 @@ class FoundModels:
             chunk=self.chunk,
             deterministic=models.deterministic,
             kv=models.kv,
+            beam=models.beam,
+            expansion=models.expansion,
             second_opinion=models.second_opinion,
         )
 
@@ -111,13 +113,24 @@ def find_models(request: Request, progress: Download | None = None) -> FoundMode
     return FoundModels(request, None, codec, None, None, None, part, "generate", chunk)
 
 
+def _check_search(options: ModelOptions, searched: bool) -> None:
+    """Raises `UsageError` for a search that the model does not have."""
+    if not searched and (options.beam is not None or options.expansion is not None):
+        raise UsageError(
+            f"{options.model} is not searched with a beam",
+            hint="--beam and --expansion are for SET with a predictor.",
+        )
+
+
 def _for_enhancing(request: Request, progress: Download | None) -> FoundModels:
     options = request.models
     if kind := registry.named(options.model):
+        _check_search(options, False)
         alone = Part(kind.name, name=kind.name)
         return FoundModels(request, None, None, None, alone, None, None, "mask", request.chunk.resolved(None))
     model = resolve(options.model, kind="model", offline=options.offline, progress=progress)
     kind, config = registry.kind_of(model.folder)
+    _check_search(options, kind.searched(config))
     card = read_card(model.folder)
     chunk = request.chunk.resolved(card.chunk_seconds, bool(card.fixed_chunk))
     if kind.role == "codec":

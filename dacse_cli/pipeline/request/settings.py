@@ -27,6 +27,8 @@ def settings_hash_of(request: Request, found: FoundModels) -> str:
         "deterministic": models.deterministic,
         "kv": models.kv != "auto" and models.kv,
         "dtype": models.dtype != "auto" and models.dtype,
+        "beam": models.beam,
+        "expansion": models.expansion,
         "second_opinion": models.second_opinion,
         "method": request.sound.method == "auto" and found.method != "generate" and found.method,
         "filter": found.filter_sha256
@@ -48,7 +50,7 @@ def shown_settings(request: Request, found: FoundModels) -> dict[str, object]:
         "codec": codec and codec.name,
         "codec_revision": codec and codec.revision,
         "codec_sha256": codec and codec.sha256,
-        **{name: getattr(models, name) for name in ("device", "dtype", "batch_size")},
+        **{name: getattr(models, name) for name in ("device", "dtype", "batch_size", "beam", "expansion")},
         **{f"chunk_{name}" if name == "seconds" else name: value for name, value in chunk.items()},
         **request.sound.to_json(),
         "second_opinion": models.second_opinion,

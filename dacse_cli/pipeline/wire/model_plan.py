@@ -35,5 +35,7 @@ class ModelPlan:
     """With every value set."""
     deterministic: bool = False
     kv: str = "auto"
+    beam: int | None = None
+    expansion: str | None = None
     second_opinion: str | None = None
     """Whisper model that compares the words of inputs and outputs: a folder or a size."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from dacse_cli.set.shape import EXPANSIONS, MAX_BEAM
+from dacse_cli.config import EXPANSIONS, MAX_BEAM
 from dacse_cli.training.lm.recipe import Corruption, DataPart
 from dacse_cli.training.mix.tasks import TASKS
 from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
