@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from dacse_cli.errors import UsageError
 
 DEFAULT_MODEL = "disco-eth/DAC-SE1"
+AUTO_MODEL = "auto"
+"""The model that suits the machine: `hub.choice` says which one that is."""
 DEFAULT_CODEC = "descript/dac_44khz"
 DEFAULT_CHUNK_SECONDS = 4.0
 MIN_RATE, MAX_RATE = 1000, 768_000
@@ -132,6 +134,29 @@ MATCH = "match"
 """The loudness of the input, as a goal for the output."""
 PROFILES = {"gentle": 0.75, "normal": 1.0, "strong": 1.0}
 """How much is enhanced, by name -> the share that is enhanced sound. `strong` also lowers pauses."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a purpose asks of the sound, where the user does not say otherwise."""
+
+    strength: str = "normal"
+    loudness: float | None = None
+    """LUFS, reached with a limiter."""
+    format: str = "keep"
+
+    def describe(self) -> str:
+        """Its values in words."""
+        level = [f"{self.loudness:g} LUFS"] if self.loudness is not None else []
+        return ", ".join([self.strength, *level, *([self.format] if self.format != "keep" else [])])
+
+
+PRESETS = {
+    "podcast": Preset("strong", -16.0),
+    "interview": Preset("normal", -19.0),
+    "archive": Preset("gentle", None, "flac"),
+    "corpus": Preset("normal", None, "flac"),
+}
 
 
 def strength_of(text: str) -> tuple[str, float]:

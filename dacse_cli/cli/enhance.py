@@ -15,16 +15,26 @@ from dacse_cli.cli.options.sound import Sound
 
 @grouped
 def enhance(
-    inputs: run.InputsArg,
-    output: Annotated[
-        str,
+    paths: Annotated[
+        list[str],
         typer.Argument(
-            metavar="OUTPUT",
+            metavar="INPUT... [OUTPUT]",
             show_default=False,
-            help="A folder, a URL; with one input file also a file name, or - for a pipe.",
+            help="Files, folders, patterns in quotes, URLs, or - for a pipe. The last one is the output, "
+            "unless there is one file only, or --output.",
         ),
     ],
     *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            show_default="talk.enhanced.wav beside talk.wav",
+            help="A folder, or a file. For one input file also a pattern: '{stem}_clean.{ext}'.",
+        ),
+    ] = None,
     networks: Generation,
     chunks: Chunks,
     sound: Sound,
@@ -61,7 +71,11 @@ def enhance(
 
     [bold]Examples[/]
 
-    dacse enhance in/ out/
+    dacse enhance talk.wav
+
+    dacse enhance in/ out/ --report report/      and then open report/index.html
+
+    dacse enhance "takes/**/*.wav" out/ --strength gentle --format flac
 
     dacse enhance talk.wav clean.flac --model nano
 
@@ -69,24 +83,23 @@ def enhance(
 
     dacse enhance in/ out/ --limit 5 --dry-run
 
-    dacse enhance in/ out/ --report report/      and then open report/index.html
-
-    dacse enhance "takes/**/*.wav" out/ --mix 0.8 --format flac
-
     dacse enhance s3://bucket/in s3://bucket/out
 
-    dacse enhance talks/ out/ --loudness -16 --keep-mtime
+    dacse enhance talks/ out/ --preset podcast --keep-mtime
     """
     from dacse_cli.cli.launch import launch
+    from dacse_cli.cli.outputs import split
     from dacse_cli.pipeline.request.shards import parse_shard
 
+    options = sound.options(voice.remark)
+    inputs, target = split(paths, output, options.format)
     request = batch.request(
         "enhance",
         inputs,
-        output,
-        networks.options(voice.offline),
+        target,
+        networks.options(voice.offline, voice.remark),
         chunk=chunks.options(),
-        sound=sound.options(),
+        sound=options,
         strict=strict,
         keep_mtime=keep_mtime,
         shard=parse_shard(shard) if shard else None,

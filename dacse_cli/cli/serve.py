@@ -65,7 +65,8 @@ def serve(
 
     screen = voice.screen()
     with screen:
-        load = find_models(networks.options(voice.offline), chunks.options(), screen.download)
+        models = networks.options(voice.offline, voice.remark)
+        load = find_models(models, chunks.options(), screen.download)
 
     def opened(address: str, token: str) -> None:
         text = json.dumps({"address": address, "token": token}) if voice.json else address
@@ -74,4 +75,4 @@ def serve(
         if browser:
             webbrowser.open(address)
 
-    run_server(load, networks.model, opened, port=port, token=token)
+    run_server(load, models.model, opened, port=port, token=token)

@@ -63,9 +63,9 @@ def watch(
         "enhance",
         [folder],
         as_local(output),
-        networks.options(voice.offline),
+        networks.options(voice.offline, voice.remark),
         chunk=chunks.options(),
-        sound=sound.options(),
+        sound=sound.options(voice.remark),
         strict=strict,
         keep_mtime=keep_mtime,
     )

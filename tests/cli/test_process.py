@@ -346,7 +346,7 @@ assert not {"torch", "transformers", "soundfile", "librosa"} & set(sys.modules)
     [
         (["--rate", "8000", "--channels", "mono"], "a.wav", (8000, 1, "WAV", "PCM_24", 2400)),
         (["--format", "flac"], "a.flac", (16000, 2, "FLAC", "PCM_24", 4800)),
-        (["--format", "opus", "--mix", "0.5"], "a.opus", (16000, 2, "OGG", "OPUS", 4800)),
+        (["--format", "opus", "--strength", "0.5"], "a.opus", (16000, 2, "OGG", "OPUS", 4800)),
         (
             ["--format", "mp3", "--chunk", "0.1", "--overlap", "0.5"],
             "a.mp3",

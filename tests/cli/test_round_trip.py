@@ -77,7 +77,7 @@ def folders(tmp_path_factory, tiny_model):
         size = file.tell() - 8
         file.seek(4)
         file.write(struct.pack("<I", size))
-    command = [sys.executable, "-m", "dacse_cli", "enhance", root / "in", root / "out", "--mix", "0"]
+    command = [sys.executable, "-m", "dacse_cli", "enhance", root / "in", root / "out", "--strength", "0"]
     done = subprocess.run([*command, "--model", tiny_model, "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Literal
@@ -9,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from dacse_cli.cli.options.words import whole_number
-from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL, ChunkOptions, ModelOptions
+from dacse_cli.config import AUTO_MODEL, DEFAULT_CODEC, DEFAULT_MODEL, ChunkOptions, ModelOptions
 
 _network = partial(typer.Option, rich_help_panel="Models and device")
 _chunk = partial(typer.Option, rich_help_panel="Chunks")
@@ -66,6 +67,17 @@ class Networks:
 class Generation(Networks):
     """What a command that generates needs to know besides."""
 
+    model: Annotated[
+        str,
+        _network(
+            "--model",
+            "-m",
+            help="auto, nano (built in), a Hub id, id@revision, a folder. "
+            f"auto: {DEFAULT_MODEL} where a GPU is here, or where it is in the cache and --device is given; "
+            "else nano.",
+        ),
+    ] = AUTO_MODEL
+
     dtype: DTypeOpt = "auto"
     batch_size: BatchOpt = "auto"
     kv: Annotated[
@@ -112,10 +124,16 @@ class Generation(Networks):
         ),
     ] = None
 
-    def options(self, offline: bool) -> ModelOptions:
-        """For the library. Raises `UsageError`."""
+    def options(self, offline: bool, remark: Callable[[str], None] = lambda text: None) -> ModelOptions:
+        """For the library; `remark` is told which model was chosen. Raises `UsageError`."""
+        from dacse_cli.hub.choice import choose_model
+
+        choice = choose_model(self.model, self.device, offline=offline)
+        if choice.reason:
+            remark(choice.describe())
         return replace(
             super().options(offline),
+            model=choice.model,
             dtype=self.dtype,
             batch_size=batch_rows(self.batch_size),
             deterministic=self.deterministic,

@@ -108,6 +108,11 @@ class Voice:
     quiet: QuietOpt = False
     verbose: VerboseOpt = False
 
+    def remark(self, text: str) -> None:
+        """One line on standard error, unless that is to be quiet."""
+        if not self.quiet:
+            typer.echo(f"dacse: {text}", err=True)
+
     def screen(self, *, piped: bool = False) -> Screen:
         """Where it speaks; `piped` as `Screen` has it."""
         from dacse_cli.cli.render import Screen

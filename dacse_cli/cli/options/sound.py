@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
@@ -9,7 +10,8 @@ from typing import Annotated, Literal
 import typer
 
 from dacse_cli.cli.options.words import number_or_word, whole_number
-from dacse_cli.config import SoundOptions
+from dacse_cli.config import PRESETS, Preset, SoundOptions, strength_of
+from dacse_cli.errors import UsageError
 
 _sound = partial(typer.Option, rich_help_panel="Sound")
 
@@ -21,9 +23,10 @@ ChannelsOpt = Annotated[
 RateOpt = Annotated[
     str, _sound("--rate", metavar="keep|HZ", help="Sample rate of the output; keep is the input's.")
 ]
+_FORMAT_HELP = "keep (the input's where it can be written, else wav), wav, flac, ogg, opus, mp3, m4a."
 FormatOpt = Annotated[
     Literal["keep", "wav", "flac", "ogg", "opus", "mp3", "m4a"],
-    _sound("--format", "-f", help="keep: the input's format where it can be written, else wav."),
+    _sound("--format", "-f", metavar="NAME", help=_FORMAT_HELP),
 ]
 
 
@@ -33,11 +36,35 @@ class Sound:
 
     channels: ChannelsOpt = "keep"
     rate: RateOpt = "keep"
-    audio_format: FormatOpt = "keep"
+    audio_format: Annotated[
+        Literal["keep", "wav", "flac", "ogg", "opus", "mp3", "m4a"] | None,
+        _sound("--format", "-f", metavar="NAME", show_default="keep", help=_FORMAT_HELP),
+    ] = None
+    strength: Annotated[
+        str | None,
+        _sound(
+            "--strength",
+            "-s",
+            metavar="NAME|SHARE",
+            show_default="normal",
+            help="gentle, normal, strong, or 0 (the input) to 1. gentle leaves a quarter of the input in; "
+            "strong also lowers pauses, by up to 18 dB.",
+        ),
+    ] = None
+    preset: Annotated[
+        Literal["podcast", "interview", "archive", "corpus"] | None,
+        _sound(
+            "--preset",
+            metavar="NAME",
+            show_default=False,
+            help=f"{', '.join(PRESETS)}. Sets strength, loudness and format, where they are not given: "
+            f"{'; '.join(f'{name} {preset.describe()}' for name, preset in PRESETS.items())}.",
+        ),
+    ] = None
     mix: Annotated[
-        float,
-        _sound("--mix", metavar="SHARE", help="1 is all enhanced, 0 the input; mixed sample by sample."),
-    ] = 1.0
+        float | None,
+        _sound("--mix", metavar="SHARE", hidden=True, help="Deprecated: --strength takes a share, too."),
+    ] = None
     method: Annotated[
         Literal["auto", "generate", "filter", "mask"],
         _sound(
@@ -56,13 +83,9 @@ class Sound:
         ),
     ] = "normal"
     profile: Annotated[
-        Literal["gentle", "normal", "strong"],
-        _sound(
-            "--profile",
-            help="gentle leaves a quarter of the input in; strong also lowers pauses, by up to 18 dB. "
-            "--mix counts on top.",
-        ),
-    ] = "normal"
+        Literal["gentle", "normal", "strong"] | None,
+        _sound("--profile", hidden=True, help="Deprecated: --strength takes the same names."),
+    ] = None
     loudness: Annotated[
         str | None,
         _sound(
@@ -83,19 +106,32 @@ class Sound:
         ),
     ] = -1.0
 
-    def options(self) -> SoundOptions:
-        """For the library. Raises `UsageError`."""
+    def options(self, remark: Callable[[str], None]) -> SoundOptions:
+        """For the library; `remark` is told of options that have another name now. Raises `UsageError`."""
+        preset = PRESETS[self.preset] if self.preset else Preset()
+        profile, mix = self._amount(preset.strength, remark)
+        loudness = number_or_word(self.loudness)
         return SoundOptions(
             channels=self.channels,
             rate=sample_rate(self.rate),
-            format=self.audio_format,
-            mix=self.mix,
+            format=self.audio_format or preset.format,
+            mix=mix,
             guard=self.guard,
-            profile=self.profile,
-            loudness=number_or_word(self.loudness),
+            profile=profile,
+            loudness=preset.loudness if loudness is None else loudness,
             true_peak=self.true_peak,
             method=self.method,
         )
+
+    def _amount(self, preset: str, remark: Callable[[str], None]) -> tuple[str, float]:
+        """Profile and mix."""
+        if self.mix is None and self.profile is None:
+            return strength_of(self.strength or preset)
+        if self.strength is not None:
+            raise UsageError("--strength says what --mix and --profile said: give it alone")
+        remark("--mix and --profile are deprecated, and go with the next version: use --strength")
+        profile, share = strength_of(self.profile or preset)
+        return profile, share if self.mix is None else self.mix
 
 
 def sample_rate(value: str) -> int | None:

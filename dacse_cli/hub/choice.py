@@ -1,0 +1,69 @@
+"""Which model `auto` means on this machine, and why. Imports no torch: a command says it at once."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from dacse_cli.config import AUTO_MODEL, DEFAULT_MODEL
+from dacse_cli.errors import ModelError
+from dacse_cli.hub.resolve import resolve
+
+BUILT_IN = "nano"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model's name, and the reason in a few words; empty where the user named the model."""
+
+    model: str
+    reason: str = ""
+
+    def describe(self) -> str:
+        """One line for the user."""
+        other = DEFAULT_MODEL if self.model == BUILT_IN else BUILT_IN
+        return f"model {self.model}: {self.reason}; for the other one, --model {other}"
+
+
+def choose_model(named: str, device: str, *, offline: bool) -> Choice:
+    """`named`, unless that is `auto`: the released model where a GPU can run it, else the built-in one.
+
+    A `device` that the user named counts as the wish for the released model where that is on this disk.
+    """
+    if named != AUTO_MODEL:
+        return Choice(named)
+    if device == "auto":
+        if not has_gpu():
+            return Choice(BUILT_IN, "no GPU is here, and the released model needs one to be fast")
+        if offline and not is_cached():
+            return Choice(BUILT_IN, "the released model is not in the cache, and the network is off")
+        return Choice(DEFAULT_MODEL, "a GPU is here")
+    if is_cached():
+        return Choice(DEFAULT_MODEL, f"it is in the cache, and --device {device} was given")
+    if device in ("cpu", "mps") or offline:
+        return Choice(BUILT_IN, "the released model is not in the cache")
+    return Choice(DEFAULT_MODEL, f"--device {device} was given")
+
+
+def is_cached() -> bool:
+    """Whether the released model is on this disk."""
+    try:
+        resolve(DEFAULT_MODEL, kind="model", offline=True)
+    except ModelError:
+        return False
+    return True
+
+
+def has_gpu() -> bool:
+    """Whether CUDA's driver finds a device (it honours CUDA_VISIBLE_DEVICES), or AMD's is there."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    count = ctypes.c_int(0)
+    try:
+        driver = ctypes.CDLL(name)
+        if driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0:
+            return count.value > 0
+    except (OSError, AttributeError):
+        pass
+    return Path("/dev/kfd").exists()
