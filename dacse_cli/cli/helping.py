@@ -112,7 +112,7 @@ def _arguments(command: Any, ctx: Any) -> list[Any]:
 
 def _argument(parameter: Any) -> str:
     name = parameter.metavar or parameter.name.upper()
-    many = parameter.nargs != 1 and not name.endswith("...")
+    many = parameter.nargs != 1 and "..." not in name
     name += "..." if many else ""
     return name if parameter.required or name.startswith("[") else f"[{name}]"
 

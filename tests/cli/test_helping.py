@@ -66,7 +66,7 @@ def test_no_colour_in_ci():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["enhance", "in"], "enhance needs INPUT... OUTPUT"),
+        (["enhance"], "enhance needs INPUT... [OUTPUT]"),
         (["evaluate"], "evaluate needs [CLEAN] ENHANCED..."),
         (["enhanse", "a", "b"], "Did you mean 'enhance'"),
         (["enhance", "a", "b", "--profile", "Gentle"], "'Gentle' is not one of"),
