@@ -81,11 +81,14 @@ def _run(request: Request, screen: Screen, ray: str | None) -> Summary:
 
 
 def _make_folder(folder: Path) -> None:
-    """Have the report's folder before hours of work. Raises `OutputError`."""
+    """Have the report's folder before hours of work. Raises `OutputError` and `UsageError`."""
+    from dacse_cli.report.assembly import refuse_foreign
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise output_error(error, folder) from None
+    refuse_foreign(folder)
 
 
 def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:

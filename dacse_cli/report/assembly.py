@@ -5,13 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from dacse_cli.errors import UsageError
 from dacse_cli.files.atomic import write_bytes_atomically
+from dacse_cli.files.problems import reason
+from dacse_cli.files.regular import read_bytes
 from dacse_cli.report.budget import share
 from dacse_cli.report.entry import Entry, RunFacts
 from dacse_cli.report.page import to_html, to_jsonl
 from dacse_cli.report.scene import Score, scene
 
 PAGE, LINES = "index.html", "report.jsonl"
+_HEAD = 8192
+"""Bytes of a file that show whether it is a report's."""
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise `UsageError` where a file in `folder` that a report would replace is none of a report's."""
+    for name, mark in ((PAGE, b"<title>dacse report</title>"), (LINES, b'"format": "dacse-report"')):
+        path = folder / name
+        try:
+            start = read_bytes(path, _HEAD)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UsageError(f"{path} is in the way of the report: {reason(error)}") from error
+        if start and mark not in start:
+            raise UsageError(
+                f"{path} is not a report of dacse, and is not replaced",
+                hint="Give --report another folder, or move the file away.",
+            )
 
 
 def build(
@@ -25,7 +47,8 @@ def build(
     """Write `index.html` and `report.jsonl` into `folder` and return the page.
 
     `score` rates a mono recording; the stretch that is shown is what it gets. `on_file(done, all)` is called
-    after every file. Files that cannot be read any more are named in the page. Raises `OutputError`.
+    after every file. Files that cannot be read any more are named in the page. Raises `OutputError`,
+    and `UsageError` where another file of one of these names is there.
     """
     budget = share(sum(entry.playable for entry in entries))
     scenes = []
@@ -33,6 +56,7 @@ def build(
         scenes.append(scene(entry, budget, score))
         if on_file is not None:
             on_file(done, len(entries))
+    refuse_foreign(folder)
     write_bytes_atomically(folder / LINES, to_jsonl(run, scenes).encode())
     page = folder / PAGE
     write_bytes_atomically(page, to_html(run, scenes, folder).encode())

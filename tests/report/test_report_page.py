@@ -210,3 +210,31 @@ def test_a_name_is_shown_and_linked_as_it_is(tab, report):
     assert (
         href == (report.parents[1] / "in" / "<img src=x onerror=alert(1)> {{data}} \u202e%23#.wav").as_uri()
     )
+
+
+def test_the_player_comes_first_and_the_worst_score_is_shown(tab, report):
+    tab.open(report)
+    assert tab.run("document.querySelector('main section').id") == "files"
+    assert tab.run("[...document.querySelectorAll('th')].every(cell => cell.textContent.trim())")
+    for texts in tab.run(
+        "[...document.querySelectorAll('.scale')].map(s => [...s.children].map(i => i.textContent))"
+    ):
+        assert all(text[0].isdigit() for text in texts)
+    assert "Hz" in tab.run("document.querySelector('.range').textContent")
+    assert "speech" in tab.run("document.querySelector('.delta small.down').textContent")
+    assert tab.run("document.querySelectorAll('td.down').length") >= 1
+
+
+def test_volume_and_escape(tab, report):
+    tab.open(report)
+    tab.click(".play")
+    tab.wait_for("dacseReport.open.player && dacseReport.open.player.playing")
+    tab.run(
+        "(() => { const slider = document.querySelector('.volume input'); slider.value = 0.5;"
+        " slider.dispatchEvent(new Event('input')); })()"
+    )
+    assert tab.run("dacseReport.open.player.out.gain.value") == pytest.approx(0.25)
+    tab.press("/")
+    assert tab.run("document.activeElement.id") == "find"
+    tab.press("Escape")
+    assert tab.run("document.activeElement.id") != "find"

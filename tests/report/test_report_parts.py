@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pulse_reports import facts
 
+from dacse_cli.errors import UsageError
 from dacse_cli.report import Entry, budget, build, gains, png, preview, spectrum, stretch, waveform
 from dacse_cli.report.links import link
 
@@ -162,3 +164,23 @@ def test_no_name_becomes_markup(report):
     text = report.read_text()
     assert "<img src=x" not in text
     assert "{{" not in text.replace("{{data}} ", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("index.html", "<html>my page</html>"), ("report.jsonl", '{"a": 1}')]
+)
+def test_a_page_of_the_users_is_not_replaced(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UsageError, match="not a report of dacse"):
+        build([], facts(model="nano"), tmp_path)
+    assert (tmp_path / name).read_text() == text
+
+
+def test_a_report_is_replaced_by_the_next_one(tmp_path):
+    assert build([], facts(model="nano"), tmp_path) == build([], facts(model="nano"), tmp_path)
+
+
+def test_a_pipe_in_the_pages_place_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "index.html")
+    with pytest.raises(UsageError, match="in the way"):
+        build([], facts(model="nano"), tmp_path)

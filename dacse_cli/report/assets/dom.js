@@ -35,4 +35,11 @@ const minus = (text) => String(text).replace("-", "\u2212");
 const signed = (value, digits = 2) => `${value < 0 ? "\u2212" : "+"}${Math.abs(value).toFixed(digits)}`;
 const direction = (value) => (Math.abs(value) < 0.005 ? "" : value > 0 ? "up" : "down");
 const gainOf = (file) => (file.scores ? file.scores[1].dnsmos_ovrl - file.scores[0].dnsmos_ovrl : null);
+/* [name, change] of the score that fell most, by a tenth or more; null where none did. */
+function worstOf(file) {
+  if (!file.scores) return null;
+  const changes = SCORES.map(([name, word]) => [word, file.scores[1][name] - file.scores[0][name]]);
+  const worst = changes.reduce((one, other) => (other[1] < one[1] ? other : one));
+  return worst[1] <= -0.1 ? worst : null;
+}
 const say = (text) => { $("said").textContent = text; };

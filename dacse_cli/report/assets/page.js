@@ -12,7 +12,7 @@ function head() {
   tile("Files", String(files.length), outcomes.join(", "));
   if (run.audio_seconds) {
     const pace = run.audio_seconds / run.elapsed;
-    tile("Audio", clock(run.audio_seconds), "of what was enhanced");
+    tile("Audio", clock(run.audio_seconds), "of enhanced audio");
     tile("Time", clock(run.elapsed), `${pace.toFixed(2)} \u00d7 real time, start to end`);
   }
   const scored = files.filter((file) => file.scores);
@@ -56,7 +56,7 @@ function chart(scored) {
 // ---- the list --------------------------------------------------------------------------------------
 let open = null; // {index, item, panel, player, ...} of the file whose panel is open
 const items = files.map((file, index) => {
-  const cut = file.source.lastIndexOf("/") + 1, gain = gainOf(file), worth = file.message || file.problem;
+  const cut = file.source.lastIndexOf("/") + 1, gain = gainOf(file), worst = worstOf(file), worth = file.message || file.problem;
   const notKept = file.spans.filter((span) => span.verdict !== "kept").length;
   const row = make("button.row", { type: "button", "aria-expanded": file.playable && !file.problem ? "false" : null,
     "aria-disabled": file.playable && !file.problem ? null : "true", onclick: () => toggle(index) },
@@ -64,8 +64,9 @@ const items = files.map((file, index) => {
   make("span.name", {}, make("span.dir", {}, file.source.slice(0, cut)), make("bdi", {}, file.source.slice(cut)),
     worth ? make(`small.${file.outcome}`, {}, worth) : "",
     notKept ? make("small", {}, `guard: ${notKept} ${notKept === 1 ? "stretch" : "stretches"} not kept`) : ""),
-  make("span.delta", {}, ...(gain === null ? [] : ["DNSMOS ", make(`b.${direction(gain) || "none"}`, {}, signed(gain))])),
-  make("span.length", {}, file.seconds ? clock(file.seconds) : ""),
+  make("span.delta", {}, ...(gain === null ? [] : ["DNSMOS ", make(`b.${direction(gain) || "none"}`, {}, signed(gain)),
+    worst && worst[0] !== SCORES[0][1] ? make("small.down", {}, `${worst[0].toLowerCase()} ${signed(worst[1])}`) : ""])),
+  make("span.length", {}, file.seconds ? clock(file.seconds, file.seconds < 60) : ""),
   make(file.playable && !file.problem ? "span.chevron" : "span", { "aria-hidden": "true" }));
   return make("li", { id: `file-${index}` }, make("h3", {}, row));
 });
@@ -128,8 +129,9 @@ function step(by) {
 // ---- keys ------------------------------------------------------------------------------------------
 function keyed(event) {
   const tag = event.target.tagName, type = event.target.type;
-  if (event.ctrlKey || event.metaKey || event.altKey || !$("shortcuts").checked) return;
-  if (tag === "SELECT" || (tag === "INPUT" && !["radio", "range", "checkbox"].includes(type))) return;
+  if (event.key === "Escape" && event.target === $("find")) return $("find").blur();
+  if (event.ctrlKey || event.metaKey || event.altKey || !$("shortcuts").checked) return undefined;
+  if (tag === "SELECT" || (tag === "INPUT" && !["radio", "range", "checkbox"].includes(type))) return undefined;
   const own = tag === "BUTTON" || tag === "SUMMARY" || tag === "A" || type === "checkbox"; // space is theirs
   const arrows = type === "range" || type === "radio";
   const at = () => (open.player ? open.player.position : Number(open.range.value));
@@ -140,9 +142,11 @@ function keyed(event) {
     j: () => step(1), k: () => step(-1), "/": () => $("find").focus(),
   }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (action) { event.preventDefault(); action(); }
+  return undefined;
 }
 
 // ---- the end of the page ---------------------------------------------------------------------------
+const short = (value) => (/^[0-9a-f]{20,}$/.test(value) ? `${value.slice(0, 12)}\u2026` : String(value)); // a hash
 function foot() {
   $("command").textContent = run.command;
   $("copy").addEventListener("click", async () => {
@@ -154,13 +158,13 @@ function foot() {
   });
   for (const [name, value] of Object.entries(run.settings)) {
     if (value === null || value === "") continue;
-    $("settings").append(make("div", {}, make("dt", {}, name.replaceAll("_", " ")), make("dd", {}, String(value))));
+    $("settings").append(make("div", {}, make("dt", {}, name.replaceAll("_", " ")), make("dd", { title: short(value) === String(value) ? null : value }, short(value))));
   }
   const cut = files.filter((file) => file.preview && !file.preview.whole).length;
   $("preview-note").textContent = "Everything is in this one file; it loads nothing and sends nothing. The players hold previews: mono, "
     + "Opus at 24 or 40 kbit/s, brought to one loudness unless you switch that off"
     + (cut ? `; of ${plural(cut, "long file")} a stretch only. ` : ". ")
-    + "Pictures, loudness and scores come from the recordings themselves, of the same stretch, channels averaged. The recordings are linked, and lie where they lay.";
+    + "Pictures, loudness and scores come from the recordings themselves, of the same stretch, channels averaged. The recordings themselves are linked; they were not moved.";
 }
 
 head();

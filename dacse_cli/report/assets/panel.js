@@ -19,14 +19,22 @@ function panel(state, file, media) {
       make("div.sides", { role: "radiogroup", "aria-label": "What is heard" },
         ...names.map((name, number) => make(`label.${CLASSES[Math.min(number, 1)]}`, {}, state.radios[number], make("span", {}, name)))),
       make("p.clock", {}, state.time, make("span.muted", {}, ` / ${clock(state.seconds, true)}`)),
-      make("div.options", {}, check("Equal loudness", true, (on) => { state.unmatched = !on; if (state.player) state.player.match(on); }),
+      make("div.options", {}, volume(state), check("Equal loudness", true, (on) => { state.unmatched = !on; if (state.player) state.player.match(on); }),
         check("Loop", false, (on) => { state.loop = on; if (state.player) state.player.repeat(on); }))),
     make("div.score", {}, ...state.lanes.map((one) => one.node),
+      make("p.under.muted.range", {}, "Frequencies in Hz. Bright is loud: 80 dB from the darkest to the brightest."),
       make("div.under", {}, state.range, times(file.preview), ...guard(file), ...overview(file, media))),
     state.names ? "" : notes(file));
   choose(state, 1, true);
   place(state, 0);
   return box;
+}
+function volume(state) {
+  const slider = make("input", { type: "range", min: 0, max: 1, step: 0.05, value: 1, oninput: () => {
+    state.volume = Number(slider.value);
+    if (state.player) state.player.volume(state.volume);
+  } });
+  return make("label.volume", {}, "Volume", slider);
 }
 function check(text, on, change) {
   const box = make("input", { type: "checkbox", checked: on, onchange: () => change(box.checked) });
@@ -48,7 +56,7 @@ function lane(state, file, media, side, number) {
   const node = make(`div.lane.${CLASSES[kind]}`, {}, make("div.title", {}, make("span", {}, name),
     make("span", {}, level === null ? "silent" : `${minus(level.toFixed(1))} LUFS`)), scale, view);
   for (const [hz, share] of media.ticks) {
-    const tick = make("i", {}, hz < 1000 ? `.${hz / 100}k` : `${hz / 1000}k`);
+    const tick = make("i", {}, hz < 1000 ? String(hz) : `${hz / 1000}k`);
     tick.style.bottom = `calc(3.4rem + (100% - 3.4rem) * ${share})`;
     scale.append(tick);
   }
@@ -90,9 +98,9 @@ function notes(file) {
   if (!file.loudness.includes(null)) rows.push(["Loudness, LUFS", ...file.loudness, 1]);
   if (rows.length) {
     box.append(make("table", {}, make("caption", {}, "Of the stretch shown"),
-      make("thead", {}, make("tr", {}, ...["", "before", "after", "change"].map((text) => make("th", { scope: "col" }, text)))),
+      make("thead", {}, make("tr", {}, ...["measure", "before", "after", "change"].map((text) => make("th", { scope: "col" }, text)))),
       make("tbody", {}, ...rows.map(([name, before, after, digits]) => make("tr", {}, make("th", { scope: "row" }, name),
-        make("td", {}, minus(before.toFixed(digits))), make("td", {}, minus(after.toFixed(digits))), make("td", {}, signed(after - before, digits)))))));
+        make("td", {}, minus(before.toFixed(digits))), make("td", {}, minus(after.toFixed(digits))), make(`td.${(digits === 2 && direction(after - before)) || "none"}`, {}, signed(after - before, digits)))))));
   }
   const link = (href, text) => href === null ? make("bdi", {}, text) : make("a", { href, target: "_blank", rel: "noopener" }, make("bdi", {}, text));
   const lines = [["Input", link(file.links[0], file.source)], ["Output", link(file.links[1], file.target)],
@@ -112,6 +120,7 @@ async function ready(state) {
     state.player.onend = () => { icon(state, false); place(state, 0); };
     state.player.match(!state.unmatched);
     state.player.repeat(Boolean(state.loop));
+    state.player.volume(state.volume ?? 1);
     state.player.choose(state.side);
     state.player.seek(Number(state.range.value));
     return state.player;

@@ -78,6 +78,10 @@ class Player {
     this.level(Player.FADE);
   }
 
+  volume(share) {
+    this.out.gain.value = share * share; // closer to what the ear takes for half
+  }
+
   match(on) {
     this.matched = on;
     this.level(Player.FADE);
