@@ -201,6 +201,14 @@ class SoundOptions(Options):
     """`generate`: the voice that the model writes. `filter`: the recording, filtered with that voice as
     guide. `mask`: the recording, filtered alone. Filters add nothing. `auto`: what the model's card says."""
 
+    limiter: bool = False
+    """Whether peaks are turned down so that `loudness` is reached; else the loudness is missed for them."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields; `limiter` only where it is on, so that files made before it existed are still known."""
+        fields = super().to_json()
+        return fields if self.limiter else {name: v for name, v in fields.items() if name != "limiter"}
+
     @property
     def share(self) -> float:
         """Enhanced sound in the result; the rest is the input."""

@@ -53,6 +53,8 @@ class SoundArguments(TypedDict, total=False):
     profile: Literal["gentle", "normal", "strong"]
     loudness: float | Literal["match"] | None
     """LUFS, or the input's."""
+    limiter: bool
+    """Whether peaks are turned down so that `loudness` is reached."""
     true_peak: float
     """dBTP that `loudness` does not exceed."""
     method: Literal["auto", "generate", "filter", "mask"]

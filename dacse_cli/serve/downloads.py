@@ -46,7 +46,7 @@ def sound_options(given: Mapping[str, str], ours: tuple[str, ...] = ()) -> Sound
         words = f"format {form} is not one of {', '.join(FORMATS)}"
         raise ApiError(400, "invalid_option", words, param="format")
     level = _loudness(given.get("loudness", ""))
-    return SoundOptions(format=form, profile=profile, mix=mix, loudness=level)
+    return SoundOptions(format=form, profile=profile, mix=mix, loudness=level, limiter=level is not None)
 
 
 def _loudness(text: str) -> str | float | None:

@@ -73,7 +73,7 @@ def test_other_strengths_are_refused(text):
 def test_a_preset_gives_way_to_what_is_typed():
     said = []
     sound = Sound(preset="podcast").options(said.append)
-    assert (sound.profile, sound.loudness, sound.format) == ("strong", -16.0, "keep")
+    assert (sound.profile, sound.loudness, sound.limiter, sound.format) == ("strong", -16.0, True, "keep")
     sound = Sound(preset="archive", strength="0.5", loudness="match", audio_format="wav").options(said.append)
     assert (sound.profile, sound.mix, sound.loudness, sound.format) == ("normal", 0.5, "match", "wav")
     assert said == []

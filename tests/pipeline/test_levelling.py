@@ -110,3 +110,21 @@ def test_a_full_disk_under_the_waiting_result(monkeypatch, tmp_path):
     monkeypatch.setattr(levelled, "_spool", Full())
     with pytest.raises(OutputError, match="no space"):
         levelled.write(voice())
+
+
+def test_a_limiter_reaches_what_peaks_would_forbid():
+    samples = voice(6.0)
+    samples[0, ::RATE] = 0.9
+    missed, warnings = enhanced(samples, loudness=-24.0)
+    assert lufs(missed) < -25 and "below" in warnings[0]
+    reached, warnings = enhanced(samples, loudness=-24.0, limiter=True)
+    assert (lufs(reached), warnings) == (pytest.approx(-24, abs=0.15), ())
+    meter = TruePeakMeter(RATE, 1)
+    meter.push(reached)
+    assert meter.finish() <= -0.95
+
+
+def test_options_of_files_made_before_the_limiter_are_still_theirs():
+    assert "limiter" not in SoundOptions(loudness=-16.0).to_json()
+    limited = SoundOptions(loudness=-16.0, limiter=True)
+    assert SoundOptions.from_json(limited.to_json()) == limited

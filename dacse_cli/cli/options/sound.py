@@ -105,6 +105,14 @@ class Sound:
             "warning.",
         ),
     ] = -1.0
+    limiter: Annotated[
+        bool | None,
+        _sound(
+            "--limiter/--no-limiter",
+            show_default="on with --preset",
+            help="With --loudness: turn short peaks down, by up to 12 dB, so that the loudness is reached.",
+        ),
+    ] = None
 
     def options(self, remark: Callable[[str], None]) -> SoundOptions:
         """For the library; `remark` is told of options that have another name now. Raises `UsageError`."""
@@ -121,6 +129,7 @@ class Sound:
             loudness=preset.loudness if loudness is None else loudness,
             true_peak=self.true_peak,
             method=self.method,
+            limiter=self.preset is not None if self.limiter is None else self.limiter,
         )
 
     def _amount(self, preset: str, remark: Callable[[str], None]) -> tuple[str, float]:

@@ -75,7 +75,7 @@ def open_recording(
 
     if sound.loudness is not None:
         goal = meter.integrated if meter is not None else lambda: float(sound.loudness or 0.0)
-        sink = LevelledSink(sink, rate, rows.channels, goal, sound.true_peak)
+        sink = LevelledSink(sink, rate, rows.channels, goal, sound.true_peak, limit=sound.limiter)
     check = None
     if checked:
         assert models.recogniser is not None
