@@ -184,7 +184,7 @@ class SoundOptions(Options):
 
     channels: str = "keep"
     rate: int | None = None
-    """Output samples a second; None keeps the input's."""
+    """Output samples per second; None keeps the input's."""
     format: str = "keep"
     mix: float = 1.0
     """1 is all enhanced, 0 the input."""

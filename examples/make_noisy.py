@@ -82,13 +82,13 @@ def strokes(rng: np.random.Generator, channels: int, samples: int, rate: int, a_
 
 
 def keyboard(rng: np.random.Generator, channels: int, samples: int, rate: int) -> Samples:
-    """Typing: nine strokes a second over the hiss of a quiet office."""
+    """Typing: nine strokes per second over the hiss of a quiet office."""
     hiss = shaped(rng, channels, samples, rate, lambda f: 1 / np.sqrt(1 + (f / 400) ** 2))
     return strokes(rng, channels, samples, rate, 9.0) + 0.04 * hiss / hiss.std()
 
 
 def rain(rng: np.random.Generator, channels: int, samples: int, rate: int) -> Samples:
-    """Rain on a roof: a bright hiss and three hundred drops a second."""
+    """Rain on a roof: a bright hiss and three hundred drops per second."""
     hiss = shaped(rng, channels, samples, rate, lambda f: f / (f + 1500))
     return hiss / hiss.std() + 0.7 * strokes(rng, channels, samples, rate, 300.0)
 

@@ -19,7 +19,7 @@ class AudioInfo:
     """The header of a recording."""
 
     frames: int
-    """Samples a channel that the bytes of the file can hold."""
+    """Samples per channel that the bytes of the file can hold."""
     sample_rate: int
     channels: int
     container: str
@@ -34,7 +34,7 @@ class AudioInfo:
         return self.frames / self.sample_rate
 
     def frames_at(self, rate: int) -> int:
-        """Samples a channel after a change to `rate`."""
+        """Samples per channel after a change to `rate`."""
         return resampled_length(self.frames, self.sample_rate, rate)
 
     def to_json(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class AudioScan:
 
     info: AudioInfo
     frames: int
-    """Samples a channel that could be decoded."""
+    """Samples per channel that could be decoded."""
     peak: float
     """Largest absolute value among the finite samples."""
     bad_samples: int

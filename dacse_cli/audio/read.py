@@ -24,7 +24,7 @@ _BLOCK_CODECS = ("IMA_ADPCM", "MS_ADPCM", "GSM610", "ALAC_16", "ALAC_20", "ALAC_
 
 
 class AudioReader:
-    """A recording read from start to end, at most `frames` samples a channel of it.
+    """A recording read from start to end, at most `frames` samples per channel of it.
 
     The constructor raises `InputError` as `Source` does. Damage inside the file raises nothing: the samples
     before it are returned, then the end, and `damage` says what the decoder said. What is joined on at
@@ -108,7 +108,7 @@ class AudioReader:
         return np.ascontiguousarray(block.T)
 
     def skip(self, count: int) -> None:
-        """Pass over the next `count` samples a channel, or to the end; by seeking where that is exact."""
+        """Pass over the next `count` samples per channel, or to the end; by seeking where that is exact."""
         info = self.info
         if self.counted and info.container in _SEEK_IS_EXACT and info.subtype not in _BLOCK_CODECS:
             target = min(self.frames_read + count, info.frames)

@@ -38,7 +38,7 @@ class Recording(Protocol):
 def open_recording(
     path: str | os.PathLike[str], frames: int | None = None, *, thorough: bool = True
 ) -> Recording:
-    """A reader of `path` from its start, of at most `frames` samples a channel.
+    """A reader of `path` from its start, of at most `frames` samples per channel.
 
     `thorough` finds all recordings that are joined in the file; else only its two ends are looked at.
     Raises `InputError` as `Source` does; reason `unsupported` names the extra that a media file needs.

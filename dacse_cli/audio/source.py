@@ -121,7 +121,7 @@ class Source:
         return True
 
     def promised_frames(self) -> int | None:
-        """Samples a channel that the header promises, or None where it promises nothing.
+        """Samples per channel that the header promises, or None where it promises nothing.
 
         Where samples are not compressed, from the bytes that are missing: promised = held * bytes promised /
         bytes there.
@@ -172,7 +172,7 @@ class Source:
         return AudioInfo(frames, sound.samplerate, sound.channels, sound.format, sound.subtype, self._size)
 
     def _frames(self) -> int:
-        """Samples a channel of all recordings in the file; an estimate where there are several."""
+        """Samples per channel of all recordings in the file; an estimate where there are several."""
         parts = self._layout.parts
         first: int = parts[0].samples or self.sound.frames
         if len(parts) == 1:

@@ -34,7 +34,7 @@ def plan(
             help="Share of peak FLOPs that useful ones are taken to reach.",
         ),
     ] = None,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Codec frames a pair; 344 are 4 s.")] = 344,
+    frames: Annotated[int, typer.Option("--frames", min=1, help="Codec frames per pair; 344 are 4 s.")] = 344,
     rows: Annotated[int, typer.Option("--rows", min=1, help="Pairs a GPU and backward pass.")] = 1,
     accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Backward passes a step.")] = 16,
     checkpointing: Annotated[bool, typer.Option(help="Keep few activations and compute them again.")] = True,

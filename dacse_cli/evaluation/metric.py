@@ -16,7 +16,7 @@ from dacse_cli.config import Options
 
 Samples = npt.NDArray[np.float32]
 SPEECH_RATE = 16_000
-"""Samples a second at which the speech metrics and their models are defined."""
+"""Samples per second at which the speech metrics and their models are defined."""
 
 T = TypeVar("T")
 
@@ -105,7 +105,7 @@ class Metric:
     """Imports packages and loads models, raises `ModelError` where a model is damaged."""
     needs_clean: bool = True
     rate: int | None = SPEECH_RATE
-    """Samples a second of the arrays it gets; None is the reference's own rate."""
+    """Samples per second of the arrays it gets; None is the reference's own rate."""
     packages: tuple[str, ...] = ()
     """Modules it imports."""
     install: str = ""

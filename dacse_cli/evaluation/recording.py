@@ -10,7 +10,7 @@ from dacse_cli.errors import InputError
 from dacse_cli.evaluation.metric import Samples
 
 BLOCK = 1 << 18
-"""Samples a channel read at once."""
+"""Samples per channel read at once."""
 
 
 class Recording:

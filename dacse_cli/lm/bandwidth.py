@@ -1,7 +1,7 @@
 """What decoding costs in memory traffic, and how fast this machine reads memory: the bound on its speed.
 
 A decode step reads all weights once and each row's own cache once; arithmetic hides behind that on every
-device of today. So tokens a second are at most `rows / (bytes of a step / bandwidth)`.
+device of today. So tokens per second are at most `rows / (bytes of a step / bandwidth)`.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def weight_bytes(lm: LanguageModel) -> int:
 
 
 def step_bytes(lm: LanguageModel, rows: int, positions: float) -> float:
-    """Bytes a step of `rows` rows reads when each has `positions` positions in its cache."""
+    """Bytes that a step of `rows` rows reads when each has `positions` positions in its cache."""
     return weight_bytes(lm) + rows * lm.row_bytes(1) * positions
 
 
 def read_bandwidth(device: str) -> float:
-    """Bytes a second of a plain read: the sum over a tensor larger than any cache, best of a few."""
+    """Bytes per second of a plain read: the sum over a tensor larger than any cache, best of a few."""
     where = torch.device(device)
     values = torch.ones(_PROBE_BYTES[where.type] // 4, dtype=torch.float32, device=where)
     best = math.inf

@@ -16,7 +16,7 @@ PIXEL_BYTES = 0.75
 MOST_SECONDS = 60.0
 FEWEST_SECONDS = 2.0
 WIDEBAND_BITS, FULLBAND_BITS = 24_000, 40_000
-"""Bits a second of Opus for previews up to 16 kHz and above."""
+"""Bits per second of Opus for previews up to 16 kHz and above."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Budget:
     """Height."""
 
     def seconds(self, rate: int) -> float:
-        """Longest preview of two sides at `rate` samples a second."""
+        """Longest preview of two sides at `rate` samples per second."""
         pictures = 2 * self.columns * self.rows * PIXEL_BYTES
         sound = self.bytes / BASE64 - pictures
         found = 8 * sound / (2 * bit_rate(rate))
@@ -38,7 +38,7 @@ class Budget:
 
 
 def bit_rate(rate: int) -> int:
-    """Bits a second of a preview at `rate` samples a second."""
+    """Bits per second of a preview at `rate` samples per second."""
     return WIDEBAND_BITS if rate <= 16_000 else FULLBAND_BITS
 
 

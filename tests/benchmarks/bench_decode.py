@@ -72,7 +72,7 @@ class PositionMask(LogitsProcessor):
 
 
 def hf_generate(model: Any, prompts: list[np.ndarray], tokens: int, mask: Any, **options: Any) -> np.ndarray:
-    """Exactly `tokens` greedy ids a row by transformers."""
+    """Exactly `tokens` greedy ids per row by transformers."""
     ids = torch.from_numpy(np.stack(prompts)).to(model.device)
     with torch.inference_mode():
         out = model.generate(
@@ -183,7 +183,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--shape", default="nano", help="nano, 250m, 1b or the path of a config.json")
     parser.add_argument("--prompt", type=int, default=1000, help="tokens of a prompt")
-    parser.add_argument("--tokens", type=int, default=200, help="new tokens a row (at least 2)")
+    parser.add_argument("--tokens", type=int, default=200, help="new tokens per row (at least 2)")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="batch sizes")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")

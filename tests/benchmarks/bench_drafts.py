@@ -5,7 +5,7 @@
 Real speech in noise. `noisy` guesses that every token stays as it was; `right X` are the model's own answers
 with a share 1 - X of them spoilt, which is what a draft of that quality would bring (the overlap of two
 chunks, say). Taken in turn with decoding one token a pass; `x plain` is that time over the draft's, `equal`
-the share of equal ids, `per pass` the tokens a row gained in a pass, `acceptance` what was seen in the end.
+the share of equal ids, `per pass` the tokens a row gained per pass, `acceptance` what was seen in the end.
 """
 
 from __future__ import annotations

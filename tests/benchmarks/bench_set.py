@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python tests/benchmarks/bench_set.py --batch 1 16 --lengths 10 100 1000
 
-Random weights over `nano`'s codec (14 codebooks of 1024, 50 frames a second); the codec's own time is left
+Random weights over `nano`'s codec (14 codebooks of 1024, 50 frames per second); the codec's own time is left
 out. First one batch of chunks each way, all ways in turn: seconds of sound per second, medians. Then whole
 recordings of some lengths, in chunks with the context each network asks for: what a second of sound costs
 should not depend on the length.

@@ -57,7 +57,7 @@ def test_what_is_decided_early_is_what_the_whole_says(total, missing, windowing)
 
 
 def test_spec_counts_with_true_rates():
-    """86.13 frames a second instead of 44100/512 drifts by 2 samples a chunk."""
+    """86.13 frames per second instead of 44100/512 drifts by 2 samples per chunk."""
     spec = DacShape(64, 1536, 1024, (2, 4, 8, 8), 9, 1024, 8, 44100).spec("dac")
     assert spec.frame_rate == Fraction(11025, 128)
     assert (spec.frames(0), spec.frames(1), spec.frames(512), spec.frames(513)) == (0, 1, 1, 2)

@@ -85,7 +85,7 @@ def test_published_crossfade(name):
 
 
 def test_no_drift_at_the_published_default_overlap():
-    """86.13 frames a second makes 172 frames 88066 samples: two too many at each join of the reference."""
+    """86.13 frames per second makes 172 frames 88066 samples: two too many at each join of the reference."""
     grid = ChunkGrid.from_options(ChunkOptions(4.0, 0.5, 1.0), FRAME_RATE)
     plan = grid.plan(3440)
     assert grid.overlap * 512 == 88064

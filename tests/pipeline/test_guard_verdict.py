@@ -113,7 +113,7 @@ def test_any_length_can_be_judged(samples):
 
 
 def test_listening_is_cheap():
-    """About 2.5 ms a second of audio on a free core: 4 of 1000 where generation runs in real time."""
+    """About 2.5 ms per second of audio on a free core: 4 of 1000 where generation runs in real time."""
     sound = np.random.default_rng(0).standard_normal(10 * RATE).astype(np.float32)
     listen(sound)
     best = min(_cpu_seconds(lambda: listen(sound)) for _ in range(3))

@@ -163,7 +163,7 @@ def test_memory_descriptors_and_cost_of_2000_files(tmp_path):
         soundfile.write(tmp_path / "bare.wav", samples, rate)
     bare = (time.process_time() - began) / 31
     opened = len(os.listdir("/proc/self/fd")) - descriptors
-    print(f"\nR19, intake and worker in the same process: {grown:.0f} bytes a file; descriptors {opened:+}")
+    print(f"\nR19, intake and worker in the same process: {grown:.0f} bytes per file; descriptors {opened:+}")
     print(f"R20: {1e3 * cost:.2f} ms of processor a file, {1e3 * bare:.2f} ms for a bare loop")
     assert summary.counts == {"done": 1939, "done-warned": 0, "skipped": 0, "failed": 61, "not-reached": 0}
     assert grown < 4096  # intake and worker are in this process, too; alone: test_memory.py

@@ -81,7 +81,7 @@ def test_each_file_takes_little_of_the_supervisor(tmp_path):
         )
     finally:
         command.close()
-    print(f"\nR19: {(many - few) * 1024 * 1024 / 4000:.0f} bytes a file in the supervisor")
+    print(f"\nR19: {(many - few) * 1024 * 1024 / 4000:.0f} bytes per file in the supervisor")
     assert (many - few) * 1024 * 1024 / 4000 <= 2048
 
 

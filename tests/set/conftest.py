@@ -13,7 +13,7 @@ sys.path.append(str(Path(__file__).parents[1] / "training"))
 
 @pytest.fixture(scope="session")
 def small_codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of an untrained codec: 3 codebooks of 32 codes, 250 frames a second."""
+    """The folder of an untrained codec: 3 codebooks of 32 codes, 250 frames per second."""
     from training_runs import CODEC
     from transformers import DacConfig, DacModel
 

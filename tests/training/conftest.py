@@ -10,7 +10,7 @@ from transformers import DacConfig, DacModel
 
 @pytest.fixture(scope="session")
 def small_codec(tmp_path_factory):
-    """The folder of an untrained codec: 3 codebooks of 32 codes, 250 frames a second."""
+    """The folder of an untrained codec: 3 codebooks of 32 codes, 250 frames per second."""
     folder = tmp_path_factory.mktemp("codec") / "codec"
     torch.manual_seed(0)
     DacModel(DacConfig(**CODEC)).save_pretrained(folder)

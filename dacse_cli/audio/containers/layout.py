@@ -33,7 +33,7 @@ class Part:
     ranges: tuple[tuple[int, int], ...]
     patches: tuple[tuple[int, bytes], ...] = ()
     samples: int | None = None
-    """Samples a channel; None where the decoder is to be asked."""
+    """Samples per channel; None where the decoder is to be asked."""
     guessed: bool = False
     """Whether the decoder would guess the length and stop there."""
 
@@ -45,7 +45,7 @@ class Layout:
     parts: tuple[Part, ...]
     note: str | None = None
     promised: int | None = None
-    """Samples a channel that the file promises; None where it is what is there."""
+    """Samples per channel that the file promises; None where it is what is there."""
     whole: bool = False
     """Whether the only part is the file as it is."""
 

@@ -60,7 +60,7 @@ class Stretch:
 
     @property
     def samples(self) -> int:
-        """Samples a channel, with those that an encoder's delay adds."""
+        """Samples per channel, with those that an encoder's delay adds."""
         return self.frames * self.first.samples
 
 

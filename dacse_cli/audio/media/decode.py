@@ -42,7 +42,7 @@ _FULL_SCALE = {"u1": 128.0, "i2": 2.0**15, "i4": 2.0**31}
 
 
 class MediaReader:
-    """An audio track read from start to end, at most `frames` samples a channel of it.
+    """An audio track read from start to end, at most `frames` samples per channel of it.
 
     The interface of `AudioReader`: the constructor raises `InputError`; damage inside raises nothing.
     """
@@ -110,7 +110,7 @@ class MediaReader:
         return np.concatenate(pieces, axis=1) if pieces else np.empty((self.info.channels, 0), np.float32)
 
     def skip(self, count: int) -> None:
-        """Pass over the next `count` samples a channel, or to the end, by decoding them."""
+        """Pass over the next `count` samples per channel, or to the end, by decoding them."""
         while count > 0 and (passed := self.read(min(count, 65_536)).shape[1]):
             count -= passed
 

@@ -33,7 +33,7 @@ class Encoder:
     format: str
     bits: int | None = None
     bit_rate: int | None = None
-    """Bits a second and channel where the source does not say; None for lossless ones."""
+    """Bits per second and channel where the source does not say; None for lossless ones."""
 
 
 ENCODERS = {

@@ -60,7 +60,7 @@ class Widths:
         return max(WIDTHS, key=lambda width: self.expected(width, first) / self._price(rows, width, single))
 
     def expected(self, width: int, first: NDArray[np.int64]) -> float:
-        """Mean tokens a row gains by a pass: one, and each drafted one if it and all before it are right."""
+        """Mean tokens a row gains per pass: one, and each drafted one if it and all before it are right."""
         codebooks = (first[:, None] + np.arange(width - 1)) % len(self.acceptance)
         return 1 + float(np.cumprod(self.acceptance[codebooks], axis=1).sum(axis=1).mean())
 
@@ -111,7 +111,7 @@ class _Rows:
         return np.where(steps < self.news[:rows, None], self.drafts[inside, self._columns[:rows, None]], NONE)
 
     def inputs(self, guesses: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The tokens a pass takes: the last one written and the guesses, `[rows, width]`."""
+        """The tokens that a pass takes: the last one written and the guesses, `[rows, width]`."""
         rows = len(guesses)
         last = self.picked[self.done[:rows] - 1, self._columns[:rows]]
         return np.concatenate([last[:, None], np.maximum(guesses, 0)], axis=1)

@@ -143,7 +143,7 @@ def compile_attend(D: int, *, keep: bool) -> Callable[..., None]:
     def attend(heads, keys, values, key_scales, value_scales, positions, out, first, last):
         """Store new positions, then attend over all, for units `first <= b * H + h < last`.
 
-        heads `[B, Q, G * H + 2 * H, D]` (queries, keys, values, rotated) for Q new tokens a row, keys and
+        heads `[B, Q, G * H + 2 * H, D]` (queries, keys, values, rotated) for Q new tokens per row, keys and
         values `[B, H, L, D]`, their scales `[B, H, L]` (used for int8 alone), positions `[B]`: the slot of
         a row's first new token, out `[B, Q, G * H, D]`. Token j of a row sees the slots up to its own.
         """

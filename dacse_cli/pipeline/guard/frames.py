@@ -1,4 +1,4 @@
-"""Sound as frames of 10 ms: energy in bands, and how periodic it is. Pure numpy, 2 ms a second of audio.
+"""Sound as frames of 10 ms: energy in bands, and how periodic it is. Pure numpy, 2 ms per second of audio.
 
 Knows nothing of what is judged. All of it is computed from one power spectrum a frame. Periodicity comes
 twice: of the power itself, in which independent sounds add up, and of its cube root, in which a rumble or a
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 RATE = 16_000
-"""Samples a second that are listened to: all that tells one word from another lies below 8 kHz."""
+"""Samples per second that are listened to: all that tells one word from another lies below 8 kHz."""
 HOP = RATE // 100
 WINDOW = RATE // 25
 _FFT = 1024  # holds a window and the longest lag

@@ -18,7 +18,7 @@ H100_FLOPS = 989.4e12
 """Dense bfloat16 of an H100 SXM, NVIDIA's data sheet."""
 H100_BYTES = 80e9
 LINK = 200e9
-"""Bytes a second and GPU that an all-reduce inside one machine is taken to reach (NVLink)."""
+"""Bytes per second and GPU that an all-reduce inside one machine is taken to reach (NVLink)."""
 NETWORK = 25e9
 """The same between machines (400 Gbit/s a GPU, half used)."""
 GPUS_A_MACHINE = 8
@@ -55,7 +55,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a size takes. Memory in bytes a GPU, time on `gpus` of them."""
+    """What a size takes. Memory in bytes per GPU, time on `gpus` of them."""
 
     name: str
     parameters: int

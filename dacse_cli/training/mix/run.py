@@ -40,7 +40,7 @@ class MixReport:
 
     @property
     def speed(self) -> float:
-        """Seconds of audio a second."""
+        """Seconds of audio per second."""
         return self.seconds / self.elapsed if self.elapsed else 0.0
 
 

@@ -40,7 +40,7 @@ class Recording:
     name: str
     path: Path
     frames: int
-    """Samples a channel at its own rate."""
+    """Samples per channel at its own rate."""
     sample_rate: int
     channels: int
 
