@@ -1,4 +1,4 @@
-"""Samples <-> codes: the only room that knows `transformers.DacModel` and Descript's package.
+"""Samples <-> codes or latents: DAC models, Descript's package, DC-Speech-VAE.
 
 Knows no token ids, no files of audio and no progress.
 """

@@ -1,0 +1,60 @@
+"""Samples -> log-mel spectrum, as BigVGAN-v2's 22 kHz models and the autoencoder were trained on.
+
+Knows one setting of this spectrum only; frame f stands for samples f * HOP to (f + 1) * HOP.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import pad
+
+SAMPLE_RATE = 22050
+BANDS = 80
+WINDOW = 1024
+HOP = 256
+EDGE = (WINDOW - HOP) // 2
+"""Samples that a frame sees on each side of its own; at the ends of a recording they are its mirror image."""
+FLOOR = 1e-5
+_BREAK_HZ, _HZ_PER_MEL, _LOG_STEP = 1000.0, 200.0 / 3.0, np.log(6.4) / 27.0
+
+
+class MelSpectrum:
+    """The spectrum of batches; its constants are put on a device when first used there."""
+
+    def __init__(self) -> None:
+        self._window = torch.hann_window(WINDOW)
+        self._filters = torch.from_numpy(mel_filters().astype(np.float32))
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Log-mels `[B, 80, F]` of samples `[B, S]`, float32, S at least 385; F = floor(S / 256)."""
+        if self._window.device != samples.device:
+            self._window, self._filters = (t.to(samples.device) for t in (self._window, self._filters))
+        mirrored = pad(samples[:, None], (EDGE, EDGE), mode="reflect")[:, 0]
+        spectrum = torch.stft(mirrored, WINDOW, HOP, window=self._window, center=False, return_complex=True)
+        magnitude = (torch.view_as_real(spectrum).square().sum(-1) + 1e-9).sqrt()
+        return (self._filters @ magnitude).clamp_(min=FLOOR).log_()
+
+
+def mel_filters() -> NDArray[np.float64]:
+    """Slaney's triangular filters `[80, 513]` from 0 Hz to Nyquist, each of unit area in Hz."""
+    corners = _hz(np.linspace(0.0, _mel(SAMPLE_RATE / 2), BANDS + 2))
+    bins = np.linspace(0.0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
+    widths = np.diff(corners)
+    slopes = corners[:, None] - bins
+    rising, falling = -slopes[:-2] / widths[:-1, None], slopes[2:] / widths[1:, None]
+    triangles: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
+    return triangles * (2.0 / (corners[2:] - corners[:-2]))[:, None]
+
+
+def _mel(hz: float) -> float:
+    """Linear up to 1 kHz, logarithmic above. `hz` is at least 1 kHz."""
+    return float(_BREAK_HZ / _HZ_PER_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
+
+
+def _hz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
+    above = _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_HZ / _HZ_PER_MEL))
+    linear: NDArray[np.float64] = mels * _HZ_PER_MEL
+    return np.where(linear >= _BREAK_HZ, above, linear)
