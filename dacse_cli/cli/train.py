@@ -10,6 +10,7 @@ from dacse_cli.cli.train_lm import lm
 from dacse_cli.cli.train_mask import mask
 from dacse_cli.cli.train_plan import plan
 from dacse_cli.cli.train_set import set_
+from dacse_cli.cli.train_vae import vae
 
 app = typer.Typer(
     name="train",
@@ -18,6 +19,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Train a language model, SET, a filter or a codec; plan what that takes.",
 )
-for command in (lm, mask, codec, plan):
+for command in (lm, mask, codec, vae, plan):
     app.command(cls=Command)(command)
 app.command("set", cls=Command)(set_)

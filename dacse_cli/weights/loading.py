@@ -14,6 +14,8 @@ from dacse_cli.weights.stored import HasShape, Shape, check_floats, check_shapes
 if TYPE_CHECKING:
     from torch import Tensor
 
+_AT_ONCE = 32
+"""Tensors read together: a file is opened, and its header parsed, for every reading."""
 Read = Callable[[Iterable[str]], dict[str, "Tensor"]]
 """Tensors by their names in the file."""
 
@@ -41,9 +43,13 @@ def load_tensors(
         folded_shapes({name: tensor.shape for name, tensor in found.items()}, failure), expected, failure
     )
     weights: dict[str, Tensor] = {}
-    for name in found:
-        tensor = read([name])[name].to(torch.float32)
-        if not torch.isfinite(tensor).all():
-            raise failure(f"weights: {name:.200} holds NaN or infinite values", hint="Download them again.")
-        weights[name] = tensor
+    names = list(found)
+    for first in range(0, len(names), _AT_ONCE):
+        for name, stored in read(names[first : first + _AT_ONCE]).items():
+            tensor = stored.to(torch.float32)
+            if not torch.isfinite(tensor).all():
+                raise failure(
+                    f"weights: {name:.200} holds NaN or infinite values", hint="Download them again."
+                )
+            weights[name] = tensor
     return fold_weight_norm(weights, failure)

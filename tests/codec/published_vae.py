@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from dacse_cli.codec.vae.bigvgan import BigVgan
 from dacse_cli.codec.vae.codec import VaeCodec, VaeNetwork, place_vae, vae_shapes
 from dacse_cli.codec.vae.published import Published
+from dacse_cli.codec.vae.shape import VaeShape, VocoderShape
 from dacse_cli.errors import CodecError
 from dacse_cli.weights.loading import load_tensors
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dcvae"
 
 
+@cache
 def small_network() -> VaeNetwork:
     published = Published(GOLDEN / "autoencoder", GOLDEN / "bigvgan")
     shapes = vae_shapes(published.shape)
@@ -25,6 +29,22 @@ def small_network() -> VaeNetwork:
 def small_codec() -> VaeCodec:
     network = small_network()
     return place_vae(network, network.shape.spec("small"))
+
+
+@cache
+def tiny_network() -> VaeNetwork:
+    """The small autoencoder with a drawn vocoder of two stages: fast."""
+    torch.manual_seed(0)
+    vocoder = VocoderShape(8, (16, 16), (32, 32), (3, 5), ((1, 3), (1, 3)))
+    shape = VaeShape(small_network().shape.autoencoder, vocoder)
+    drawn = {f"vocoder.{name}": tensor for name, tensor in BigVgan(vocoder).state_dict().items()}
+    own = {n: t for n, t in small_network().state_dict().items() if n.startswith("autoencoder.")}
+    return VaeNetwork(shape, {**own, **drawn})
+
+
+def tiny_codec() -> VaeCodec:
+    network = tiny_network()
+    return place_vae(network, network.shape.spec("tiny"))
 
 
 def formula(place: int, name: str, shape: list[int]) -> Tensor:

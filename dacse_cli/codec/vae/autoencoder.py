@@ -34,7 +34,8 @@ class Autoencoder(nn.Module):
 
     def decode(self, latents: Tensor) -> Tensor:
         """Mels `[B, 80, F]` of latents `[B, W, T]`."""
-        image = latents.unflatten(1, (self.shape.latent_channels, -1))
+        B, _, T = latents.shape
+        image = latents.reshape(B, self.shape.latent_channels, -1, T)
         mel: Tensor = self.decoder(image)
         return mel[:, 0]
 
@@ -146,4 +147,5 @@ class _Decoder(nn.Module):
 
 def _grouped_mean(x: Tensor, groups: int) -> Tensor:
     """Channels averaged down to `groups`: `[B, C, H, T]` -> `[B, groups, H, T]`."""
-    return x.unflatten(1, (groups, -1)).mean(dim=2)
+    B, _, H, T = x.shape
+    return x.reshape(B, groups, -1, H, T).mean(dim=2)

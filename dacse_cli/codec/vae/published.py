@@ -59,11 +59,15 @@ class Published:
 
     def read(self, names: Iterable[str]) -> dict[str, Tensor]:
         """Tensors by our names."""
-        found = {}
+        by_source: dict[_Source, dict[str, str]] = {}
         for name in names:
             source, key = self._places[name]
-            found[name] = source.read([key])[key]
-        return found
+            by_source.setdefault(source, {})[key] = name
+        return {
+            own[key]: tensor
+            for source, own in by_source.items()
+            for key, tensor in source.read(list(own)).items()
+        }
 
 
 def published_files(folder: Path) -> tuple[Path, Path] | None:

@@ -62,14 +62,14 @@ class AutoencoderShape:
         for name in ("encoder_layers", "decoder_layers"):
             _wholes(name, getattr(self, name), 1, 64)
             if len(getattr(self, name)) != len(self.channels):
-                raise CodecError(f"autoencoder: {name} and channels differ in length")
+                raise CodecError(f"{name} and channels differ in length")
         if BANDS % self.reduction or self.reduction > _MAX_REDUCTION:
-            raise CodecError(f"autoencoder: {len(self.channels)} stages are more than dacse handles")
+            raise CodecError(f"{len(self.channels)} stages are more than dacse handles")
         if self.channels[-1] % self.latent_channels:
-            raise CodecError("autoencoder: the last of channels is no multiple of latent_channels")
+            raise CodecError("the last of channels is no multiple of latent_channels")
         for low, high in zip(self.channels, self.channels[1:], strict=False):
             if 4 * low % high:
-                raise CodecError(f"autoencoder: 4 times {low} channels cannot be shared among {high}")
+                raise CodecError(f"4 times {low} channels cannot be shared among {high}")
 
     @property
     def reduction(self) -> int:
@@ -104,14 +104,14 @@ class VocoderShape:
         _wholes("kernels", self.kernels, 2, 4 * HOP)
         _wholes("residual_kernels", self.residual_kernels, 1, 101)
         if math.prod(self.strides) != HOP:
-            raise CodecError(f"vocoder: the product of strides must be {HOP}, not {math.prod(self.strides)}")
+            raise CodecError(f"the product of strides must be {HOP}, not {math.prod(self.strides)}")
         if self.channels % 2 ** len(self.strides):
-            raise CodecError(f"vocoder: {self.channels} channels cannot be halved {len(self.strides)} times")
+            raise CodecError(f"{self.channels} channels cannot be halved {len(self.strides)} times")
         pairs = list(zip(self.strides, self.kernels, strict=False))
         if len(self.kernels) != len(self.strides) or any(k < s or (k - s) % 2 for s, k in pairs):
-            raise CodecError("vocoder: each of kernels must exceed its stride by an even number")
+            raise CodecError("each of kernels must exceed its stride by an even number")
         if len(self.dilations) != len(self.residual_kernels) or not all(k % 2 for k in self.residual_kernels):
-            raise CodecError("vocoder: residual_kernels must be odd, with one list of dilations each")
+            raise CodecError("residual_kernels must be odd, with one list of dilations each")
         for one in self.dilations:
             _wholes("dilations", one, 1, 64)
 
@@ -164,9 +164,9 @@ class VaeShape:
         return bigvgan_layers(own.strides, own.kernels, own.residual_kernels, own.dilations)
 
 
-def read_vae_shape(folder: Path) -> VaeShape:
-    """The shape that `folder/config.json` describes. Raises `CodecError` that says what is wrong with it."""
-    path = folder / "config.json"
+def read_vae_shape(path: Path) -> VaeShape:
+    """The shape that a config.json, or the one in a folder, describes. Raises `CodecError`."""
+    path = path / "config.json" if path.is_dir() else path
     try:
         config = read_json(path)
     except OSError as error:
@@ -174,6 +174,20 @@ def read_vae_shape(folder: Path) -> VaeShape:
     except DocumentError as error:
         raise CodecError(f"{path} {error}") from error
     return shape_from_config(config, str(path))
+
+
+def read_spec(folder: Path, name: str) -> CodecSpec:
+    """The numbers of the codec in `folder`, without its weights. Raises `CodecError`."""
+    return read_vae_shape(folder).spec(name)
+
+
+def is_vae(folder: Path) -> bool:
+    """Whether a folder's config.json says that it holds a speech VAE."""
+    try:
+        config = read_json(folder / "config.json")
+    except (OSError, DocumentError):
+        return False
+    return isinstance(config, dict) and config.get("model_type") == MODEL_TYPE
 
 
 def shape_from_config(config: object, source: str) -> VaeShape:
@@ -202,7 +216,10 @@ def _part(kind: Any, name: str, values: object) -> Any:
     known = {field.name for field in fields(kind)}
     if not isinstance(values, Mapping) or set(values) != known:
         raise CodecError(f"{name} must be an object with the keys {', '.join(sorted(known))}")
-    return kind(**{key: _tuples(value) for key, value in values.items()})
+    try:
+        return kind(**{key: _tuples(value) for key, value in values.items()})
+    except CodecError as error:
+        raise CodecError(f"{name}: {error}") from error
 
 
 def _tuples(value: object) -> object:

@@ -1,0 +1,58 @@
+"""`dacse train vae`."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from dacse_cli.cli.files import recordings
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.training import Course, JobsOpt, OutArg, TrainVoice
+
+
+@grouped
+def vae(
+    speech: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SPEECH...",
+            show_default=False,
+            help="Clean speech: files, folders (searched recursively) or patterns in quotes.",
+        ),
+    ],
+    output: OutArg,
+    course: Course,
+    voice: TrainVoice,
+    jobs: JobsOpt = 1,
+) -> None:
+    """Train a speech VAE by the recipe of DC-Speech-VAE, or continue with one.
+
+    Mel spectra become 5.4 latents per second; noise on the latents, mel and dispersive losses, discriminators
+    of bands and patches. A stopped run continues from its last checkpoint when the command is run again.
+    OUT/STAGE is the best model of each stage, a folder for [cyan]--codec[/]; its vocoder is that of
+    [cyan]--set model.vocoder=FOLDER[/] or of [cyan]--from[/], else Griffin and Lim's iteration, a stand-in.
+    Several GPUs: as for [cyan]train lm[/].
+
+    [bold]Examples[/]
+
+    dacse train vae speech/ run/
+
+    dacse train vae speech/ run/ --config config.json --set stage.steps=20000
+
+    dacse train vae speech/ run/ --from old-run/vae --set stage.rate=3e-5
+    """
+    from dacse_cli.training.vae.recipe import VaeRecipe
+    from dacse_cli.training.vae.run import VaeRequest, train_vae
+
+    request = VaeRequest(
+        recipe=course.read(VaeRecipe),
+        clean=recordings(speech, output),
+        jobs=jobs,
+        out=output,
+        until=course.until,
+        device=course.device,
+        offline=voice.offline,
+    )
+    voice.show(partial(train_vae, request))

@@ -1,0 +1,162 @@
+"""`train vae` as one call: recipe and recordings in, speech VAE folders out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dacse_cli.codec.vae.autoencoder import Autoencoder
+from dacse_cli.codec.vae.codec import vae_shapes
+from dacse_cli.codec.vae.mel import SAMPLE_RATE
+from dacse_cli.codec.vae.shape import GriffinLimShape, VaeShape, read_vae_shape
+from dacse_cli.errors import CodecError, UsageError
+from dacse_cli.training.mix.live import LiveMix
+from dacse_cli.training.runs.chance import seed_of
+from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.machine import Machine
+from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
+from dacse_cli.training.sound.crops import Crops, Level, whole_frames
+from dacse_cli.training.sound.decoded import decode
+from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, Recording, digest, fingerprint
+from dacse_cli.training.sound.splits import divide
+from dacse_cli.training.vae.network import VaeNetwork
+from dacse_cli.training.vae.recipe import VaeRecipe
+from dacse_cli.training.vae.trainer import VaeTrainer
+from dacse_cli.weights.loading import load_folder
+
+VALID_ROWS = 4
+"""Crops that are measured at once."""
+SOUND = "sound"
+"""Folder inside OUT for the decoded recordings."""
+OWN, VOCODER = "autoencoder.", "vocoder."
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeRequest(RunRequest):
+    """What `train vae` is asked for."""
+
+    recipe: VaeRecipe
+    clean: Files
+    jobs: int = 1
+    """Processes that read; 1: a thread, 0: none besides the step."""
+
+
+@dataclass(frozen=True)
+class _Sound:
+    """Recordings to train on and to measure with, and what reads them."""
+
+    train: tuple[Recording, ...]
+    valid: tuple[Recording, ...]
+    reader: Reader
+
+
+def train_vae(request: VaeRequest, listener: Listener | None = None) -> Outcome:
+    """Train, from where `request.out` is. Raises any `DacseError`."""
+    return carry_out(request, partial(_prepare, request), listener)
+
+
+def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Ready:
+    recipe, part = request.recipe, request.recipe.model
+    for stage in recipe.stage:
+        if stage.rows % machine.count or stage.rows // machine.count < 2:
+            raise UsageError(
+                f"stage {stage.name}: {stage.rows} rows give {machine.count} processes no equal share of 2 "
+                "or more, which the dispersive loss compares"
+            )
+    start = None if part.start is None else _folder(part.start)
+    shape = _shape(recipe, start)
+    shape, vocoder = _vocoder(shape, _folder(part.vocoder) if part.vocoder else start)
+    with machine.in_turn():
+        sound = _sound(request, listener)
+    mix = partial(_mix, recipe, shape, sound)
+
+    def trainer(fresh: bool) -> VaeTrainer:
+        torch.manual_seed(recipe.run.seed)
+        autoencoder = Autoencoder(shape.autoencoder)
+        if start is not None and fresh:
+            autoencoder.load_state_dict(_tensors(start, OWN))
+        network = VaeNetwork(autoencoder, machine, recipe.run.bf16)
+        held_out = _held_out(recipe, shape, sound, machine)
+        return VaeTrainer(network, shape, vocoder, recipe, machine, mix, held_out, request.jobs)
+
+    settings: dict[str, Any] = {
+        "kind": "vae",
+        "shape": asdict(shape),
+        "start": None if start is None else fingerprint(start / "model.safetensors"),
+        "data": asdict(recipe.data),
+        "recordings": {"train": digest(sound.train), "valid": digest(sound.valid)},
+        "discriminators": asdict(recipe.discriminators),
+        "weights": asdict(recipe.weights),
+    }
+    return Ready(settings, trainer)
+
+
+def _folder(name: str) -> Path:
+    path = Path(name)
+    if not path.is_dir():
+        raise CodecError(f"{path} is no folder", hint="Give the folder of a speech VAE.")
+    return path
+
+
+def _shape(recipe: VaeRecipe, start: Path | None) -> VaeShape:
+    """The network's shape; a fresh one has no trained vocoder."""
+    if start is not None:
+        return read_vae_shape(start)
+    if recipe.model.config is not None:
+        return replace(read_vae_shape(Path(recipe.model.config)), vocoder=GriffinLimShape())
+    return VaeShape(vocoder=GriffinLimShape())
+
+
+def _vocoder(shape: VaeShape, source: Path | None) -> tuple[VaeShape, dict[str, Tensor]]:
+    """The shape with the vocoder of `source`, and that vocoder's tensors."""
+    if source is None:
+        return shape, {}
+    return replace(shape, vocoder=read_vae_shape(source).vocoder), {
+        VOCODER + name: tensor for name, tensor in _tensors(source, VOCODER).items()
+    }
+
+
+def _tensors(folder: Path, prefix: str) -> dict[str, Tensor]:
+    weights = load_folder(folder, vae_shapes(read_vae_shape(folder)), CodecError)
+    return {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
+
+
+def _sound(request: VaeRequest, listener: Listener) -> _Sound:
+    data = request.recipe.data
+    speech = divide(request.clean, SAMPLE_RATE, min(data.seconds, 1.0), data.valid)
+    for refused in speech.refused:
+        listener.remark(str(refused))
+    if not data.decoded:
+        return _Sound(tuple(speech.train), tuple(speech.valid), FromFiles(SAMPLE_RATE))
+    both = (*speech.train, *speech.valid)
+    listener.stage(f"decoding {len(both)} recordings")
+    reader = decode(both, folder=request.out / SOUND, rate=SAMPLE_RATE, jobs=request.jobs)
+    valid = {recording.name for recording in speech.valid}
+    parts = [tuple(r for r in reader.recordings if (r.name in valid) == held) for held in (False, True)]
+    return _Sound(parts[0], parts[1], reader)
+
+
+def _mix(recipe: VaeRecipe, shape: VaeShape, sound: _Sound, stage: int) -> LiveMix:
+    """Where the crops of a stage come from."""
+    data = recipe.data
+    samples = whole_frames(data.seconds, SAMPLE_RATE, shape.autoencoder.hop_length)
+    level = Level(data.level_db, data.spread_db)
+    crops = Crops(sound.train, sound.reader, samples, level, data.shares or None)
+    return LiveMix(crops, seed_of(recipe.run.seed, stage, 4), noisy=0.0)
+
+
+def _held_out(recipe: VaeRecipe, shape: VaeShape, sound: _Sound, machine: Machine) -> list[Tensor]:
+    """The same crops at every validation; this process's share."""
+    if not sound.valid:
+        return []
+    data = recipe.data
+    samples = whole_frames(data.seconds, SAMPLE_RATE, shape.autoencoder.hop_length)
+    crops = Crops(sound.valid, sound.reader, samples, Level(data.level_db))
+    mix = LiveMix(crops, seed_of(recipe.run.seed, 3), noisy=0.0)
+    wav = torch.from_numpy(mix.batch(0, data.valid_rows)[1])
+    return list(torch.split(wav, VALID_ROWS))[machine.rank :: machine.count]

@@ -1,0 +1,148 @@
+"""Training of a speech VAE: the published discriminators and losses, runs that stop and go on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from safetensors.torch import load_file
+
+from dacse_cli.codec.loading import load_codec
+from dacse_cli.codec.vae.autoencoder import sigma_noise
+from dacse_cli.codec.vae.shape import AutoencoderShape, GriffinLimShape, VaeShape
+from dacse_cli.errors import UsageError
+from dacse_cli.training.losses.adversarial import (
+    adversarial_loss,
+    discriminator_loss,
+    feature_distance,
+    halves,
+)
+from dacse_cli.training.losses.dispersive import dispersive_loss
+from dacse_cli.training.losses.mel_discriminators import MelDiscriminators
+from dacse_cli.training.runs.loop import Listener
+from dacse_cli.training.runs.recipe import read_run_recipe
+from dacse_cli.training.steps.optimizers import Muon
+from dacse_cli.training.vae.network import is_direction
+from dacse_cli.training.vae.recipe import VaeRecipe
+from dacse_cli.training.vae.run import VaeRequest, train_vae
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "dcvae"
+TINY = VaeShape(AutoencoderShape(4, (2, 4, 4, 8, 8), (1,) * 5, (1,) * 5), GriffinLimShape(2))
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    return load_file(GOLDEN / "train.safetensors"), json.loads((GOLDEN / "train.json").read_text())
+
+
+def test_discriminators_are_the_published_ones(numbers):
+    """41 and 5 maps, verdicts, LSGAN and feature distance (published: twice the sum)."""
+    tensors, scalars = numbers
+    network = MelDiscriminators(4, 2)
+    network.load_state_dict(load_file(GOLDEN / "discriminators" / "model.safetensors"))
+    with torch.no_grad():
+        maps = network(torch.cat([tensors["disc.real"], tensors["disc.fake"]]))
+    real, fake = halves(maps)
+    for place, name in enumerate(("multi_band", "patchgan")):
+        assert [list(m.shape) for m in real[place][:-1]] == scalars[f"disc.{name}.feature_maps"]
+        torch.testing.assert_close(real[place][-1], tensors[f"disc.{name}.real"], atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(fake[place][-1], tensors[f"disc.{name}.fake"], atol=1e-5, rtol=1e-5)
+    assert float(discriminator_loss("lsgan", real, fake)) == pytest.approx(
+        scalars["disc.discriminator_loss"], rel=1e-5
+    )
+    assert float(adversarial_loss("lsgan", fake)) == pytest.approx(scalars["disc.generator_loss"], rel=1e-5)
+    assert 2 * float(feature_distance(real, fake)) == pytest.approx(scalars["disc.feature_loss"], rel=1e-5)
+
+
+def test_dispersive_loss_is_the_published_one(numbers):
+    """Value and gradient; a batch of one, which the published code answers with NaN, is refused."""
+    tensors, scalars = numbers
+    latent = tensors["dispersive.latent"].clone().requires_grad_()
+    loss = dispersive_loss(latent)
+    loss.backward()
+    assert loss.item() == pytest.approx(scalars["dispersive.loss"], rel=1e-5)
+    torch.testing.assert_close(latent.grad, tensors["dispersive.grad"], atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["tall", "wide", "conv"])
+def test_muon_steps_are_the_published_ones(numbers, name):
+    """At the rate and decay that our scaling makes of the published ones; torch iterates in bfloat16."""
+    tensors, _ = numbers
+    weight = torch.nn.Parameter(tensors[f"muon.{name}.param_0"].clone())
+    muon = Muon([weight], 0.02 / 0.2, 0.1 * 0.2)
+    for step in (1, 2):
+        weight.grad = tensors[f"muon.{name}.grad_{step}"].clone()
+        muon.step()
+        theirs = tensors[f"muon.{name}.param_{step}"]
+        moved = (theirs - tensors[f"muon.{name}.param_{step - 1}"]).abs().max()
+        assert (weight - theirs).abs().max() < 0.03 * step * moved
+
+
+def test_gains_are_no_matrices():
+    gain, kernel = torch.nn.Parameter(torch.ones(4, 1, 1, 1)), torch.nn.Parameter(torch.ones(4, 2, 3, 3))
+    assert not is_direction("conv.parametrizations.weight.original0", gain)
+    assert is_direction("conv.parametrizations.weight.original1", kernel)
+
+
+def test_noise_has_one_deviation_per_row():
+    noise = sigma_noise(torch.empty(2000, 10, 10), 0.5, torch.Generator().manual_seed(1))
+    deviations = noise.flatten(1).std(dim=1)
+    assert abs(float(deviations.mean()) - 0.25) < 0.02
+    assert float(deviations.max()) < 0.65
+
+
+@pytest.fixture
+def speech(tmp_path):
+    rng = np.random.default_rng(5)
+    for name in ("a", "b", "c"):
+        (tmp_path / "speech" / name).mkdir(parents=True)
+        wave = rng.normal(0, 0.1, 22050 * 2).astype(np.float32)
+        soundfile.write(tmp_path / "speech" / name / "x.wav", wave, 22050)
+    return [
+        (str(path.relative_to(tmp_path / "speech")), path)
+        for path in sorted((tmp_path / "speech").rglob("*.wav"))
+    ]
+
+
+def request(tmp_path, speech, out, steps, **settings):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(TINY.config()))
+    options = {
+        "data.seconds": 0.75, "data.valid": 0.3, "data.valid_rows": 2, "stage.steps": steps,
+        "stage.rows": 2, "stage.rate": 1e-3, "discriminators.band_width": 1,
+        "discriminators.patch_width": 1, "run.cadence.save_every": 2, "run.cadence.log_every": 1, **settings,
+    }  # fmt: skip
+    recipe = read_run_recipe(
+        VaeRecipe, None, [f'model.config="{config}"', *(f"{k}={v}" for k, v in options.items())]
+    )
+    return VaeRequest(out=tmp_path / out, recipe=recipe, clean=speech, jobs=0, device="cpu")
+
+
+def test_a_run_that_stops_goes_on_as_if_it_had_not(tmp_path, speech):
+    """Weights of a run of four steps equal those of one that stopped after three; both are codecs."""
+
+    def stop(report):
+        if report.step == 3:
+            raise KeyboardInterrupt
+
+    whole = train_vae(request(tmp_path, speech, "whole", 4))
+    with pytest.raises(KeyboardInterrupt):
+        train_vae(request(tmp_path, speech, "halves", 4), Listener(step=stop))
+    train_vae(request(tmp_path, speech, "halves", 4))
+    one, two = (load_file(tmp_path / out / "vae" / "model.safetensors") for out in ("whole", "halves"))
+    assert one.keys() == two.keys()
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], atol=0, rtol=0)
+    codec = load_codec(whole.model)
+    latents = codec.encode(np.zeros((1, 9000), np.float32))
+    assert latents.shape == (1, 20, 3)
+    assert codec.decode(latents).shape == (1, 3 * 4096)
+
+
+def test_a_single_row_is_refused(tmp_path, speech):
+    with pytest.raises(UsageError, match="2"):
+        train_vae(request(tmp_path, speech, "out", 1, **{"stage.rows": 1}))
