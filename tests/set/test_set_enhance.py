@@ -17,6 +17,7 @@ from dacse_cli.cli.app import app
 from dacse_cli.codec.loading import load_codec
 from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.set.checkpoint import save_network
+from dacse_cli.set.translator import load_set
 
 EASY = CONFIG | {"dropout": 0.0, "encoder": CONFIG["encoder"] | {"width": 32, "feed_forward": 64}}
 LEARN = ["run.bf16=false", "stage.steps=110", "stage.rows=6", "stage.rate=1.5e-2", "stage.cosine=0.05"]
@@ -93,3 +94,17 @@ def test_models_that_cannot_run_are_refused(tmp_path: Path, small_codec: Path, t
             Enhancer(str(tiny_model), beam=beam)
     with pytest.raises(UsageError, match="--expansion other is not one of ranked, best"):
         Enhancer(str(tiny_model), expansion="other")
+
+
+def test_latents_go_through_the_pipeline(tmp_path: Path, small_codec: Path) -> None:
+    """A network over latents reads the codec's before quantisation, and the codec decodes its answer."""
+    width = load_codec(small_codec, units="latents").spec.units.width
+    of_codes = ("codebooks", "codebook_size", "embedding_width")
+    config = {key: value for key, value in BASELINE.items() if key not in of_codes} | {"latents": width}
+    folder = folder_of(config, small_codec, tmp_path / "model")
+    codec, translator = load_codec(small_codec, units="latents"), load_set(Path(folder))
+    noisy = np.random.default_rng(0).normal(size=(1, 3000)).astype(np.float32) * 0.1
+    wanted = codec.decode(translator.translate([codec.encode(noisy)[0]])[0][None])[:, :3000]
+    with Enhancer(folder, device="cpu", chunk=0.4) as enhancer:
+        made = enhancer.enhance(noisy, 16000, guard="off")
+    np.testing.assert_allclose(made.samples, wanted, atol=1e-5)

@@ -15,6 +15,7 @@ from dacse_cli.hub import Resolved, resolve, resolve_codec
 from dacse_cli.interfaces import CodecSpec, Codes, Latents
 from dacse_cli.set.checkpoint import load_network
 from dacse_cli.set.network import SetNetwork, fresh_network
+from dacse_cli.set.shape import SetShape
 from dacse_cli.training.codec.network import stored_codec
 from dacse_cli.training.lm.data import CachedData, Data, MixedData, Surroundings
 from dacse_cli.training.lm.run import TOKENS, chunk_seconds
@@ -29,6 +30,8 @@ from dacse_cli.training.set.start import fit_scale, start_embeddings, start_head
 from dacse_cli.training.set.trainer import SetTrainer
 from dacse_cli.training.sound.recordings import Files
 
+LONGEST_TAIL = 1.25
+"""A last chunk of less than a quarter joins the one before it (`ChunkOptions.min_seconds`)."""
 FITTED = 64
 """Pairs from which the scale of latents is taken."""
 
@@ -70,7 +73,7 @@ def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Ready
     data = _data(request, around, listener)
 
     def write(folder: Path, trained: SetNetwork, stage: Stage) -> None:
-        _writer(recipe, codec, sounding.spec, data, stage)(folder, trained)
+        _writer(recipe, codec, sounding.spec, data, stage, trained.shape)(folder, trained)
 
     def trainer(fresh: bool) -> SetTrainer:
         if fresh and start is None and network.shape.latents is not None:
@@ -156,12 +159,19 @@ def _settings(recipe: SetRecipe, data: Data, codec: Resolved, start: Resolved | 
     }
 
 
-def _writer(recipe: SetRecipe, codec: Resolved, spec: CodecSpec, data: Data, stage: Stage) -> ModelWriter:
+def longest_chunk(shape: SetShape) -> int:
+    """Frames of a chunk for which there is room, with context and a short tail joined to it."""
+    return max(1, int((shape.max_frames - shape.context_before - shape.context_after) / LONGEST_TAIL))
+
+
+def _writer(
+    recipe: SetRecipe, codec: Resolved, spec: CodecSpec, data: Data, stage: Stage, shape: SetShape
+) -> ModelWriter:
     start, books, units = recipe.model.start, recipe.model.codebooks, spec.units
     whole = not isinstance(units, Codes) or books == units.books
     return ModelWriter(
         codec,
         None if whole else books,
-        chunk_seconds(stage.frames or data.typical_frames, spec.frame_rate),
+        chunk_seconds(min(stage.frames or data.typical_frames, longest_chunk(shape)), spec.frame_rate),
         f"dacse train set: {data.summary}; stage {stage.name}" + (f"; from {start}" if start else ""),
     )
