@@ -16,8 +16,9 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypedDict, cast
+from typing import TYPE_CHECKING, Literal, cast
 
+from dacse_cli.api.arguments import SoundArguments
 from dacse_cli.api.enhanced import Enhanced
 from dacse_cli.api.sources import Audio, file_source, source_of
 from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
@@ -41,23 +42,6 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 MakeTask = Callable[[], Task]
-
-
-class SoundArguments(TypedDict, total=False):
-    """What any call may say about the sound; names and meanings are those of the command line."""
-
-    channels: Literal["keep", "mono"]
-    rate: int | None
-    mix: float
-    guard: Literal["normal", "strict", "off"]
-    profile: Literal["gentle", "normal", "strong"]
-    loudness: float | Literal["match"] | None
-    """LUFS, or the input's."""
-    limiter: bool
-    """Whether peaks are turned down so that `loudness` is reached."""
-    true_peak: float
-    """dBTP that `loudness` does not exceed."""
-    method: Literal["auto", "generate", "filter", "mask"]
 
 
 class Enhancer:

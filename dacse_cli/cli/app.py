@@ -24,7 +24,7 @@ from dacse_cli.cli.mix import mix
 from dacse_cli.cli.models import models
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.serve import serve
-from dacse_cli.cli.settings import collect, nested
+from dacse_cli.cli.settings import collect, fitted, nested
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
 from dacse_cli.cli.train import app as train
@@ -70,18 +70,26 @@ def options(
     ] = False,
 ) -> None:
     """Options before the command."""
-    values = collect(dict(_options_of(context.command)), Path.cwd(), os.environ)
-    context.default_map = nested(values)
+    commands = dict(_commands_of(context.command))
+    options = {name: _options_of(command) for name, command in commands.items()}
+    parameters = {name: {one.name: one for one in command.params} for name, command in commands.items()}
+    values = collect(options, Path.cwd(), os.environ)
+    context.default_map = nested(fitted(values, options, parameters))
 
 
-def _options_of(group: Any, above: str = "") -> Iterator[tuple[str, dict[str, str]]]:
-    """Every command's options, as typed and as its function calls them; `train lm` is one of train's."""
+def _commands_of(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command by its name; `train lm` is one of train's."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from _options_of(command, f"{above}{name} ")
-            continue
-        words = [(word, parameter.name) for parameter in command.params for word in parameter.opts]
-        yield f"{above}{name}", {word[2:]: name for word, name in words if word.startswith("--")}
+            yield from _commands_of(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
+def _options_of(command: Any) -> dict[str, str]:
+    """A command's options, as typed and as its function calls them."""
+    words = [(word, parameter.name) for parameter in command.params for word in parameter.opts]
+    return {word[2:]: name for word, name in words if word.startswith("--")}
 
 
 def main() -> None:

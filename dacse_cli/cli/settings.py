@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from dacse_cli.errors import UsageError
 from dacse_cli.files.documents import DocumentError, read_toml
@@ -38,6 +38,36 @@ def collect(options: Options, folder: Path, environment: Mapping[str, str]) -> V
         if variable.startswith(PREFIX) and variable not in NO_OPTIONS:
             _put(found, options, variable.removeprefix(PREFIX).lower(), text, f"the variable {variable}")
     return found
+
+
+def fitted(values: Values, options: Options, parameters: Mapping[str, Mapping[str, Any]]) -> Values:
+    """`values` as every command takes them; `parameters` are click's, by command and name.
+
+    One value of an option that may be given several times is a list. A value that is no choice of one command
+    but of another is meant for that one: `DACSE_FORMAT=flac` says nothing to `tokenize`.
+    """
+    found: Values = {command: dict(settings) for command, settings in values.items()}
+    for option in {option for known in options.values() for option in known}:
+        given = [
+            (command, known[option], parameters[command][known[option]])
+            for command, known in options.items()
+            if option in known and known[option] in found[command]
+        ]
+        takers = [command for command, name, parameter in given if _takes(parameter, found[command][name])]
+        for command, name, parameter in given:
+            if takers and command not in takers:
+                del found[command][name]
+            elif parameter.multiple and not isinstance(found[command][name], list):
+                found[command][name] = [found[command][name]]
+    return found
+
+
+def _takes(parameter: Any, value: Any) -> bool:
+    choices = getattr(getattr(parameter, "type", None), "choices", None)
+    annotation = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)  # since Typer 0.26
+    if choices is None and get_origin(annotation) is Literal:
+        choices = get_args(annotation)
+    return choices is None or value in [getattr(choice, "value", choice) for choice in choices]
 
 
 def describe(folder: Path, environment: Mapping[str, str]) -> str:

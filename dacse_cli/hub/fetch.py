@@ -32,9 +32,10 @@ def fetch_model(name: HubName, cache: RepoCache, client: HubClient, progress: Pr
     fetch = _Fetch(name, repository, cache, client, progress or _ignore)
     try:
         fetch.folder("")
-        inner = read_card(cache.snapshot(repository.commit)).codec
-        if inner and holds_folder(repository, inner):
-            fetch.folder(inner)
+        card = read_card(cache.snapshot(repository.commit))
+        for inner in (card.codec, card.filter):
+            if inner and holds_folder(repository, inner):
+                fetch.folder(inner)
         # last, so that a revision never points at a snapshot that is not whole
         cache.set_commit(name.revision, repository.commit)
     except OSError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -176,8 +177,8 @@ def download(
         timeout=timeout,
         refresh=True,
     )
-    if codec is None and _is_codec(model.folder):
-        return Downloaded(replace(model, kind="codec"), None)
+    if codec is None and (role := _role_of(model.folder)) in ("codec", "filter"):
+        return Downloaded(replace(model, kind="codec") if role == "codec" else model, None)
     speaks = resolve_codec(
         model,
         codec,
@@ -198,12 +199,14 @@ def verify(resolved: Resolved) -> list[str]:
     return verify_folder(resolved.folder, resolved.kind)
 
 
-def _is_codec(folder: Path) -> bool:
-    try:
-        config = read_json(folder / CONFIG)
-    except (OSError, DocumentError):
-        return False  # loading it says what is wrong
-    return isinstance(config, dict) and config.get("model_type") == "dac"
+def _role_of(folder: Path) -> str | None:
+    """What a folder holds: a codec, a translator or a filter; None where loading it says what is wrong."""
+    from dacse_cli.registry import recognise  # with numpy
+
+    with suppress(OSError, DocumentError):
+        if kind := recognise(read_json(folder / CONFIG)):
+            return kind.role
+    return None
 
 
 def _local(folder: Path, name: str, kind: Kind, *, built_in: bool = False) -> Resolved:
@@ -220,8 +223,7 @@ def _local(folder: Path, name: str, kind: Kind, *, built_in: bool = False) -> Re
 
 
 def _remember(stamps: Stamps, file: str) -> str:
-    sha256 = stamps.sha256(file)
-    stamps.record(file, sha256)
+    stamps.record(file, sha256 := stamps.sha256(file))
     return sha256
 
 
@@ -229,7 +231,11 @@ def _from_hub(name: HubName, kind: Kind, access: _Access) -> Resolved:
     cache = RepoCache(cache_root(access.cache_dir), name.repo)
     commit = cache.commit_of(name.revision)
     state = _State.of(cache.snapshot(commit), kind) if commit else _State()
-    if commit and state.usable and (access.offline or (state.complete and not _may_move(name, access))):
+    if (
+        commit
+        and state.usable
+        and (access.offline or (state.complete and (name.pinned or not access.refresh)))
+    ):
         return _snapshot(cache, name, commit, kind)
     if access.offline:
         raise _not_here(name, cache, state)
@@ -246,10 +252,6 @@ def _from_hub(name: HubName, kind: Kind, access: _Access) -> Resolved:
             raise HubError(f"{error.message}, and {lack}", hint=error.hint) from error
         raise
     return _snapshot(cache, name, fetched, kind)
-
-
-def _may_move(name: HubName, access: _Access) -> bool:
-    return access.refresh and not name.pinned
 
 
 def _snapshot(cache: RepoCache, name: HubName, commit: str, kind: Kind) -> Resolved:
@@ -278,10 +280,10 @@ class _State:
 
 
 def _inner_damages(snapshot: Path, files: ModelFiles) -> list[str]:
-    found = damages(snapshot, files)
-    inner = read_card(snapshot).codec
-    if not found and inner and is_inside(inner) and (snapshot / inner).is_dir():
-        found = damages(snapshot / inner, model_files(snapshot / inner, "codec"))
+    found, card = damages(snapshot, files), read_card(snapshot)
+    for name in (card.codec, card.filter):
+        if not found and name and is_inside(name) and (snapshot / name).is_dir():
+            found = damages(snapshot / name, model_files(snapshot / name, "codec"))
     return found
 
 

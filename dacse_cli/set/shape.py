@@ -159,6 +159,16 @@ class SetShape:
             raise ValueError("this network is over latents")
         return units
 
+    def frame_bytes(self, beam: int, itemsize: int) -> int:
+        """Bytes of working memory per frame of a row, in numbers of `itemsize` bytes."""
+        encoder, predictor = self.encoder, self.predictor
+        # the encoder's widest values: a feed-forward, or queries, keys, values and a few more
+        each = max(encoder.feed_forward, 6 * encoder.width) + (self.joint_width or encoder.width)
+        cached = 0
+        if predictor is not None and predictor.kind == "conformer":
+            cached = 2 * predictor.layers * predictor.width * beam + 4 * beam * beam // itemsize
+        return itemsize * (each + cached) + 16 * (self.codebooks or 0) * beam
+
     def as_config(self) -> dict[str, Any]:
         """What `parse_shape` reads; keys that say nothing are left out."""
         return {"model_type": MODEL_TYPE} | _without_none(asdict(self))

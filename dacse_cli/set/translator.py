@@ -148,14 +148,7 @@ class SetTranslator:
 
     def row_bytes(self, frames: int) -> int:
         """Bytes of working memory that one more row of `frames` frames takes."""
-        encoder, predictor, beam = self.shape.encoder, self.shape.predictor, self.search.beam
-        # the encoder's widest values: a feed-forward, or queries, keys, values and a few more
-        each = max(encoder.feed_forward, 6 * encoder.width) + (self.shape.joint_width or encoder.width)
-        cached = 0
-        if predictor is not None and predictor.kind == "conformer":
-            cached = 2 * predictor.layers * predictor.width * beam + 4 * beam * beam // self.dtype.itemsize
-        books = self.shape.codebooks or 0
-        return frames * (self.dtype.itemsize * (each + cached) + 16 * books * beam)
+        return frames * self.shape.frame_bytes(self.search.beam, self.dtype.itemsize)
 
     @property
     def useful_rows(self) -> int:

@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Literal
 
 import numpy as np
 import pytest
 import soundfile
 
-from dacse_cli.cli.settings import collect, describe, nested
+from dacse_cli.cli.settings import collect, describe, fitted, nested
 from dacse_cli.errors import UsageError
 
 OPTIONS = {
@@ -33,6 +35,25 @@ def test_a_command_below_a_command_has_a_table_below_a_table(tmp_path):
     found = collect(OPTIONS, tmp_path, {})
     assert nested(found)["train"]["lm"] == {"steps": 7}
     assert nested(found)["enhance"] == {}
+
+
+def test_a_value_reaches_the_commands_that_can_take_it(tmp_path):
+    """`DACSE_FORMAT=flac` broke `tokenize`, and `DACSE_FILTER` said "Value must be an iterable"."""
+    names = {
+        "enhance": {"format": "audio_format", "filter": "filters"},
+        "tokenize": {"format": "codes_format"},
+    }
+    plain = SimpleNamespace(multiple=False, type=SimpleNamespace(choices=("flac", "wav")))
+    codes = SimpleNamespace(multiple=False, type_descriptor=SimpleNamespace(annotation=Literal["npz"]))
+    several = SimpleNamespace(multiple=True, type=object())
+    parameters = {"enhance": {"audio_format": plain, "filters": several}, "tokenize": {"codes_format": codes}}
+    values = collect(names, tmp_path, {"DACSE_FORMAT": "flac", "DACSE_FILTER": "*.wav"})
+    assert fitted(values, names, parameters) == {
+        "enhance": {"audio_format": "flac", "filters": ["*.wav"]},
+        "tokenize": {},
+    }
+    wrong = collect(names, tmp_path, {"DACSE_FORMAT": "gif"})
+    assert fitted(wrong, names, parameters) == wrong  # no command takes it: each says so
 
 
 def test_where_settings_come_from_can_be_asked(tmp_path):

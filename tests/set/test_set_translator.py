@@ -174,5 +174,5 @@ def test_folders(tmp_path: Path) -> None:
             load_set(tmp_path / "set", beam=beam)
     with pytest.raises(UsageError, match="cannot be searched with a beam"):
         load_set(tmp_path / "baseline", beam=2)
-    with pytest.raises(CheckpointError, match="over 3 codebooks of 11, the codec over 14 codebooks of 1024"):
+    with pytest.raises(CheckpointError, match="over 3 codebooks of 11 codes, the codec over 14 codebooks"):
         load_set(tmp_path / "set", units=Codes(14, 1024))

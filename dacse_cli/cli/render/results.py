@@ -107,30 +107,28 @@ class Printer:
                 note = (
                     f"  ({shown(row.skipped)})"
                     if row.skipped
-                    else f"  {clock(row.seconds)}, {row.chunks} chunks"
+                    else f"  {clock(row.seconds)}" + (f", {row.chunks} chunks" if row.chunks else "")
                 )
                 self._out.print(Text(f"{shown(row.source)} -> {shown(row.target)}{note}"))
         seconds, size = sum(row.seconds for row in todo), sum(row.output_bytes for row in todo)
         expected = [row.expected_seconds for row in todo]
-        work = (
-            clock(sum(e for e in expected if e))
-            if todo and None not in expected
-            else "unknown before a first run"
-        )
+        known = bool(todo) and None not in expected
+        work = clock(sum(e for e in expected if e)) if known else "unknown before a first run"
         total = {
             "type": "plan-summary",
             "files": len(todo),
             "audio_seconds": round(seconds, 3),
             "chunks": sum(row.chunks for row in todo),
             "output_bytes": size,
-            "expected": work,
+            "expected_seconds": round(sum(e for e in expected if e), 3) if known else None,
         }
         if self.json:
             self.record(total)
         else:
             self._out.print(
-                f"{files_text(len(todo))}, {clock(seconds)} of audio, {total['chunks']} chunks, "
-                f"at most {size / 1e6:.1f} MB; expected time: {work}"
+                f"{files_text(len(todo))}, {clock(seconds)} of audio, "
+                + (f"{total['chunks']} chunks, " if total["chunks"] else "")
+                + f"at most {size / 1e6:.1f} MB; expected time: {work}"
             )
 
     def models(self, found: list[Listed]) -> None:
