@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import torch
 from safetensors.torch import save_file
 
 from dacse_cli.errors import CheckpointError
@@ -18,6 +17,7 @@ from dacse_cli.set.network import SetNetwork
 from dacse_cli.set.shape import SetShape, parse_shape
 from dacse_cli.weights.folder import SINGLE
 from dacse_cli.weights.loading import load_folder
+from dacse_cli.weights.outline import outline
 
 
 def read_shape(folder: Path) -> SetShape:
@@ -30,7 +30,7 @@ def load_network(folder: Path) -> SetNetwork:
     if not folder.is_dir():
         raise CheckpointError(f"{folder} is not a folder")
     shape = read_shape(folder)
-    with torch.device("meta"):
+    with outline():
         network = SetNetwork(shape)
     expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     weights = load_folder(folder, expected, CheckpointError)

@@ -18,6 +18,7 @@ from dacse_cli.codec.dac.receptive import RESIDUAL_DILATIONS
 from dacse_cli.codec.dac.shape import DacShape
 from dacse_cli.codec.dac.snake import Snake
 from dacse_cli.errors import CodecError
+from dacse_cli.weights.outline import outline
 from dacse_cli.weights.stored import Shape, check_shapes
 
 
@@ -48,7 +49,7 @@ class DacNetwork(nn.Module):
         """Build the network of `shape` around `weights`; raises `CodecError` where they do not fit."""
         super().__init__()
         self.width = shape.hidden_size
-        with torch.device("meta"):
+        with outline():
             self.encoder = _Encoder(shape)
             self.quantizer = _Quantizer(shape)
             self.decoder = _Decoder(shape)
@@ -79,7 +80,7 @@ class DacNetwork(nn.Module):
 
 def dac_shapes(shape: DacShape) -> dict[str, Shape]:
     """Names and shapes of the tensors of a network of `shape`, weight norm folded."""
-    with torch.device("meta"):
+    with outline():
         parts = nn.ModuleDict(
             {"encoder": _Encoder(shape), "quantizer": _Quantizer(shape), "decoder": _Decoder(shape)}
         )

@@ -6,8 +6,6 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from dacse_cli.errors import CheckpointError
 from dacse_cli.files import documents
 from dacse_cli.filters.mask.analysis import Features
@@ -16,6 +14,7 @@ from dacse_cli.filters.mask.network import MaskNetwork
 from dacse_cli.filters.mask.stream import MaskStream
 from dacse_cli.registry import LoadOptions
 from dacse_cli.weights.loading import load_folder
+from dacse_cli.weights.outline import outline
 
 MODEL_TYPE = "dacse-mask"
 """`model_type` in `config.json`."""
@@ -64,7 +63,7 @@ def load_mask(folder: Path) -> MaskFilter:
 def load_mask_network(folder: Path) -> MaskNetwork:
     """The network in `folder`, on the CPU in float32. Raises `CheckpointError`."""
     config = read_mask_config(folder)
-    with torch.device("meta"):
+    with outline():
         network = MaskNetwork(config)
     shapes = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     network.load_state_dict(load_folder(folder, shapes, CheckpointError), assign=True)
