@@ -21,12 +21,13 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import cache_from_source
 from pathlib import Path
 
-from mutants import mutants
+from mutants import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
 TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -95,19 +96,54 @@ def _become_pytest(copy: Path, tests: Sequence[str], cpu: float | None) -> None:
     os._exit(int(pytest.main([*options, *tests])))
 
 
-def measure(copy: Path, target: str, samples: int, rng: random.Random) -> list[Trial]:
-    """Try `samples` changes of a target's modules, drawn from all there are."""
+Change = tuple[Path, Mutant]
+Choose = Callable[[str, list[Change]], list[Change]]
+"""(target, all changes of it) -> those to try."""
+
+
+def drawn(samples: int, seed: int) -> Choose:
+    """So many of each target, by chance."""
+
+    def choose(target: str, changes: list[Change]) -> list[Change]:
+        return random.Random(f"{seed} {target}").sample(changes, min(samples, len(changes)))
+
+    return choose
+
+
+def survivors(earlier: Path) -> Choose:
+    """Those that no test noticed in an earlier run, wherever their lines are now."""
+    missed = Counter(
+        (trial["place"].partition(":")[0], trial["before"], trial["after"])
+        for trial in json.loads(earlier.read_text())
+        if not trial["noticed"]
+    )
+
+    def choose(target: str, changes: list[Change]) -> list[Change]:
+        chosen = []
+        for path, mutant in changes:
+            key = (path.as_posix().partition("/dacse_cli/")[2], mutant.before, mutant.after)
+            if missed[key]:
+                chosen.append((path, mutant))
+        return chosen
+
+    return choose
+
+
+def measure(copy: Path, target: str, choose: Choose) -> list[Trial]:
+    """Try changes of a target's modules."""
     patterns, tests = TARGETS[target]
     package = copy / "dacse_cli"
     modules = sorted({path for pattern in patterns for path in package.glob(pattern)})
+    changes = [(path, mutant) for path in modules for mutant in mutants(path.read_text())]
+    chosen, trials = choose(target, changes), []
+    if not chosen:
+        return []
     code, cpu = run_tests(copy, tests, None)
     if code:
         raise SystemExit(
             f"{target}: its tests fail without a change\n{(copy / 'last.log').read_text()[-2000:]}"
         )
-    drawn = [(path, mutant) for path in modules for mutant in mutants(path.read_text())]
-    total, trials = len(drawn), []
-    for path, mutant in rng.sample(drawn, min(samples, total)):
+    for path, mutant in chosen:
         whole = path.read_text()
         Path(cache_from_source(str(path))).unlink(missing_ok=True)
         path.write_text(mutant.source)
@@ -117,7 +153,7 @@ def measure(copy: Path, target: str, samples: int, rng: random.Random) -> list[T
         trials.append(Trial(target, place, mutant.before, mutant.after, code != 0))
         print("." if code else f"\n{place}: {mutant.before}  ->  {mutant.after}", end="", flush=True)
     killed = sum(trial.noticed for trial in trials)
-    print(f"\n{target}: {killed} of {len(trials)} noticed, out of {total} changes", flush=True)
+    print(f"\n{target}: {killed} of {len(trials)} noticed, out of {len(changes)} changes", flush=True)
     return trials
 
 
@@ -134,8 +170,10 @@ def main(arguments: Sequence[str] | None = None) -> list[Trial]:
     parser.add_argument("targets", nargs="*", choices=[*TARGETS, []], help=f"of {', '.join(TARGETS)}")
     parser.add_argument("--samples", type=int, default=30, help="changes per target")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", type=Path, help="only what survived in this earlier --json")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
+    choose = survivors(options.again) if options.again else drawn(options.samples, options.seed)
     os.environ["OMP_NUM_THREADS"] = "1"
     import hypothesis  # noqa: F401  # in this process, so that no fork has to
     import soundfile  # noqa: F401
@@ -146,11 +184,11 @@ def main(arguments: Sequence[str] | None = None) -> list[Trial]:
     with tempfile.TemporaryDirectory() as scratch:
         copy = copied(Path(scratch))
         for target in options.targets or TARGETS:
-            trials += measure(copy, target, options.samples, random.Random(f"{options.seed} {target}"))
+            trials += measure(copy, target, choose)
             if options.json:
                 options.json.write_text(json.dumps([asdict(trial) for trial in trials], indent=1))
     killed = sum(trial.noticed for trial in trials)
-    print(f"all: {killed} of {len(trials)} noticed, {100 * killed / len(trials):.0f} %")
+    print(f"all: {killed} of {len(trials)} noticed, {100 * killed / max(1, len(trials)):.0f} %")
     return trials
 
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 from tiny_set import ATTENTION, CONFIG, FACTORED, LSTM, K, V, tiny_network
 
+from dacse_cli.interfaces import Codes, Draw
 from dacse_cli.set.expansion import EXPANSIONS, Propose, best, expand, first_scores, ranked
 from dacse_cli.set.network import SetNetwork, shifted
 from dacse_cli.set.scoring import NetworkScorer, ScoringWeights
-from dacse_cli.set.search import beam_search, greedy, read_back, rows_left
+from dacse_cli.set.search import REPORT_EVERY, RowNoise, beam_search, greedy, read_back, rows_left
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "set"
 NETWORKS = {"conformer": CONFIG, "lstm": LSTM, "attention": ATTENTION, "factored": FACTORED}
@@ -232,6 +233,54 @@ def test_hypotheses_are_read_back_through_their_parents() -> None:
     links = [torch.tensor([[0, 0], [0, 0]]), torch.tensor([[1, 0], [0, 0]]), torch.tensor([[1, 0]])]
     whole = read_back(written, links, 2)[..., 0]
     assert whole.tolist() == [[[1, 6, 9], [2, 5, 0]], [[3, 7, 0], [3, 8, 0]]]
+
+
+class Watched(TableScorer):
+    """A table that notes how many rows it is told to keep."""
+
+    def __init__(self, rows: int, frames: int, beam: int) -> None:
+        logits = torch.randn(rows, frames, K, V, generator=torch.Generator().manual_seed(rows))
+        super().__init__(logits, None, beam)
+        self.kept: list[int] = []
+
+    def keep(self, rows: int) -> None:
+        super().keep(rows)
+        self.kept.append(rows)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+def test_reports_and_rows_that_end(beam: int) -> None:
+    """Fails when a long search reports nothing or the wrong frame, or a scorer is cut at every frame."""
+    frames, said = [2 * REPORT_EVERY + 1, REPORT_EVERY, REPORT_EVERY], []
+    scorer = Watched(3, frames[0], beam)
+    if beam == 1:
+        greedy(scorer, frames, None, said.append)
+    else:
+        beam_search(scorer, frames, best, said.append)
+    assert said == [REPORT_EVERY, 2 * REPORT_EVERY]
+    assert scorer.kept == [1]
+
+
+def test_noise_of_a_row_is_its_own() -> None:
+    """Fails when a draw depends on its company or the temperature, or a row without one is disturbed."""
+    cpu, kinds = torch.device("cpu"), Codes(K, V)
+    cold, hot, other = Draw(0.5, 7), Draw(1.0, 7), Draw(1.0, 8)
+    alone, pair = RowNoise([hot], kinds, cpu), RowNoise([hot, cold, other], kinds, cpu)
+    for _ in range(2):
+        one, three = alone(2), pair(3)
+        assert one.shape == (2, K, V) and one.dtype is torch.float32 and three.shape == (3, K, V)
+        assert torch.equal(one[0], three[0]) and not one[1].any()
+        torch.testing.assert_close(three[1], 0.5 * three[0])
+        assert not torch.equal(three[2], three[0])
+    assert abs(RowNoise([hot], Codes(9, 1024), cpu)(1).mean() - 0.5772) < 0.1  # of Gumbel's distribution
+
+
+def test_drawn_codes_follow_the_noise() -> None:
+    """Fails when noise is drawn and not used: the best of logits plus noise."""
+    scorer, noise = Watched(2, 4, 1), torch.zeros(2, K, V)
+    noise[..., 3] = 1e6
+    found = greedy(scorer, [4, 2], lambda rows: noise[:rows])
+    assert (found[0] == 3).all() and (found[1, :2] == 3).all() and not found[1, 2:].any()
 
 
 def test_rows_come_longest_first() -> None:
