@@ -28,6 +28,7 @@ from dacse_cli.cli.settings import collect, fitted, nested
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
 from dacse_cli.cli.train import app as train
+from dacse_cli.cli.try_out import try_
 from dacse_cli.cli.usage import CLICK_ERROR, lines
 from dacse_cli.cli.watch import watch
 from dacse_cli.errors import DacseError
@@ -47,12 +48,12 @@ app = typer.Typer(
     "7 folder in use, 8 device, 130/143 stopped.",
 )
 for panel, commands in {
-    "Enhance": (enhance, watch, serve, tokenize, detokenize),
+    "Enhance": (enhance, try_, watch, serve, tokenize, detokenize),
     "Look": (inspect, evaluate, status, doctor, models),
     "Prepare and train": (download, mix),
 }.items():
     for command in commands:
-        app.command(cls=Command, rich_help_panel=panel)(command)
+        app.command(command.__name__.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
 app.add_typer(train, rich_help_panel="Prepare and train")
 
 

@@ -17,6 +17,7 @@ from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 from dacse_cli.report.entry import Entry, RunFacts, Span
 
 if TYPE_CHECKING:
+    from dacse_cli.api.trial import Trial
     from dacse_cli.report.scene import Samples, Score
 
 
@@ -34,6 +35,31 @@ def write_report(summary: Summary, folder: Path, on_file: Callable[[int, int], N
         settings=summary.settings,
     )
     entries = [entry_of(result) for result in summary.results]
+    return build(entries, facts, folder, score=scorer(), on_file=on_file)
+
+
+def write_trial(
+    trial: Trial, source: Path, folder: Path, model: str, on_file: Callable[[int, int], None]
+) -> Path:
+    """Draw the report of a trial into `folder`; the page's path. Raises `OutputError`."""
+    from dacse_cli.report import build
+
+    entries = [
+        Entry(str(trial.original), str(made), "done", message=strength, seconds=trial.seconds, playable=True)
+        for strength, made in trial.made.items()
+    ]
+    facts = RunFacts(
+        command=shlex.join(["dacse", *sys.argv[1:]]),
+        version=__version__,
+        finished=time.strftime("%Y-%m-%d %H:%M"),
+        counts={"done": len(entries)},
+        settings={
+            "model": model,
+            "recording": str(source),
+            "from": f"{trial.start:g} s",
+            "to": f"{trial.start + trial.seconds:g} s",
+        },
+    )
     return build(entries, facts, folder, score=scorer(), on_file=on_file)
 
 

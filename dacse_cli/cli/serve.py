@@ -60,13 +60,13 @@ def serve(
         raise UsageError(
             f"dacse serve needs {' and '.join(missing)}", hint="Install the extra: pip install 'dacse[serve]'"
         )
-    from dacse_cli.serve.models import find_models
+    from dacse_cli.api.finding import find_enhancer
     from dacse_cli.serve.server import run as run_server
 
     screen = voice.screen()
     with screen:
         models = networks.options(voice.offline, voice.remark)
-        load = find_models(models, chunks.options(), screen.download)
+        load = find_enhancer(models, chunks.options(), screen.download)
 
     def opened(address: str, token: str) -> None:
         text = json.dumps({"address": address, "token": token}) if voice.json else address

@@ -5,7 +5,6 @@
     problems     every error as JSON in the form that OpenAI's API gave it
     workspace    a private folder that is gone when the server is, however it ends
     recordings   what has been handed in, and how far each is
-    models       names -> what loads the models
     worker       the one thread that runs the models: first seconds of everything first
     preview      the first seconds in every strength, to see and hear
     downloads    a finished recording as the file that is asked for

@@ -1,0 +1,73 @@
+"""A recording tried out: its noisiest seconds in several strengths, as files beside each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dacse_cli.api.rendering import render
+from dacse_cli.config import PROFILES, SoundOptions
+from dacse_cli.report.stretch import STEP, survey
+
+if TYPE_CHECKING:
+    from dacse_cli.api.enhancer import Enhancer
+
+SPEECH_ABOVE = 4.0
+"""Energy by which the louder parts of a stretch exceed its noise where somebody speaks: 6 dB."""
+_QUIET, _LOUD = 0.2, 0.9
+"""Shares of the steps of a stretch that are noise alone, and that are not its loudest speech."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What was tried. Files are WAV; `made` is by strength."""
+
+    start: float
+    seconds: float
+    original: Path
+    made: dict[str, Path]
+
+
+def noisiest_start(energy: NDArray[np.float64], seconds: float) -> float:
+    """Second at which the noisiest stretch of `seconds` with speech in it begins.
+
+    `energy` `[n]` is the mean square of every `STEP` seconds. A stretch's noise is what its quieter parts
+    hold. Where no stretch has speech above its noise, the noisiest of all is taken.
+    """
+    width = max(1, round(seconds / STEP))
+    if len(energy) <= width:
+        return 0.0
+    every = max(1, round(1 / STEP))
+    stretches = np.lib.stride_tricks.sliding_window_view(energy, width)[::every]
+    noise, loud = np.quantile(stretches, (_QUIET, _LOUD), axis=1)
+    spoken = loud > SPEECH_ABOVE * noise
+    return float(np.argmax(np.where(spoken, noise, -1.0) if spoken.any() else noise) * every * STEP)
+
+
+def try_out(enhancer: Enhancer, source: Path, folder: Path, seconds: float = 10.0) -> Trial:
+    """Enhance the noisiest `seconds` of `source` and write every strength into `folder`.
+
+    The models run once. Raises `InputError`, `OutputError`.
+    """
+    from dacse_cli.api.enhanced import Enhanced
+    from dacse_cli.audio.recording import open_recording
+
+    start = noisiest_start(survey(source).energy, seconds)
+    with open_recording(source) as reader:
+        rate = reader.info.sample_rate
+        if start:
+            reader.skip(round(start * rate))
+        original = np.nan_to_num(reader.read(round(seconds * rate)))
+    enhanced = enhancer.enhance(original, rate).samples
+    before = Enhanced(original, rate).save(folder / "original.wav")
+    made = {
+        strength: Enhanced(render(original, enhanced, rate, SoundOptions(profile=strength)), rate).save(
+            folder / f"{strength}.wav"
+        )
+        for strength in PROFILES
+    }
+    return Trial(start, original.shape[1] / rate, before, made)

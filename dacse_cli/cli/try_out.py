@@ -1,0 +1,65 @@
+"""`dacse try`."""
+
+from __future__ import annotations
+
+import webbrowser
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dacse_cli.cli.options import run
+from dacse_cli.cli.options.grouped import grouped
+from dacse_cli.cli.options.networks import Chunks, Generation
+
+
+@grouped
+def try_(
+    source: Annotated[Path, typer.Argument(metavar="INPUT", show_default=False, help="One recording.")],
+    *,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="DIR", show_default="talk.try beside talk.wav", help="A new folder."
+        ),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option("--seconds", min=1, max=60, metavar="N", help="Length of what is tried.")
+    ] = 10.0,
+    browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
+    networks: Generation,
+    chunks: Chunks,
+    voice: run.Voice,
+) -> None:
+    """Try a recording's noisiest seconds in three strengths, on a page to compare them by ear.
+
+    Writes the stretch as it is and as gentle, normal and strong make it, with a report. The models run once.
+
+    [bold]Examples[/]
+
+    dacse try talk.wav
+
+    dacse try talk.wav -o trial/ --model nano --no-open
+    """
+    from dacse_cli.api.finding import open_enhancer
+    from dacse_cli.cli.reporting import write_trial
+    from dacse_cli.errors import InputError, UsageError
+
+    if not source.is_file():
+        raise InputError(f"{source}: no such file", reason="missing")
+    folder = output or source.with_name(f"{source.stem}.try")
+    if folder.exists() and not (folder / "report.jsonl").exists():
+        raise UsageError(f"{folder} is there already, and no report is in it", hint="Give another with -o.")
+    models = networks.options(voice.offline, voice.remark)
+    screen = voice.screen()
+    with screen:
+        screen.doing("loading the models")
+        with open_enhancer(models, chunks.options(), screen.download) as enhancer:
+            from dacse_cli.api.trial import try_out
+
+            screen.doing(f"enhancing {seconds:g} s")
+            trial = try_out(enhancer, source, folder, seconds)
+        page = write_trial(trial, source, folder, models.model, screen.drawn)
+    screen.results.page(str(page))
+    if browser:
+        webbrowser.open(page.resolve().as_uri())

@@ -1,0 +1,63 @@
+"""`dacse try`: which seconds are taken, and what lies in its folder."""
+
+import json
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from dacse_cli.api.trial import noisiest_start
+from dacse_cli.cli import reporting
+from dacse_cli.cli.app import app
+from dacse_cli.errors import InputError, UsageError
+
+RATE = 16_000
+
+
+def energy(*parts):
+    """Steps of a recording: (seconds, noise, speech), speech in every second step."""
+    return np.concatenate(
+        [np.where(np.arange(round(10 * s)) % 2, noise, noise + speech) for s, noise, speech in parts]
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "start"),
+    [
+        ([(20, 1.0, 50.0), (10, 4.0, 50.0), (20, 1.0, 50.0)], 20),
+        ([(20, 1.0, 50.0), (20, 30.0, 0.0), (10, 4.0, 50.0)], 40),  # noise alone is nothing to try on
+        ([(20, 1.0, 0.0), (20, 3.0, 0.0)], 20),  # unless there is nothing else
+        ([(5, 1.0, 9.0)], 0),
+    ],
+)
+def test_the_noisiest_seconds_with_speech_in_them(parts, start):
+    assert noisiest_start(energy(*parts), 10) == pytest.approx(start, abs=5.1)
+
+
+def test_three_strengths_and_a_report(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(reporting, "scorer", lambda: None)
+    noise = 0.1 * np.random.default_rng(0).standard_normal(2 * RATE)
+    soundfile.write(tmp_path / "talk.wav", noise, RATE)
+    words = ["try", str(tmp_path / "talk.wav"), "--seconds", "1", "--no-open", "--device", "cpu"]
+    result = CliRunner().invoke(app, [*words, "--model", str(tiny_model)], catch_exceptions=False)
+    folder = tmp_path / "talk.try"
+    assert result.exit_code == 0 and str(folder / "index.html") in result.output.replace("\n", "")
+    assert {path.name for path in folder.iterdir()} == {
+        *("original.wav", "gentle.wav", "normal.wav", "strong.wav", "index.html", "report.jsonl")
+    }
+    original, gentle, normal = (
+        soundfile.read(folder / f"{name}.wav")[0] for name in ("original", "gentle", "normal")
+    )
+    np.testing.assert_allclose(gentle, 0.75 * normal + 0.25 * original, atol=1e-4)
+    about, *files = map(json.loads, (folder / "report.jsonl").read_text().splitlines())
+    assert len(files) == 3 and about["settings"]["recording"].endswith("talk.wav")
+
+
+def test_what_cannot_be_tried(tmp_path):
+    with pytest.raises(InputError, match="no such file"):
+        CliRunner().invoke(app, ["try", str(tmp_path / "gone.wav")], catch_exceptions=False)
+    (tmp_path / "talk.wav").touch()
+    (tmp_path / "talk.try").mkdir()
+    with pytest.raises(UsageError, match="no report is in it"):
+        CliRunner().invoke(app, ["try", str(tmp_path / "talk.wav")], catch_exceptions=False)
