@@ -112,7 +112,7 @@ def test_a_model_folder_is_whole(tmp_path: Path, train: Train, tone_pairs: Path,
     assert card["codec"] == "codec" and "dacse train set: 5 pairs" in card["training"]
     made = load_set(folder)
     assert (made.units.books, made.units.size) == (3, 32)
-    assert card["chunk_seconds"] == 16 / 250
+    assert card["chunk_seconds"] == 8 / 250  # rows of 16 frames, 9 of context
     again = train(tone_pairs, tmp_path / "more", "--from", folder, codec=None)
     assert "from" in json.loads((Path(again["model"]) / "dacse.json").read_text())["training"]
 
@@ -121,10 +121,10 @@ def test_the_card_names_chunks_that_fit_the_model(
     tmp_path: Path, train: Train, tone_pairs: Path, config: Path
 ) -> None:
     """Chunks may be a quarter longer at the end of a recording, and have context beside them."""
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_frames": 20}))
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"max_frames": 16}))
     done = train(tone_pairs, tmp_path / "run", "--config", config)
     card = json.loads((Path(done["model"]) / "dacse.json").read_text())
-    assert card["chunk_seconds"] == 8 / 250  # (20 frames - 5 and 4 of context) / 1.25
+    assert card["chunk_seconds"] == 5 / 250  # (16 frames - 5 and 4 of context) / 1.25
 
 
 def test_fewer_codebooks(tmp_path: Path, train: Train, tone_pairs: Path, config: Path) -> None:

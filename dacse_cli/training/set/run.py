@@ -159,9 +159,16 @@ def _settings(recipe: SetRecipe, data: Data, codec: Resolved, start: Resolved | 
     }
 
 
-def longest_chunk(shape: SetShape) -> int:
-    """Frames of a chunk for which there is room, with context and a short tail joined to it."""
-    return max(1, int((shape.max_frames - shape.context_before - shape.context_after) / LONGEST_TAIL))
+def chunk_frames(shape: SetShape, trained: int | None, typical: int) -> int:
+    """Frames of a chunk in use, without its context; `trained`: those that rows were cut to.
+
+    With its context a chunk should be as long as the rows of training: at twice their length a network
+    trained for 300 steps on 100 frames wrote 22.5 instead of 23.8 % of held-out codes right. And the model
+    must have room for a last chunk that a short tail has joined.
+    """
+    context = shape.context_before + shape.context_after
+    wanted = typical if trained is None else max(trained - context, trained // 2)
+    return max(1, min(wanted, int((shape.max_frames - context) / LONGEST_TAIL)))
 
 
 def _writer(
@@ -172,6 +179,6 @@ def _writer(
     return ModelWriter(
         codec,
         None if whole else books,
-        chunk_seconds(min(stage.frames or data.typical_frames, longest_chunk(shape)), spec.frame_rate),
+        chunk_seconds(chunk_frames(shape, stage.frames, data.typical_frames), spec.frame_rate),
         f"dacse train set: {data.summary}; stage {stage.name}" + (f"; from {start}" if start else ""),
     )
