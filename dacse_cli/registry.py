@@ -105,6 +105,7 @@ KINDS = (
         latents=_always,
         spec=f"{_CODEC}.vae.shape:read_spec",
     ),
+    Kind("dc-speech-vae-published", "codec", f"{_CODEC}.loading:load", suffix=".pt", latents=_always),
     Kind("descript", "codec", f"{_CODEC}.loading:load", suffix=".pth"),
     Kind("dacse-mask", "filter", f"{_FILTERS}.mask.load:load", _type("dacse-mask"), guided=_has("guides")),
     Kind("voice-gains", "filter", f"{_FILTERS}.voice_gains:load", needs_files=False, guided=_always),

@@ -38,14 +38,15 @@ def _audio(path: Path) -> dict[str, Any]:
 
 def _tokens(path: Path) -> dict[str, Any]:
     tokens = read_tokens(path)
-    C, K, T = tokens.codes.shape
-    facts = {"kind": "tokens", "channels": C, "codebooks": K, "frames": T}
+    C, U, T = tokens.units.shape
+    units = {"codebooks": U} if tokens.holds_codes else {"width": U, "dtype": str(tokens.units.dtype)}
+    facts = {"kind": "tokens" if tokens.holds_codes else "latents", "channels": C, **units, "frames": T}
     if not tokens.codec:  # text and Descript's container say no more
         return {**facts, "largest_code": int(tokens.codes.max())}
     return {
         **facts,
         "codec": tokens.codec,
-        "codebook_size": tokens.codebook_size,
+        **({"codebook_size": tokens.codebook_size} if tokens.holds_codes else {}),
         "sample_rate": tokens.sample_rate,
         "hop_length": tokens.hop_length,
         "original_sample_rate": tokens.original_sample_rate,

@@ -7,6 +7,7 @@ from pathlib import Path
 from dacse_cli.codec.dac.codec import UnitKind, load_dac
 from dacse_cli.codec.descript.weights import load_descript
 from dacse_cli.codec.vae.codec import load_vae
+from dacse_cli.codec.vae.published import load_published
 from dacse_cli.codec.vae.shape import is_vae
 from dacse_cli.interfaces import Codec
 from dacse_cli.registry import LoadOptions
@@ -15,12 +16,15 @@ from dacse_cli.registry import LoadOptions
 def load_codec(
     where: Path, *, device: str = "cpu", name: str | None = None, units: UnitKind = "codes"
 ) -> Codec:
-    """The codec in a folder, or in a weights file of Descript's. Raises `CodecError`, `DeviceError`.
+    """The codec in a folder or in a published weights file. Raises `CodecError`, `DeviceError`.
 
-    `units` is for codecs that have both; a speech VAE has latents only.
+    Files are Descript's (`.pth`), and DC-Speech-VAE's (`.pt`) with `bigvgan_generator.pt` beside it. `units`
+    is for codecs that have both; a speech VAE has latents only.
     """
     if where.suffix == ".pth" and not where.is_dir():
         return load_descript(where, device=device, name=name, units=units)
+    if where.suffix == ".pt" and not where.is_dir():
+        return load_published(where, device=device, name=name)
     if is_vae(where):
         return load_vae(where, device=device, name=name)
     return load_dac(where, device=device, name=name, units=units)

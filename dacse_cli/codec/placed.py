@@ -47,6 +47,8 @@ class NetworkCodec(WindowedCodec):
 
     def decode_rows(self, units: Units, kept: slice) -> Samples:
         self.check_units(units)
+        if units.dtype == np.float16:  # latents may be stored so
+            units = units.astype(np.float32)
         with self._computing():
             samples: Samples = self.decode_tensor(self._placed(units), kept).cpu().numpy()
             return samples

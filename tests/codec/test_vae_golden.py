@@ -107,7 +107,7 @@ def test_vocoder(network, vocoder_numbers):
 
 @torch.no_grad()
 def test_activation(vocoder_numbers):
-    """At twice the rate, kept as even and odd samples; one frame too, where padding is all there is."""
+    """At twice the rate; one frame too, where padding is all there is."""
     numbers = vocoder_numbers
     own = AntialiasedSnake(3)
     own.alpha.copy_(numbers["activation.alpha"])

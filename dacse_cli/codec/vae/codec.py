@@ -76,7 +76,7 @@ class VaeCodec(NetworkCodec):
         return samples[:, (start - first) * HOP : (stop - first) * HOP]
 
     def check_units(self, units: NDArray[Any]) -> None:
-        """Latents of this codec's width; half precision is computed in float32."""
+        """Only latents of this codec's width."""
         width = self._network.shape.autoencoder.width
         if units.shape[1] != width:
             raise InputError(

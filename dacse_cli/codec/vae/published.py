@@ -1,4 +1,4 @@
-"""The published files of DC-Speech-VAE and BigVGAN -> a speech VAE's folder.
+"""The published files of DC-Speech-VAE and BigVGAN as a codec.
 
 `generator_700000.pt` of `KdaiP/DC-Speech-VAE` is a bare state dict (weight norm as parametrizations, names
 behind `model.`); `bigvgan_generator.pt` of `nvidia/bigvgan_v2_22khz_80band_256x` holds one under `generator`
@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dacse_cli.codec.vae.codec import VaeCodec, VaeNetwork, place_vae, vae_shapes
 from dacse_cli.codec.vae.shape import AutoencoderShape, VaeShape, VocoderShape
 from dacse_cli.errors import CodecError
 from dacse_cli.files.documents import DocumentError, read_json
+from dacse_cli.weights.loading import load_tensors
 from dacse_cli.weights.safetensors_file import find_tensors, read_tensors
 from dacse_cli.weights.stored import HasShape
 from dacse_cli.weights.torch_file import TorchFile, TorchTensor
@@ -22,7 +24,8 @@ from dacse_cli.weights.torch_file import TorchFile, TorchTensor
 if TYPE_CHECKING:
     from torch import Tensor
 
-_AUTOENCODER, _VOCODER = "generator_*.pt", "bigvgan_generator.pt"
+VOCODER = "bigvgan_generator.pt"
+"""Name of the published vocoder's weights."""
 _FILTERS = (".upsample.filter", ".downsample.lowpass.filter")
 """Constants that the published vocoder stores with every activation."""
 _FIXED: Mapping[str, Any] = {
@@ -70,11 +73,14 @@ class Published:
         }
 
 
-def published_files(folder: Path) -> tuple[Path, Path] | None:
-    """(autoencoder, vocoder) in a folder that holds both published files; None where one is missing."""
-    own = sorted(folder.glob(_AUTOENCODER))
-    vocoder = folder / _VOCODER
-    return (own[-1], vocoder) if own and vocoder.is_file() else None
+def load_published(path: Path, *, device: str = "cpu", name: str | None = None) -> VaeCodec:
+    """The codec of the published autoencoder `path` and the `bigvgan_generator.pt` beside it.
+
+    Raises `CodecError` for a file that is missing, damaged or of another model, `DeviceError`.
+    """
+    found = Published(path, path.with_name(VOCODER))
+    weights = load_tensors(found.tensors, found.read, vae_shapes(found.shape), CodecError)
+    return place_vae(VaeNetwork(found.shape, weights), found.shape.spec(name or path.stem), device)
 
 
 def autoencoder_shape(config: Mapping[str, Any]) -> AutoencoderShape:
