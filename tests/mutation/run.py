@@ -36,10 +36,17 @@ TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("tests/tokens",),
     ),
     "chunks": (("pipeline/task/chunks.py",), ("tests/pipeline/test_chunks.py",)),
-    "journal": (("pipeline/record/journal.py",), ("tests/pipeline/test_journal.py",)),
-    "ledger": (
-        ("pipeline/record/ledger.py",),
+    "journal": (
+        ("pipeline/record/journal.py", "pipeline/record/records.py", "pipeline/record/place.py"),
         ("tests/pipeline/test_journal.py", "tests/pipeline/test_shards.py"),
+    ),
+    "ledger": (
+        ("pipeline/record/ledger.py", "pipeline/record/claims.py"),
+        (
+            "tests/reliability/test_outputs.py",
+            "tests/pipeline/test_keep_mtime.py",
+            "tests/reliability/test_runs.py",
+        ),
     ),
     "search": (("set/search.py",), ("tests/set/test_set_search.py", "tests/set/test_set_golden.py")),
     "guard": (

@@ -397,7 +397,7 @@ def test_a_strange_environment_changes_no_message(tmp_path, environment):
 def test_a_bug_is_one_line_unless_asked(monkeypatch, capsys, verbose):
     from dacse_cli.cli import app
 
-    def broken():
+    def broken(**_):
         raise ZeroDivisionError("oops \x1b[2J")
 
     monkeypatch.setattr(app, "app", broken)

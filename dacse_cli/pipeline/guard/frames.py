@@ -1,8 +1,8 @@
 """Sound as frames of 10 ms: energy in bands, and how periodic it is. Pure numpy, 2 ms per second of audio.
 
-Knows nothing of what is judged. All of it is computed from one power spectrum a frame. Periodicity comes
+Knows nothing of verdicts. Everything is computed from one power spectrum per frame. Periodicity is computed
 twice: of the power itself, in which independent sounds add up, and of its cube root, in which a rumble or a
-single tone counts little and only a row of harmonics counts much.
+single tone counts little and a row of harmonics counts much.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 RATE = 16_000
-"""Samples per second that are listened to: all that tells one word from another lies below 8 kHz."""
+"""Samples per second of the sound that is compared: what distinguishes words lies below 8 kHz."""
 HOP = RATE // 100
 WINDOW = RATE // 25
 _FFT = 1024  # holds a window and the longest lag
 BANDS = 20
 BAND_RANGE = (100.0, 4000.0)
-"""Hz. Above it models restore what a telephone or a low bit rate has taken; below it is no speech."""
+"""Hz. Above it models restore what a telephone or a low bit rate has removed; below it there is no speech."""
 PITCH_RANGE = (70.0, 400.0)
 _HARMONICS = (80.0, 1500.0)
 _LAG_RATE = 8000.0

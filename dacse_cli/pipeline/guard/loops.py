@@ -1,4 +1,4 @@
-"""Codes that have got stuck: the same frame, or the same few, over and over. Integers only."""
+"""Codes that repeat: the same frame, or the same few frames, again and again. Integers only."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 LONGEST_PERIOD = 0.25
-"""Seconds. Longer repetitions are whole syllables, which the ear for sound finds."""
+"""Seconds. Longer repetitions are whole syllables, which `measures` finds."""
 SHORTEST_RUN = 0.3
 COARSE = 4
-"""Codebooks that must repeat; deeper ones hold what is nearly noise."""
+"""Codebooks that must repeat; the codes of deeper ones are nearly random."""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,11 @@
-"""How well an answer fits what was heard, in a handful of numbers. Pure functions of frames.
+"""How well an output fits its input, in a few numbers. Pure functions of frames.
 
-What was heard is what was said plus noise, whatever the noise. So wherever the answer is loud, in time and
-frequency, the input must be about as loud at least; where the answer is voiced, the input must repeat after
-the same pitch period, by about as much power, for noise adds none; and where the input is clearly voiced,
-the answer must not be silent. None of this asks how clean the answer is.
+The input is the speech plus noise, whatever the noise. So wherever the output is loud, in time and frequency,
+the input must be about as loud at least; where the output is voiced, the input must repeat after the same
+pitch period with about as much power, because noise adds no periodic power; and where the input is clearly
+voiced, the output must not be silent. None of this measures how clean the output is.
+
+In all functions `heard` is the input and `said` the output.
 """
 
 from __future__ import annotations
@@ -17,43 +19,43 @@ from dacse_cli.pipeline.guard.frames import Array, Frames
 
 VOICED, VOICED_IN_NOISE = 0.25, 0.2
 """Share of a spectrum (cube root) in one row of harmonics from which on a frame counts as voiced, in an
-answer and in an input: white noise has 0.09, most of voiced speech 0.3 to 0.7, at 0 dB still 0.2 to 0.4."""
+output and in an input: white noise has 0.09, most of voiced speech 0.3 to 0.7, at 0 dB still 0.2 to 0.4."""
 TONE = -0.6
 """A single tone repeats after half its period, upside down, by as much; a row of harmonics does not."""
 AUDIBLE_DB = 40.0
-"""How far below the loudest around it sound is not held against an answer."""
+"""Sound this far below the loudest around it is not counted against an output."""
 FLOOR = 1e-5
-"""Band power below which nothing is heard, whatever is around: noise of about -60 dB of full scale."""
+"""Band power below which nothing is audible: noise of about -60 dB of full scale."""
 LOUD_DB = 25.0
-"""Of an answer: what is judged lies within this range of its loudest."""
+"""Of an output: what is judged lies within this range of its loudest."""
 SPOKEN_DB = 15.0
-"""Of an input: voiced frames within this range of the loudest around are taken for the speech."""
+"""Of an input: voiced frames within this range of the loudest around count as the speech."""
 HOLE = 15
-"""Frames. The input may be gone for so long (a lost packet) and the answer sound on."""
+"""Frames for which the input may be silent (a lost packet) while the output goes on."""
 
 
 @dataclass(frozen=True)
 class Measures:
-    """Of one window of an answer against its input."""
+    """One window of an output compared with its input."""
 
     excess: float
-    """Mean dB by which loud parts of the answer stand above the input (more than 3, each at most 20)."""
+    """Mean dB by which loud parts of the output stand above the input (more than 3, each at most 20)."""
     likeness: float
     """Correlation of band envelopes, -1 to 1; 0 where nothing is loud."""
     pitch: float
-    """Mean share of the answer's periodicity that the input has at the answer's pitch, about 0 to 1."""
+    """Mean share of the output's periodicity that the input has at the output's pitch, about 0 to 1."""
     voiced: int
-    """Frames of the answer that `pitch` and `gain` rest on."""
+    """Frames of the output from which `pitch` and `gain` are computed."""
     gain: float
-    """dB of the answer's voiced power over what repeats so in the input."""
+    """dB of the output's voiced power over the input's power at the same period."""
     spoken: int
-    """Frames of the input that are clearly voiced speech; `kept` rests on them."""
+    """Frames of the input that are clearly voiced speech, from which `kept` is computed."""
     kept: float
-    """dB of the answer's power there over what repeats so in the input."""
+    """dB of the output's power there over the input's periodic power."""
 
 
 def measure(heard: Frames, said: Frames, loudest: float) -> Measures:
-    """The answer `said` against the input `heard`, T frames each. `loudest`: band power heard around here."""
+    """Compare T frames of output and input. `loudest` is the input's band power around here."""
     floor = max(FLOOR, loudest * 10 ** (-AUDIBLE_DB / 10))
     pitch, voiced, gain = _voicing(heard, said, floor)
     kept, spoken = _kept(heard, said, loudest)
@@ -69,7 +71,7 @@ def measure(heard: Frames, said: Frames, loudest: float) -> Measures:
 
 
 def _excess(heard: Array, said: Array, floor: float) -> float:
-    """dB over bands `[T, B]`, weighted by how loud the answer is."""
+    """dB over bands `[T, B]`, weighted by how loud the output is."""
     present = ~_holes(heard.max(axis=1) > floor)
     top = said.max()
     if top <= floor or not present.any():

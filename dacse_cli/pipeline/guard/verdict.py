@@ -10,25 +10,25 @@ from dacse_cli.pipeline.guard.frames import Frames
 from dacse_cli.pipeline.guard.measures import FLOOR, LOUD_DB, Measures, measure
 
 WINDOW, STEP, WHOLE = 100, 50, 125
-"""Frames: longer than `WHOLE`, a chunk is judged in windows, so that one wrong second in four is seen."""
+"""Frames. A chunk longer than `WHOLE` is judged in windows, so that one wrong second in four is found."""
 
 
 @dataclass(frozen=True)
 class Thresholds:
-    """What an answer may do before it is doubted. Seconds of evidence are counted in frames of 10 ms."""
+    """How far an output may differ from its input before it is doubted. Frames are 10 ms long."""
 
     excess: float
     """dB that it may be louder than the input, on average over its loud parts."""
     pitch: float
     """Share of its periodicity that the input must have, too."""
     voiced: int
-    """Voiced frames without which nothing is said about pitch and gain."""
+    """Least number of voiced frames for a doubt about pitch or gain."""
     gain: float
     """dB that voiced speech may be louder than it was."""
     kept: float
     """dB to which voiced speech may fall (negative)."""
     spoken: int
-    """Clearly voiced frames of the input without which nothing can have been dropped."""
+    """Least number of clearly voiced frames in the input for `dropped`."""
 
 
 THRESHOLDS = {
@@ -38,7 +38,7 @@ THRESHOLDS = {
 
 
 def doubts(measures: Measures, limits: Thresholds) -> list[str]:
-    """Why an answer is not believed, as stable words; empty where it is."""
+    """Why an output is doubted, as stable codes; empty where it is not."""
     found = []
     if measures.excess > limits.excess:
         found.append("invented")
@@ -52,7 +52,7 @@ def doubts(measures: Measures, limits: Thresholds) -> list[str]:
 
 
 def windows(frames: int) -> list[tuple[int, int]]:
-    """Parts `[start, stop)` in which a chunk of so many frames is judged; together they are all of it."""
+    """Windows `[start, stop)` in which a chunk of `frames` frames is judged; together they cover it."""
     if frames <= WHOLE:
         return [(0, frames)]
     starts = list(range(0, frames - WINDOW, STEP))
@@ -60,7 +60,7 @@ def windows(frames: int) -> list[tuple[int, int]]:
 
 
 def judge(heard: Frames, said: Frames, loudest: float, limits: Thresholds) -> list[str]:
-    """Doubts about an answer in any of its windows, each once. `loudest`: band power heard around here."""
+    """Doubts about an output in any of its windows, each once. `loudest` is the input's band power around."""
     found: list[str] = []
     for start, stop in windows(min(len(heard), len(said))):
         measures = measure(heard.part(start, stop), said.part(start, stop), loudest)
@@ -69,12 +69,12 @@ def judge(heard: Frames, said: Frames, loudest: float, limits: Thresholds) -> li
 
 
 def loudness(frames: Frames) -> float:
-    """Band power that all but the loudest instants stay below."""
+    """Band power that is exceeded in 2 % of the frames only."""
     return float(np.quantile(frames.bands.max(axis=1), 0.98))
 
 
 def sounds(said: Frames, start: int, stop: int, loudest: float) -> bool:
-    """Whether frames `[start, stop)` of an answer are sound, not its silence."""
+    """Whether frames `[start, stop)` of an output are audible."""
     part = said.bands[start:stop].max(axis=1, initial=0.0)
     least = max(FLOOR, loudest * 10 ** (-LOUD_DB / 10))
     return bool(len(part) and np.median(part) > least)

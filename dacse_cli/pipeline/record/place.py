@@ -123,7 +123,7 @@ def journal_files(folder: Path) -> list[Path]:
 def own_folder(folder: Path) -> Path:
     """The `.dacse` folder of an output folder, made if need be.
 
-    Raises `OutputError` for a symbolic link: it could lead to files of somebody else.
+    Raises `OutputError` for a symbolic link: it could lead to files of other users.
     """
     own = folder / FOLDER
     if own.is_symlink():

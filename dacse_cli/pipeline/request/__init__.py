@@ -1,1 +1,1 @@
-"""A command as asked for -> the files it means, and the networks it needs. Opens no audio, loads no model."""
+"""A command as asked for -> the files it means, and the models it needs. Opens no audio, loads no model."""

@@ -1,7 +1,7 @@
 """The process that gives out work and commits results, and outlives its workers. Imports no torch.
 
-One inbox takes everything that happens: answers of the decoders (what is in this file?), messages of the
-workers (models), their deaths, signals. Each is handled in one short step, so a signal is never late.
+One inbox takes everything that happens: answers of the decoder processes, messages of the model processes,
+their deaths, signals. Each is handled in one short step, so a signal is never late.
 """
 
 from __future__ import annotations

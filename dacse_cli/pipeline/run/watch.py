@@ -56,8 +56,8 @@ def watch(
 
     The folder is looked at every `every` seconds. A file is taken once it has not changed for `settled`
     seconds; a failed one is tried again when it has changed. Of two inputs with one output the second fails.
-    What passes by itself (the folder is away, another run holds the output) is told by `remark`, once, and
-    tried again. Raises `DacseError` for what does not.
+    What passes by itself (the folder is away, another run holds the output) is reported by `remark`, once,
+    and tried again. Raises `DacseError` for what does not.
     """
     request = replace(request, collisions_fail=True)
     inputs, told = Inputs(settled), ""

@@ -1,6 +1,6 @@
 """What became of the chunks of a file: how many were kept, repaired or passed through, and where.
 
-Also in which passages a speech recogniser finds other words. Imports no torch.
+Also the passages in which a speech recogniser finds other words. Imports no torch.
 """
 
 from __future__ import annotations
