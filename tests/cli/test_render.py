@@ -13,7 +13,7 @@ import pytest
 
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render import Screen
-from dacse_cli.pipeline.wire.events import Detail, Ended, Planned, Stage
+from dacse_cli.pipeline.wire.events import Detail, Ended, Planned, Progress, Stage
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
 DONE = Result("in/a.wav", "out/a.wav", Outcome.DONE, seconds=1.0)
@@ -112,6 +112,29 @@ def test_no_bars_where_there_is_no_terminal(monkeypatch):
         screen.download("[/]model.safetensors", 2, 2)
     assert "\x1b[?25l" not in err.getvalue()
     assert err.getvalue().count("fetched [/]model.safetensors") == 1
+
+
+def test_a_hint_is_shown_once_however_many_inputs_it_is_for(monkeypatch):
+    """Batches showed none: the supervisor dropped them."""
+    screen, _, err = screen_with(monkeypatch)
+    with screen:
+        for name in ("a.wav", "b.wav"):
+            screen.tell(
+                Ended(Result(name, name, Outcome.FAILED, "format", "cannot hold it", "Use --format wav."))
+            )
+    assert err.getvalue().count("cannot hold it") == 2
+    assert err.getvalue().count("Use --format wav.") == 1
+
+
+def test_a_length_that_nobody_knows_is_not_shown_as_nought(monkeypatch):
+    """Runs on object stores read "0:12/0:00"."""
+    screen, _, err = screen_with(monkeypatch)
+    monkeypatch.setattr("dacse_cli.cli.render.screen.PLAIN_EVERY", -1.0)
+    with screen:
+        screen.tell(Planned(3, None))
+        screen.tell(Stage("enhancing"))
+        screen.tell(Progress(12.0, 6.0))
+    assert "0:00" not in err.getvalue() and "0:12" in err.getvalue()
 
 
 def test_a_silent_outlet_keeps_what_silenced_it(tmp_path):

@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from dacse_cli.errors import LockedError, OutputError
-from dacse_cli.pipeline.record.journal import Journal, Standing
+from dacse_cli.pipeline.record.journal import Journal, Standing, holders
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.records import Recipe
 from dacse_cli.pipeline.request.settings import settings_hash
+from dacse_cli.pipeline.request.shards import Shard
 
 RECIPE = Recipe(100, 1, "abc")
 
@@ -102,8 +103,45 @@ def test_an_output_of_another_input_is_not_replaced(place):
         assert standing(journal, source="moved/a.wav") is Standing.DONE
 
 
+def test_an_output_of_several_files_is_done_while_all_of_them_are_as_made(place, tmp_path):
+    with Journal(place) as journal:
+        for part in ("a.ch1.txt", "a.ch2.txt"):
+            write(journal, part)
+        journal.finish_parts("a.txt", RECIPE, "in", ["a.ch1.txt", "a.ch2.txt"])
+        assert standing(journal, "a.txt") is Standing.DONE
+    (tmp_path / "a.ch2.txt").write_bytes(b"shorter")
+    with Journal(place) as journal:
+        assert standing(journal, "a.txt") is Standing.FREE
+        journal.finish_parts("b.txt", RECIPE, "in", ["never made"])
+        assert standing(journal, "b.txt") is Standing.FREE
+
+
+def test_a_failure_is_tried_again_and_hides_no_earlier_output(place, tmp_path):
+    with Journal(place) as journal:
+        journal.fail("a.wav", RECIPE, "nan", "1 sample is NaN")
+        assert standing(journal) is Standing.FREE
+        write(journal, "a.wav")
+        journal.fail("a.wav", replace(RECIPE, stamp=2), "nan", "1 sample is NaN")
+    with Journal(place) as journal:
+        assert standing(journal) is Standing.DONE
+        assert "failed" not in {record.state for record in journal.records.values()}
+
+
+def test_the_lock_names_its_holder_alone(place, tmp_path):
+    for _ in range(2):
+        with Journal(place):
+            (line,) = (tmp_path / ".dacse" / "lock").read_text().splitlines()
+            assert f"process {os.getpid()} on " in line
+    with Journal(place, Shard(1, 2)), Journal(place, Shard(2, 2)):
+        assert len((tmp_path / ".dacse" / "lock").read_text().splitlines()) == 1
+        assert [path.name for path in holders(tmp_path)] == ["lock.1-of-2", "lock.2-of-2"]
+    assert holders(tmp_path) == [] and not place.remote
+
+
 def test_what_was_made_of_a_damaged_input_is_not_done_for_strict(place):
     with Journal(place) as journal:
+        write(journal, "whole.wav")
+        assert standing(journal, "whole.wav", strict=True) is Standing.DONE
         write(journal, "a.wav", damaged=True)
     with Journal(place) as journal:
         assert standing(journal) is Standing.DONE

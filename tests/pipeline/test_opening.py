@@ -8,7 +8,9 @@ import pytest
 import soundfile
 from fakes import LEVELS, fake_models, on_grid
 
+from dacse_cli.audio.loudness import loudness
 from dacse_cli.audio.probe import scan
+from dacse_cli.codec.descript.container import read_dac
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.engine.engine import Engine
@@ -91,3 +93,14 @@ def test_reading_a_pipe_is_not_waited_for(tmp_path):
     with pytest.raises(InputError) as caught:
         read_tokens(tmp_path / "x.tokens.npz")
     assert caught.value.reason == "not-a-file"
+
+
+@pytest.mark.parametrize("channels", ["keep", "mono"])
+def test_a_dac_file_holds_the_loudness_of_what_is_in_it(tmp_path, channels):
+    """With `mono` it was channel 0's loudness; and the whole recording was loaded to measure it."""
+    wave = on_grid(0.25 * np.sin(2 * np.pi * 440 * np.arange(16000) / 16000))
+    soundfile.write(tmp_path / "a.wav", np.stack([wave, 0.5 * wave], axis=1), 16000, subtype="FLOAT")
+    end = make(tmp_path / "a.wav", tmp_path / "a.dac", form="tokenize", channels=channels)
+    levels = read_dac(end.files[0].temp.read_bytes()).input_db
+    expected = [loudness(one, 16000) for one in ([0.75 * wave] if channels == "mono" else [wave, 0.5 * wave])]
+    np.testing.assert_allclose(levels, expected, atol=0.05)

@@ -43,9 +43,9 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def speed(event: Progress, total: float) -> str:
-    """Real-time factor and time left, as soon as there is something to judge by."""
+    """Real-time factor and, where `total` is known (above 0), time left; empty in the first second."""
     if event.elapsed < 1 or event.seconds <= 0:
         return ""
     pace = event.seconds / event.elapsed
     left = max(0.0, total - event.seconds - event.resumed) / pace
-    return f"  {pace:.2f} x real time  {clock(left)} left"
+    return f"  {pace:.2f} x real time" + (f"  {clock(left)} left" if total else "")

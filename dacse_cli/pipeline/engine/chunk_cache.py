@@ -25,7 +25,7 @@ from dacse_cli.errors import OutputError
 from dacse_cli.files.locks import lock
 from dacse_cli.files.regular import open_own
 from dacse_cli.interfaces import Units
-from dacse_cli.pipeline.record.place import own_folder
+from dacse_cli.pipeline.record.place import make_own_folder
 from dacse_cli.pipeline.task.task import Chunk
 
 _RECORD = struct.Struct("<4sIIIII8sI")
@@ -89,7 +89,7 @@ class ChunkCache:
 
     def _open(self) -> None:
         """Take the file over: check what it is bound to, index its records, cut off what is torn."""
-        own_folder(self._path.parents[2])
+        make_own_folder(self._path.parents[2])
         self._path.parent.mkdir(exist_ok=True)
         self._descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
         if not lock(self._descriptor):  # another process makes this very output

@@ -21,7 +21,7 @@ from types import TracebackType
 from dacse_cli.errors import LockedError, OutputError
 from dacse_cli.files.locks import is_locked, lock
 from dacse_cli.files.regular import open_own
-from dacse_cli.pipeline.record.place import FOLDER, Place, own_folder, suffix
+from dacse_cli.pipeline.record.place import FOLDER, Place, make_own_folder, suffix
 from dacse_cli.pipeline.record.records import (
     Recipe,
     Record,
@@ -73,7 +73,7 @@ class Journal:
 
     def __enter__(self) -> Journal:
         try:
-            own_folder(self.place.folder)
+            make_own_folder(self.place.folder)
             self._take_locks()
             self._load()
             self._open()
@@ -113,8 +113,7 @@ class Journal:
                 f"another run is writing to {self.place.folder} ({holder})",
                 hint="Wait for it, or give another output folder.",
             )
-        if alone:
-            os.ftruncate(descriptor, 0)
+        os.ftruncate(descriptor, 0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         os.write(descriptor, f"process {os.getpid()} on {socket.gethostname()} since {started}\n".encode())
 

@@ -120,8 +120,8 @@ def journal_files(folder: Path) -> list[Path]:
     return sorted((folder / FOLDER).glob("journal*.jsonl"))
 
 
-def own_folder(folder: Path) -> Path:
-    """The `.dacse` folder of an output folder, made if need be.
+def make_own_folder(folder: Path) -> None:
+    """Make the `.dacse` folder of an output folder where there is none.
 
     Raises `OutputError` for a symbolic link: it could lead to files of other users.
     """
@@ -129,7 +129,6 @@ def own_folder(folder: Path) -> Path:
     if own.is_symlink():
         raise OutputError(f"{own} is a symbolic link: dacse writes only into a real folder of that name")
     own.mkdir(parents=True, exist_ok=True)
-    return own
 
 
 def suffix(shard: Shard | None) -> str:
