@@ -19,7 +19,8 @@ IN_MEMORY = 1 << 22
 """Bytes of a result that are held in memory; more goes to an unnamed file on the output's disk."""
 MOST_LIMITED = 12.0
 """dB by which a limiter turns peaks down at most; a goal that needs more is missed."""
-_PASSES = 3
+_PASSES = 5
+"""Over a result, to find the gain that a limiter leaves the loudness at."""
 _UNHEARD = 0.1
 """LU; a smaller difference is not reported."""
 
@@ -87,12 +88,12 @@ class LevelledSink:
 
     def _limited(self, gain: float, goal: float, most: float) -> tuple[float, float]:
         """The gain that makes up for what the limiter takes, up to `most`; how far the goal is missed."""
-        for _ in range(_PASSES):
+        for passes_left in reversed(range(_PASSES)):
             meter = LoudnessMeter(self._rate, self._channels)
             for block in self._at(gain):
                 meter.push(block)
             missed = goal - meter.integrated()
-            if missed <= _UNHEARD or gain == most:
+            if missed <= _UNHEARD or gain == most or not passes_left:
                 break
             gain = min(gain + missed, most)
         return gain, missed
