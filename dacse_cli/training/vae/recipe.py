@@ -4,6 +4,9 @@ The defaults are DC-Speech-VAE's: crops of 11.15 s, noise of up to 0.5 on the la
 and 1 of mel, dispersive, feature and adversarial losses, Muon for matrices. What differs: the gains of weight
 norm are no matrices, so AdamW has them (the published Muon takes them too); recordings are shuffled and, with
 several GPUs, different on each; crops have a drawn level.
+
+Tried: 146 steps of 4 crops of 2.25 s, Muon at 2e-3, no discriminators, 1.1 million weights: the mel distance
+of held-out speech is 2.26, with noise on the latents too, so only a mean spectrum is learnt by then.
 """
 
 from __future__ import annotations
