@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from dacse_cli.errors import LockedError, OutputError
+from dacse_cli.files.atomic import stage_bytes
 from dacse_cli.pipeline.record.journal import Journal, Standing, holders
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.records import Recipe
@@ -186,9 +187,11 @@ def test_torn_and_foreign_lines_are_passed_over(place, tmp_path, line):
     path.write_bytes(line + b"\n" + path.read_bytes() + line)
     with Journal(place) as journal:
         assert standing(journal) is Standing.DONE
+        journal.fail("c.wav", RECIPE, "nan", "1 sample is NaN")  # not glued to a torn line
         write(journal, "b.wav")
     with Journal(place) as journal:
         assert standing(journal, "b.wav") is Standing.DONE
+        assert journal.records["c.wav"].message == "1 sample is NaN"
 
 
 @pytest.mark.parametrize("name", ["lock", "journal.jsonl"])
@@ -201,6 +204,27 @@ def test_nothing_is_written_through_a_link(place, tmp_path, name):
     with pytest.raises(OutputError), Journal(place):
         pass
     assert victim.read_bytes() == b"mine"
+
+
+def test_a_linked_folder_of_our_own_is_refused(place, tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / ".dacse").symlink_to("theirs")
+    with pytest.raises(OutputError, match="is a symbolic link"), Journal(place):
+        pass
+    assert list((tmp_path / "theirs").iterdir()) == []
+
+
+def test_a_place_knows_what_lies_in_it(place, tmp_path):
+    written = stage_bytes(tmp_path / "sub" / "a.wav", b"sound")
+    place.publish(written.temp, "sub/a.wav")
+    assert (place.name("sub/a.wav"), place.size("sub/a.wav")) == (str(tmp_path / "sub/a.wav"), 5)
+    assert place.sha256("sub/a.wav") == written.sha256 == hashlib.sha256(b"sound").hexdigest()
+    assert place.modified("sub/a.wav") == (tmp_path / "sub/a.wav").stat().st_mtime_ns
+    assert (place.size("no"), place.modified("no"), place.sha256("no"), place.exists("no")) == (None,) * 3 + (
+        False,
+    )
+    (tmp_path / "gone").symlink_to("nowhere")
+    assert place.exists("gone") and place.is_folder("sub") and not place.is_folder("sub/a.wav")
 
 
 def test_a_pipe_in_place_of_a_journal_is_not_waited_for(place, tmp_path):

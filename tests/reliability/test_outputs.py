@@ -83,11 +83,13 @@ def test_strict_asks_again_what_was_done_of_a_damaged_input(tmp_path):
 def test_a_hint_arrives(tmp_path):
     """The supervisor dropped it, so that a batch said less than a single call."""
     source = record(tmp_path / "in", "a.wav")
-    ledger = Ledger(NoJournal(), "", lambda event: None)
+    told = []
+    ledger = Ledger(NoJournal(), "", told.append)
     ledger.begin([Job(0, str(source / "a.wav"), str(tmp_path / "out.wav"), "a.wav")])
     ledger.fail(0, Failure("nan", "1 sample is NaN", "Repair it."))
     (result,) = ledger.summary.results
     assert result.hint == result.to_json()["hint"] == "Repair it."
+    assert [event.result for event in told] == [result]
 
 
 def test_channels_of_one_input_do_not_overwrite_another_inputs_file(tmp_path):
