@@ -31,14 +31,15 @@ from mutants import Mutant, mutants
 
 ROOT = Path(__file__).parents[2]
 TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "tokens": (
-        ("tokens/layout.py", "tokens/files.py", "tokens/formats.py", "tokens/text.py"),
-        ("tests/tokens",),
-    ),
+    "tokens": (("tokens/*.py",), ("tests/tokens",)),
     "chunks": (("pipeline/task/chunks.py",), ("tests/pipeline/test_chunks.py",)),
     "journal": (
-        ("pipeline/record/journal.py", "pipeline/record/records.py", "pipeline/record/place.py"),
+        ("pipeline/record/journal.py", "pipeline/record/records.py"),
         ("tests/pipeline/test_journal.py", "tests/pipeline/test_shards.py"),
+    ),
+    "place": (
+        ("pipeline/record/place.py",),
+        ("tests/pipeline/test_place.py", "tests/pipeline/test_journal.py"),
     ),
     "ledger": (
         ("pipeline/record/ledger.py", "pipeline/record/claims.py"),
@@ -51,7 +52,7 @@ TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "search": (("set/search.py",), ("tests/set/test_set_search.py", "tests/set/test_set_golden.py")),
     "guard": (
         ("pipeline/guard/*.py",),
-        ("tests/pipeline/test_guard_verdict.py", "tests/pipeline/test_opinion.py"),
+        ("tests/pipeline/test_guard_limits.py", "tests/pipeline/test_guard_verdict.py"),
     ),
 }
 """By name: modules of `dacse_cli`, and the tests that should notice a fault in them."""
