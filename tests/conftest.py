@@ -16,7 +16,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, (str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH")))
 )
 
+import hypothesis
 import pytest
+
+# the clock of a busy machine proves nothing about a function
+hypothesis.settings.register_profile("dacse", deadline=None)
+hypothesis.settings.load_profile("dacse")
 
 GOLDEN = Path(__file__).parent / "golden"
 CODE_RUNS = {
