@@ -24,7 +24,7 @@ from dacse_cli.cli.mix import mix
 from dacse_cli.cli.models import models
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.serve import serve
-from dacse_cli.cli.settings import collect, fitted, nested
+from dacse_cli.cli.settings import collect, fitted, nested, of_file
 from dacse_cli.cli.status import status
 from dacse_cli.cli.tokenize import tokenize
 from dacse_cli.cli.train import app as train
@@ -71,6 +71,9 @@ def options(
     ] = False,
 ) -> None:
     """Options before the command."""
+    said = of_file(Path.cwd())
+    if said and not {"-q", "--quiet"} & set(sys.argv[1:]):
+        _say(f"settings from {said}")
     commands = dict(_commands_of(context.command))
     options = {name: _options_of(command) for name, command in commands.items()}
     parameters = {name: {one.name: one for one in command.params} for name, command in commands.items()}

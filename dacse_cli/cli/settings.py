@@ -14,8 +14,13 @@ from typing import Any, Literal, get_args, get_origin
 
 from dacse_cli.errors import UsageError
 from dacse_cli.files.documents import DocumentError, read_toml
+from dacse_cli.files.names import quoted
 
 FILE, PROJECT, PREFIX = "dacse.toml", "pyproject.toml", "DACSE_"
+ONLY_TYPED = ("overwrite",)
+"""Options that a file may not set: a folder of somebody else's may hold one."""
+PLACES = ("report", "output", "csv")
+"""Options that name a place to write to: from a file only below the folder that it lies in."""
 NO_OPTIONS = ("DACSE_CACHE",)
 """Variables of dacse's own that stand for no option."""
 
@@ -32,6 +37,7 @@ def collect(options: Options, folder: Path, environment: Mapping[str, str]) -> V
     for command, key, value in _entries(table):
         if command and command not in options:
             raise _unknown(f"[{command}] in {where}", command, options)
+        _refuse_unsafe(key, value, where)
         meant = {command: options[command]} if command else options
         _put(found, meant, key, value, f"{key} in {f'[{command}] of ' if command else ''}{where}")
     for variable, text in sorted(environment.items()):
@@ -72,13 +78,19 @@ def _takes(parameter: Any, value: Any) -> bool:
 
 def describe(folder: Path, environment: Mapping[str, str]) -> str:
     """Where settings come from, and of what, in one line."""
+    said = of_file(folder)
+    variables = [name for name in sorted(environment) if name.startswith(PREFIX)]
+    above = next((one for one in folder.absolute().parents if (one / FILE).is_file()), None)
+    if not said and above is not None:
+        variables.append(f"{above / FILE} is not read: settings come from the current folder only")
+    return "; ".join([*([said] if said else []), *variables]) or "none but what is typed"
+
+
+def of_file(folder: Path) -> str:
+    """The settings that a file in `folder` makes, in one line; empty where there are none."""
     where, table = read_file(folder)
     keys = [f"{command} {key}".strip() for command, key, _ in _entries(table)]
-    variables = [name for name in sorted(environment) if name.startswith(PREFIX)]
-    return (
-        "; ".join([*([f"{where}: {', '.join(keys)}"] if keys else []), *variables])
-        or "none but what is typed"
-    )
+    return f"{where}: {', '.join(keys)}" if keys else ""
 
 
 def nested(values: Values) -> dict[str, Any]:
@@ -119,6 +131,15 @@ def _parse(path: Path) -> dict[str, Any]:
         return read_toml(path)
     except DocumentError as error:
         raise UsageError(f"{path} {error}") from error
+
+
+def _refuse_unsafe(key: str, value: Any, where: str) -> None:
+    name = key.replace("_", "-")
+    if name in ONLY_TYPED:
+        raise UsageError(f"{key} in {where}: --{name} counts only where it is typed")
+    if name in PLACES and (Path(str(value)).is_absolute() or ".." in Path(str(value)).parts):
+        hint = f"Type --{name} instead."
+        raise UsageError(f"{key} in {where} leads out of this folder: {quoted(value)}", hint=hint)
 
 
 def _put(found: Values, options: Options, key: str, value: Any, what: str) -> None:

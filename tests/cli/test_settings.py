@@ -87,6 +87,10 @@ def test_a_pyproject_is_asked_where_there_is_no_file_of_our_own(tmp_path):
         ("model =", {}, "is not valid TOML"),
         ("model = " + "[" * 10_000, {}, "nests deeper"),
         ("batch-size = 1" + "0" * 400, {}, "digits"),
+        ("overwrite = true", {}, "counts only where it is typed"),
+        ("[enhance]\noverwrite = true", {}, "counts only where it is typed"),
+        ('report = "../victim"', {}, "leads out of this folder"),
+        ('output = "/etc"', {}, "leads out of this folder"),
     ],
 )
 def test_what_no_command_knows_is_refused(tmp_path, text, environment, says):
@@ -124,3 +128,11 @@ def test_completion_knows_the_commands():
     asked = [sys.executable, "-c", code]
     result = subprocess.run(asked, env=environment, capture_output=True, text=True, timeout=60)
     assert result.stdout.split() == ["enhance"]
+
+
+def test_a_file_above_is_named_as_not_read(tmp_path):
+    (tmp_path / "dacse.toml").write_text("mix = 0.5")
+    below = tmp_path / "below"
+    below.mkdir()
+    assert "is not read" in describe(below, {})
+    assert describe(tmp_path, {}) == "dacse.toml: mix"
