@@ -1,4 +1,4 @@
-"""Write what the documentation takes from the code: the command reference, two pictures, some numbers.
+"""Write what the documentation takes from the code: references of commands and library, pictures, numbers.
 
     python examples/docs/generate.py           writes them
     python examples/docs/generate.py --check   says which are not up to date, and exits with 1
@@ -11,12 +11,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import library
 import pictures
 import reference
 
 PAGES = Path(__file__).parent / "pages"
 OUTPUTS = {
     "commands.md": reference.commands,
+    "library.md": library.library,
     "img/layout.svg": pictures.layout_picture,
     "img/chunks.svg": pictures.chunks_picture,
     "numbers.inc": pictures.numbers,

@@ -13,7 +13,7 @@ from dacse_cli.cli.app import app
 
 DOCS = Path(__file__).parents[2] / "examples" / "docs"
 PAGES = sorted(DOCS.glob("pages/*.md"))
-WRITTEN = [page for page in PAGES if page.name != "commands.md"]
+WRITTEN = [page for page in PAGES if page.name not in ("commands.md", "library.md")]
 
 
 def test_generated_pages_are_what_the_code_says_now():
