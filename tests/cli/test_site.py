@@ -58,3 +58,10 @@ def test_links_lead_somewhere(page):
 def test_every_page_is_in_the_menu():
     menu = (DOCS / "mkdocs.yml").read_text()
     assert all(page.name in menu for page in PAGES)
+
+
+@pytest.mark.parametrize(
+    "page", sorted(DOCS.parents[1].glob("*.md")) + sorted(DOCS.parent.rglob("*.md")), ids=str
+)
+def test_no_page_holds_the_marks_of_a_merge(page):
+    assert not re.search(r"^(<{7}|={7}|>{7})( |$)", page.read_text(), flags=re.MULTILINE)
