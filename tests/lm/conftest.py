@@ -1,9 +1,8 @@
-"""A tiny random Llama on disk. Without a CUDA device, Triton kernels run in Triton's interpreter."""
+"""A tiny random Llama on disk."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tiny_llama import CONFIG, WriteModel, random_tensors
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels' modules are imported
 
 
 @pytest.fixture(autouse=True)
