@@ -23,8 +23,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 import hypothesis
 import pytest
 
-# The clock of a busy machine proves nothing about a function. A gate must say the same of the same code twice:
-# `--hypothesis-profile=default` searches anew.
+# The clock of a busy machine proves nothing about a function. A gate must say the same of the same code
+# twice: `--hypothesis-profile=default` searches anew.
 hypothesis.settings.register_profile("dacse", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("dacse")
 
