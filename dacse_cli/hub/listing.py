@@ -60,7 +60,7 @@ def _built_in(name: str, folder: Path) -> Listed:
     card = read_card(folder)
     codec = folder / card.codec if card.codec else folder
     size = _size(folder, "model") + _size(codec, "codec")
-    note = "with its codec; 16 kHz, for any CPU"
+    note = "a filter, and a token model with its codec; for any CPU"
     return Listed(name, "model", "built-in", size, card.licence, None, str(folder), note)
 
 
