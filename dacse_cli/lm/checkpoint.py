@@ -12,9 +12,10 @@ from dacse_cli.lm.cpu.attention import fastest_dtype
 from dacse_cli.lm.device import resolve_device, resolve_dtype
 from dacse_cli.lm.generate import LanguageModel
 from dacse_cli.lm.model import Llama
-from dacse_cli.lm.shape import read_shape
-from dacse_cli.lm.shards import compare, find_tensors
+from dacse_cli.lm.shape import LlamaShape, read_shape
 from dacse_cli.lm.weights import load_weights
+from dacse_cli.weights.safetensors_file import find_tensors
+from dacse_cli.weights.stored import StoredTensor, check_floats, check_shapes
 
 IGNORED = (".rotary_emb.inv_freq",)  # constants old transformers versions stored along
 
@@ -45,12 +46,25 @@ def load_language_model(
             f"the model in {folder} has {shape.vocab_size} tokens, the codec's layout needs {vocab_size}",
             hint="name the codec this model was trained with (--codec)",
         )
-    stored = find_tensors(folder).items()
-    found = {name: tensor for name, tensor in stored if not name.endswith(IGNORED)}
-    compare(found, shape.tensors(), shape.optional_tensors())
+    found = find_checkpoint(folder, shape)
     try:
         with torch.inference_mode():
             network = Llama(shape, load_weights(found, shape, where, kind))
             return LanguageModel(network, kv=kv)
     except (SafetensorError, OSError) as error:  # the files changed since their headers were read
         raise CheckpointError(f"the weights in {folder} cannot be read: {error}") from error
+
+
+def find_checkpoint(folder: Path, shape: LlamaShape) -> dict[str, StoredTensor]:
+    """Where the tensors of a network of this shape lie, from the headers alone. Raises `CheckpointError`."""
+    if (folder / "adapter_config.json").exists():
+        raise CheckpointError(
+            f"{folder} holds an adapter (adapter_config.json), not a whole model",
+            hint="merge the adapter into its base model and save that",
+        )
+    stored = find_tensors(folder, CheckpointError).items()
+    found = {name: tensor for name, tensor in stored if not name.endswith(IGNORED)}
+    check_floats(found, CheckpointError)
+    shapes = {name: tensor.shape for name, tensor in found.items()}
+    check_shapes(shapes, shape.tensors(), CheckpointError, shape.optional_tensors())
+    return found

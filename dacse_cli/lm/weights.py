@@ -19,9 +19,7 @@ from torch import Tensor
 from dacse_cli.errors import CheckpointError
 from dacse_cli.lm.linear import Linear, make_linear
 from dacse_cli.lm.shape import LlamaShape
-from dacse_cli.lm.shards import StoredTensor
-
-DTYPES = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16}
+from dacse_cli.weights.stored import StoredTensor
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class Weights:
 def load_weights(
     found: dict[str, StoredTensor], shape: LlamaShape, device: torch.device, dtype: torch.dtype
 ) -> Weights:
-    """Read tensors already known to have the expected names and shapes. Raises `CheckpointError`."""
+    """Read tensors already known to have the expected names, types and shapes. Raises `CheckpointError`."""
     with ExitStack() as stack:
         reader = _Reader(found, device, stack)
         embedding = reader.read("model.embed_tokens.weight", dtype)
@@ -75,10 +73,6 @@ class _Reader:
 
     def read(self, name: str, dtype: torch.dtype) -> Tensor:
         stored = self.found[name]
-        if stored.dtype not in DTYPES:
-            raise CheckpointError(
-                f"{stored.file.name}: {name} is stored as {stored.dtype}, dacse reads {', '.join(DTYPES)}"
-            )
         if stored.file not in self.files:
             self.files[stored.file] = self.stack.enter_context(safe_open(stored.file, framework="pt"))
         # a copy: the mapped file may change or vanish later

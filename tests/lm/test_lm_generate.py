@@ -31,14 +31,20 @@ LENGTHS = st.lists(st.tuples(st.integers(1, 24), st.integers(0, 24)), min_size=1
 def model(tmp_path_factory: pytest.TempPathFactory) -> LanguageModel:
     from safetensors.torch import save_file
 
-    from dacse_cli.lm.shards import find_tensors
+    from dacse_cli.errors import CheckpointError
+    from dacse_cli.weights.safetensors_file import find_tensors
 
     folder: Path = tmp_path_factory.mktemp("llama")
     save_file(random_tensors(CONFIG), folder / "model.safetensors")
     shape = parse_shape(CONFIG)
     with torch.inference_mode():
         return LanguageModel(
-            Llama(shape, load_weights(find_tensors(folder), shape, torch.device("cpu"), torch.float32))
+            Llama(
+                shape,
+                load_weights(
+                    find_tensors(folder, CheckpointError), shape, torch.device("cpu"), torch.float32
+                ),
+            )
         )
 
 

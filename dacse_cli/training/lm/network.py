@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from dacse_cli.errors import CheckpointError, UsageError
+from dacse_cli.lm.checkpoint import find_checkpoint
 from dacse_cli.lm.shape import parse_shape, read_json
-from dacse_cli.lm.shards import compare, find_tensors
 from dacse_cli.tokens.layout import BOS, EOS, PAD, TokenLayout
 from dacse_cli.training.codec.network import stored_codec
 from dacse_cli.training.export import write_json, write_network
@@ -55,9 +55,7 @@ def stored_network(folder: Path, layout: TokenLayout) -> LlamaForCausalLM:
             f"{layout.vocab_size}",
             hint="Name the codec this model was trained with (--codec).",
         )
-    found = find_tensors(folder)
-    found = {name: tensor for name, tensor in found.items() if not name.endswith(".rotary_emb.inv_freq")}
-    compare(found, shape.tensors(), shape.optional_tensors())
+    found = find_checkpoint(folder, shape)
     model = LlamaForCausalLM(_llama_config(config))
     state = model.state_dict()  # a tied head is the embedding's own memory
     try:
