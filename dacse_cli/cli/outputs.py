@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from dacse_cli.audio.formats import suffix_for
 from dacse_cli.cli.pipes import PIPE
 from dacse_cli.errors import UsageError
+from dacse_cli.store.urls import is_url
 from dacse_cli.tokens.files import has_token_suffix, token_stem
 
 BESIDE = "{stem}.enhanced.{ext}"
@@ -54,7 +56,8 @@ def _no_output(path: str) -> UsageError:
         return UsageError(
             f"{path} is a folder: say where its enhanced files go", hint=f"dacse enhance {path} OUTPUT"
         )
-    return UsageError(
-        f"{path}: no such file",
-        hint="With patterns and URLs, say where the output goes: dacse enhance INPUT... OUTPUT",
-    )
+    if is_url(path) or any(sign in path for sign in "*?["):
+        return UsageError(
+            f"{path}: say where the enhanced files go", hint=f"dacse enhance {shlex.quote(path)} OUTPUT"
+        )
+    return UsageError(f"{path}: no such file")

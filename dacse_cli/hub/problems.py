@@ -111,7 +111,10 @@ def _busy(status: int, headers: Mapping[str, str], subject: Subject) -> Transien
 def unreachable(error: Exception, endpoint: str) -> TransientError:
     """The error for a connection that failed, stayed silent or broke off."""
     kind, reason = type(error).__name__, str(error)
-    hint = "check the network (and HTTPS_PROXY, if one is needed), then run the same command again"
+    hint = (
+        "check the network (and HTTPS_PROXY, if one is needed), then run the same command again; "
+        "--model nano needs no network"
+    )
     if "Timeout" in kind:
         return TransientError(f"{endpoint} does not answer", hint=hint)
     if "CERTIFICATE" in reason or "SSL" in reason or "TLS" in reason:

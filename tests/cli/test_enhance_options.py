@@ -41,7 +41,9 @@ def test_where_the_output_goes(talk, paths, output, form, expected):
     ("paths", "output", "words"),
     [
         (["in"], None, "in is a folder: say where"),
-        (["gone.wav"], None, "gone.wav: no such file"),
+        (["gone.wav"], None, "gone.wav: no such file$"),
+        (["takes/*.wav"], None, "say where the enhanced files go"),
+        (["s3://bucket/in"], None, "say where the enhanced files go"),
         (["talk.WAV", "in"], "{stem}.{ext}", "names the output of one file"),
         (["talk.WAV"], "{name}.wav", "a pattern knows"),
         (["talk.WAV"], "{stem.wav", "a pattern knows"),

@@ -360,3 +360,21 @@ def test_every_option_of_the_sound(tmp_path, tiny_model, options, name, facts):
     assert result.returncode == 0, result.stderr
     info = soundfile.info(tmp_path / "out" / name)
     assert (info.samplerate, info.channels, info.format, info.subtype, info.frames) == facts
+
+
+def test_ctrl_c_while_the_command_is_being_imported_prints_nothing():
+    """The first tenth of a second, before there are handlers: it ended in a traceback."""
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'dacse_cli.cli.enhance':\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.argv = ['dacse', 'models']\n"
+        "from dacse_cli.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == -signal.SIGINT
+    assert done.stdout + done.stderr == ""
