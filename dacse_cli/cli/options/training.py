@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dacse_cli.cli.options.networks import CodecOpt
 from dacse_cli.cli.options.run import Voice
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from dacse_cli.training.runs.loop import Listener, Outcome, StepReport
     from dacse_cli.training.runs.recipe import Recipe
 
+_data = partial(typer.Option, rich_help_panel="Data")
 _model = partial(typer.Option, rich_help_panel="Model")
 _run = partial(typer.Option, rich_help_panel="Run")
 
@@ -84,6 +86,45 @@ class Course:
 
         origin = Origin(self.size, self.config, self.start)
         return read_run_recipe(kind, self.recipe, [*(self.settings or ()), *settings], origin)
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The pairs to train on, and the codec that encodes them."""
+
+    data: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATA",
+            show_default=False,
+            help="Pairs: what `dacse mix` has written, or a folder with noisy/ and clean/. With --noise also "
+            "clean speech alone.",
+        ),
+    ]
+    codec: CodecOpt = None
+    noise: NoiseOpt = None
+    rir: Annotated[
+        list[str] | None, _data("--rir", show_default="simulated rooms", help="Room responses for --noise.")
+    ] = None
+    cache: Annotated[Path | None, _data("--cache", show_default="OUT/tokens", help="Keep codes there.")] = (
+        None
+    )
+    jobs: JobsOpt = 1
+
+    def given(self, output: Path) -> dict[str, Any]:
+        """What a request (`training.lm.start.PairRequest`) needs of them. Raises `NoInputError`."""
+        from dacse_cli.cli.files import recordings
+        from dacse_cli.training.sound.folders import clean_side
+
+        return {
+            "data": self.data,
+            "codec": self.codec,
+            "clean": recordings([str(clean_side(self.data))], output) if self.noise else (),
+            "noise": recordings(self.noise or [], output),
+            "rooms": recordings(self.rir or [], output),
+            "cache": self.cache,
+            "jobs": self.jobs,
+        }
 
 
 @dataclass(frozen=True)

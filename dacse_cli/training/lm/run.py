@@ -4,56 +4,42 @@ from __future__ import annotations
 
 import math
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import LlamaForCausalLM
 
 from dacse_cli.codec.loading import load_codec
-from dacse_cli.config import DEFAULT_CODEC
 from dacse_cli.errors import UsageError
-from dacse_cli.hub import Resolved, resolve, resolve_codec
+from dacse_cli.hub import Resolved
 from dacse_cli.hub.names import parse_hub_name
 from dacse_cli.interfaces import CodecSpec, Codes
 from dacse_cli.tokens.layout import TokenLayout
 from dacse_cli.training.codec.network import stored_codec
-from dacse_cli.training.lm.data import CachedData, Data, MixedData, Surroundings
+from dacse_cli.training.lm.data import Data, Surroundings
 from dacse_cli.training.lm.network import fresh_network, stored_network, write_language_model
 from dacse_cli.training.lm.pasts import ResidualTargets
 from dacse_cli.training.lm.recipe import LmRecipe, Stage
 from dacse_cli.training.lm.sizes import config_from, published_config
+from dacse_cli.training.lm.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.lm.trainer import LmTrainer
 from dacse_cli.training.runs.loop import Listener, Outcome
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
-from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
-from dacse_cli.training.sound.recordings import Files
+from dacse_cli.training.runs.start import Ready, carry_out
 
 CHUNK_SHARE = 0.8
 """Of the positions a model has, for a chunk: the rest is for a tail that joins the last one."""
-TOKENS = "tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LmRequest(RunRequest):
+class LmRequest(PairRequest):
     """What `train lm` is asked for."""
 
     recipe: LmRecipe
-    data: Path
-    """A folder of pairs; with `noise` it has only been searched for `clean`."""
-    codec: str | None = None
-    """None: what the model to start from names, else the released one."""
-    clean: Files = ()
-    noise: Files = ()
-    """Given: noise is mixed into `clean` while training."""
-    rooms: Files = ()
-    jobs: int = 1
-    cache: Path | None = None
-    """Where codes are kept; None: in `out`."""
 
 
 def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
@@ -65,7 +51,7 @@ def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Ready:
     """Codec, network and data."""
     recipe = request.recipe
     with machine.in_turn():
-        start, codec = _resolved(request, listener)
+        start, codec = find_networks(request, listener)
     codec_network = load_codec(codec.folder, device=str(machine.device), name=codec.name)
     spec = codec_network.spec
     if not isinstance(spec.units, Codes):
@@ -73,7 +59,7 @@ def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Ready:
     layout = TokenLayout.of(spec.units)
     model = _network(recipe, layout, start, codec)
     longest = (model.config.max_position_embeddings - 3) // (2 * layout.n_codebooks)
-    data = _data(request, Surroundings(codec_network, codec.sha256, recipe, machine, longest), listener)
+    data = open_data(request, Surroundings(codec_network, codec.sha256, recipe, machine, longest), listener)
     write = _Writer(recipe, data, codec, spec, longest)
 
     def trainer(fresh: bool) -> LmTrainer:
@@ -81,16 +67,7 @@ def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Ready:
         targets = ResidualTargets(stored_codec(codec.folder).to(machine.device)) if residual else None
         return LmTrainer(model, layout, recipe, machine, data.stage, write, targets)
 
-    return Ready(_settings(recipe, data, codec, start), trainer)
-
-
-def _resolved(request: LmRequest, listener: Listener) -> tuple[Resolved | None, Resolved]:
-    """The model to start from, if any, and the codec."""
-    access: dict[str, Any] = {"offline": request.offline, "progress": listener.download}
-    if request.recipe.model.start is None:
-        return None, resolve(request.codec or DEFAULT_CODEC, kind="codec", **access)
-    start = resolve(request.recipe.model.start, kind="model", **access)
-    return start, resolve_codec(start, request.codec, **access)
+    return Ready(settings_of("lm", recipe.model, recipe.data, data, codec, start), trainer)
 
 
 def _network(
@@ -107,33 +84,6 @@ def _network(
     with_codec = None if recipe.model.embeddings == "random" else codec.folder
     copied = recipe.stages()[0].frames if recipe.model.embeddings == "copy" else None
     return fresh_network(config, recipe.run.seed, with_codec, copied)
-
-
-def _data(request: LmRequest, around: Surroundings, listener: Listener) -> Data:
-    if request.noise:
-        data: Data = MixedData(request.clean, request.noise, request.rooms, around, request.jobs)
-    else:
-        cache = request.cache or request.out / TOKENS
-
-        def encoded(done: int, total: int) -> None:
-            listener.stage(f"encoding, pair {done:,} of {total:,}")
-
-        data = CachedData(request.data, around, cache, encoded, request.jobs)
-    for refused in data.refused:
-        listener.remark(str(refused))
-    return data
-
-
-def _settings(recipe: LmRecipe, data: Data, codec: Resolved, start: Resolved | None) -> dict[str, Any]:
-    """What must be the same when a run is taken up."""
-    return {
-        "kind": "lm",
-        "model": asdict(recipe.model),
-        "start": start and start.sha256,
-        "codec": codec.sha256,
-        "data": asdict(recipe.data),
-        "pairs": dict(data.identity),
-    }
 
 
 class _Writer:

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dacse_cli.codec.dac.codec import UnitKind
 from dacse_cli.codec.loading import load_codec
-from dacse_cli.config import DEFAULT_CODEC
 from dacse_cli.errors import CheckpointError, UsageError
-from dacse_cli.hub import Resolved, resolve, resolve_codec
+from dacse_cli.hub import Resolved
 from dacse_cli.interfaces import CodecSpec, Codes, Latents
 from dacse_cli.set.checkpoint import load_network
 from dacse_cli.set.network import SetNetwork, fresh_network
 from dacse_cli.set.shape import SetShape
 from dacse_cli.training.codec.network import stored_codec
-from dacse_cli.training.lm.data import CachedData, Data, MixedData, Surroundings
-from dacse_cli.training.lm.run import TOKENS, chunk_seconds
+from dacse_cli.training.lm.data import Data, Surroundings
+from dacse_cli.training.lm.run import chunk_seconds
+from dacse_cli.training.lm.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.runs.loop import Listener, Outcome
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
-from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
+from dacse_cli.training.runs.start import Ready, carry_out
 from dacse_cli.training.set.folders import ModelWriter, check_books
 from dacse_cli.training.set.recipe import SetRecipe, Stage
 from dacse_cli.training.set.sizes import config_from, shape_of, sized_config
 from dacse_cli.training.set.start import fit_scale, start_embeddings, start_head
 from dacse_cli.training.set.trainer import SetTrainer
-from dacse_cli.training.sound.recordings import Files
 
 LONGEST_TAIL = 1.25
 """A last chunk of less than a quarter joins the one before it (`ChunkOptions.min_seconds`)."""
@@ -37,21 +35,10 @@ FITTED = 64
 
 
 @dataclass(frozen=True, kw_only=True)
-class SetRequest(RunRequest):
+class SetRequest(PairRequest):
     """What `train set` is asked for."""
 
     recipe: SetRecipe
-    data: Path
-    """A folder of pairs; with `noise` it has only been searched for `clean`."""
-    codec: str | None = None
-    """None: what the model to start from names, else the released one."""
-    clean: Files = ()
-    noise: Files = ()
-    """Given: noise is mixed into `clean` while training."""
-    rooms: Files = ()
-    jobs: int = 1
-    cache: Path | None = None
-    """Where units are kept; None: in `out`."""
 
 
 def train_set(request: SetRequest, listener: Listener | None = None) -> Outcome:
@@ -63,14 +50,14 @@ def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Ready
     """Codec, network and data."""
     recipe = request.recipe
     with machine.in_turn():
-        start, codec = _resolved(request, listener)
+        start, codec = find_networks(request, listener)
     over_latents = recipe.model.units == "latents"
     units: UnitKind = "latents" if over_latents else "codes"
     sounding = load_codec(codec.folder, device=str(machine.device), name=codec.name, units=units)
     network = _network(recipe, _units(recipe, sounding.spec.units), start, codec)
     mark = f"{codec.sha256} latents" if over_latents else codec.sha256
     around = Surroundings(sounding, mark, recipe, machine, network.shape.max_frames)
-    data = _data(request, around, listener)
+    data = open_data(request, around, listener)
 
     def write(folder: Path, trained: SetNetwork, stage: Stage) -> None:
         _writer(recipe, codec, sounding.spec, data, stage, trained.shape)(folder, trained)
@@ -83,16 +70,7 @@ def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Ready
             source.close()
         return SetTrainer(network, recipe, machine, data.stage, write)
 
-    return Ready(_settings(recipe, data, codec, start), trainer)
-
-
-def _resolved(request: SetRequest, listener: Listener) -> tuple[Resolved | None, Resolved]:
-    """The model to start from, if any, and the codec."""
-    access: dict[str, Any] = {"offline": request.offline, "progress": listener.download}
-    if request.recipe.model.start is None:
-        return None, resolve(request.codec or DEFAULT_CODEC, kind="codec", **access)
-    start = resolve(request.recipe.model.start, kind="model", **access)
-    return start, resolve_codec(start, request.codec, **access)
+    return Ready(settings_of("set", recipe.model, recipe.data, data, codec, start), trainer)
 
 
 def _units(recipe: SetRecipe, of_codec: Codes | Latents) -> Codes | Latents:
@@ -130,33 +108,6 @@ def _network(
         start_embeddings(network, sounding)
         start_head(network, sounding)
     return network
-
-
-def _data(request: SetRequest, around: Surroundings, listener: Listener) -> Data:
-    if request.noise:
-        data: Data = MixedData(request.clean, request.noise, request.rooms, around, request.jobs)
-    else:
-        cache = request.cache or request.out / TOKENS
-
-        def encoded(done: int, total: int) -> None:
-            listener.stage(f"encoding, pair {done:,} of {total:,}")
-
-        data = CachedData(request.data, around, cache, encoded, request.jobs)
-    for refused in data.refused:
-        listener.remark(str(refused))
-    return data
-
-
-def _settings(recipe: SetRecipe, data: Data, codec: Resolved, start: Resolved | None) -> dict[str, Any]:
-    """What must be the same when a run is continued."""
-    return {
-        "kind": "set",
-        "model": asdict(recipe.model),
-        "start": start and start.sha256,
-        "codec": codec.sha256,
-        "data": asdict(recipe.data),
-        "pairs": dict(data.identity),
-    }
 
 
 def chunk_frames(shape: SetShape, trained: int | None, typical: int) -> int:
