@@ -59,6 +59,8 @@ class CodecSpec:
     """Samples at the very end that the network does not make (odd strides); zeros stand there."""
     window_seconds: float = 4.0
     """Audio computed at once, context not counted: bounds memory."""
+    also: Codes | Latents | None = None
+    """Other units that it decodes too: latents where it makes codes, codes where it makes latents."""
 
     @property
     def frame_rate(self) -> Fraction:

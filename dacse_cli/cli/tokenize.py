@@ -22,6 +22,14 @@ def tokenize(
         Literal["safetensors", "npz", "txt", "dac"],
         typer.Option("--format", "-f", help="dac is Descript's container."),
     ] = "safetensors",
+    latents: Annotated[
+        Literal["float32", "float16"] | None,
+        typer.Option(
+            "--latents",
+            show_default="codes, or float32 where a codec has latents only",
+            help="Continuous latents instead of codes (of a DAC, before quantisation), stored in this type.",
+        ),
+    ] = None,
     networks: Networks,
     channels: ChannelsOpt = "keep",
     batch: run.Batch,
@@ -29,13 +37,15 @@ def tokenize(
     shard: run.ShardOpt = None,
     voice: run.Voice,
 ) -> None:
-    """Turn audio into token files: the codec's codes, and what it takes to turn them back.
+    """Turn audio into token files: the codec's codes or latents, and what it takes to turn them back.
 
     [bold]Examples[/]
 
     dacse tokenize speech.wav                    writes speech.tokens.safetensors
 
     dacse tokenize corpus/ -o codes/ --codec descript/dac_44khz
+
+    dacse tokenize speech.wav --latents float16  writes speech.latents.safetensors
     """
     from dacse_cli.cli.launch import launch
     from dacse_cli.pipeline.request.shards import parse_shard
@@ -47,6 +57,7 @@ def tokenize(
         networks.options(voice.offline),
         sound=SoundOptions(channels),
         codes_format=codes_format,
+        latents=latents,
         strict=strict,
         shard=parse_shard(shard) if shard else None,
     )

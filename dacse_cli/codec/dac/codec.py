@@ -1,4 +1,4 @@
-"""A DAC model as a codec: samples -> codes or latents, and back.
+"""A DAC model as a codec: samples -> codes or latents, and back from either.
 
 The first `T * hop - decode_tail` samples of a decode are those of one pass over the whole recording; the
 tail, which transposed convolutions of odd strides do not make, is zeros, so that T frames always are
@@ -34,8 +34,11 @@ class DacCodec(NetworkCodec):
         self, network: Network, spec: CodecSpec, device: str = "cpu", units: UnitKind = "codes"
     ) -> None:
         """`spec` is that of the codes."""
-        if units != "codes":
-            spec = replace(spec, units=Latents(network.width))
+        latents = Latents(network.width)
+        self._kinds = spec.units, latents
+        spec = (
+            replace(spec, also=latents) if units == "codes" else replace(spec, units=latents, also=spec.units)
+        )
         super().__init__(spec, device)
         self.unit_kind = units
         self._network = network
@@ -48,21 +51,22 @@ class DacCodec(NetworkCodec):
         return self._network.embed(codes) if self.unit_kind == "quantized" else codes.to(torch.int16)
 
     def decode_tensor(self, units: Tensor, kept: slice) -> Tensor:
-        latents = self._network.embed(units.to(torch.int64)) if self.unit_kind == "codes" else units
+        latents = units if units.is_floating_point() else self._network.embed(units.to(torch.int64))
         hop = self.spec.hop_length
         samples = self._network.decode(latents)[:, kept.start * hop : kept.stop * hop]
         return F.pad(samples, (0, (kept.stop - kept.start) * hop - samples.shape[1]))
 
     def check_units(self, units: NDArray[Any]) -> None:
         """An index out of range ends a GPU's context for good, so it must not get there."""
-        name, kind = self.spec.name, self.spec.units
-        if isinstance(kind, Latents):
-            if units.shape[1] != kind.width:
-                raise InputError(
-                    f"latents of width {units.shape[1]}, but {name} has {kind.width}", reason="bad-latents"
-                )
-        else:
-            _check_codes(units, kind, name)
+        codes, latents = self._kinds
+        if units.dtype.kind != "f":
+            assert isinstance(codes, Codes)
+            _check_codes(units, codes, self.spec.name)
+        elif units.shape[1] != latents.width:
+            raise InputError(
+                f"latents of width {units.shape[1]}, but {self.spec.name} has {latents.width}",
+                reason="bad-latents",
+            )
 
 
 def _check_codes(codes: NDArray[Any], kind: Codes, name: str) -> None:

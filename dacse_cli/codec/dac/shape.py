@@ -14,7 +14,7 @@ from typing import Any
 from dacse_cli.codec.dac.receptive import decode_margin, decode_tail, encode_margin
 from dacse_cli.errors import CodecError
 from dacse_cli.files import documents
-from dacse_cli.interfaces import CodecSpec, Codes
+from dacse_cli.interfaces import CodecSpec, Codes, Latents
 
 _CONFIG_BYTES = 1 << 20
 _WIDTH = (1, 65536)
@@ -82,6 +82,7 @@ class DacShape:
             encode_margin=encode_margin(self.downsampling_ratios),
             decode_margin=decode_margin(self.downsampling_ratios),
             decode_tail=decode_tail(self.downsampling_ratios),
+            also=Latents(self.hidden_size),
         )
 
 

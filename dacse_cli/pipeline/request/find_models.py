@@ -58,6 +58,13 @@ class FoundModels:
         return self.codec_part is not None and self.codec_part.latents
 
     @property
+    def latents(self) -> str | None:
+        """Type of the latents that token files will hold; None where they hold codes, or none are made."""
+        if self.request.form is not Form.TOKENIZE or not self.makes_latents:
+            return None
+        return self.request.latents or "float32"
+
+    @property
     def plan(self) -> ModelPlan:
         """What a worker must load. Raises `UsageError` for a method that the model does not have."""
         return self.plan_for(self.method)
@@ -108,7 +115,8 @@ def find_models(request: Request, progress: Download | None = None) -> FoundMode
             raise _no_codec(options.model)
         model = resolve(options.model, kind="model", offline=options.offline, progress=progress)
     codec = _find_codec(options, model, progress)
-    part = _codec_part(codec, latents=model is not None and _translates_latents(model.folder))
+    wanted = request.latents is not None or (model is not None and _translates_latents(model.folder))
+    part = _codec_part(codec, latents=wanted)
     chunk = request.chunk.resolved(None)
     return FoundModels(request, None, codec, None, None, None, part, "generate", chunk)
 

@@ -77,7 +77,7 @@ def output_name(request: Request, found: Found) -> str:
     is_tokens = has_token_suffix(file)
     stem = token_stem(file) if is_tokens else PurePath(file).stem
     if form is Form.TOKENIZE:
-        return token_name(stem, request.codes_format, latents=request.latents)
+        return token_name(stem, request.codes_format, latents=request.latents is not None)
     if form is Form.DETOKENIZE:
         suffix = suffix_for("wav" if sound.format == "keep" else sound.format, ".wav")
         return f"{stem}{suffix}" if request.output else f"{stem}.decoded{suffix}"

@@ -8,7 +8,7 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.shards import Shard
 from dacse_cli.pipeline.wire.messages import Form
-from dacse_cli.tokens.files import TOKEN_FORMATS
+from dacse_cli.tokens.files import LATENT_FORMATS, TOKEN_FORMATS
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Request:
     sound: SoundOptions
     codes_format: str = "safetensors"
     """Of token files: safetensors, npz, txt or dac."""
-    latents: bool = False
-    """Whether the codec makes latents: token files are then named so."""
+    latents: str | None = None
+    """Latents instead of codes, stored as float32 or float16; None: what the codec makes by itself."""
     overwrite: bool = False
     strict: bool = False
     """Whether cut or damaged recordings fail; else what can be read is done, with a warning."""
@@ -47,6 +47,10 @@ class Request:
         problems = [*self.models.problems(), *self.chunk.problems(), *self.sound.problems()]
         if self.codes_format not in (*TOKEN_FORMATS, "dac"):
             problems.append(f"--format {self.codes_format} is not one of {', '.join(TOKEN_FORMATS)}, dac")
+        if self.latents not in (None, "float32", "float16"):
+            problems.append(f"--latents {self.latents} is not one of float32, float16")
+        if self.latents and self.codes_format not in LATENT_FORMATS:
+            problems.append(f"--format {self.codes_format} holds codes only, not latents")
         if self.limit is not None and self.limit < 1:
             problems.append(f"--limit must be at least 1, not {self.limit}")
         if problems:

@@ -35,7 +35,8 @@ def settings_hash_of(request: Request, found: FoundModels) -> str:
         or (found.alone is not None and found.model is None and found.alone.kind),
     }
     if request.form is not Form.ENHANCE:
-        special = {"latents": found.makes_latents}
+        half = found.latents == "float16"
+        special = {"latents": found.latents if half else found.makes_latents}
     return settings_hash(*parts, *({name: value} for name, value in special.items() if value))
 
 

@@ -26,7 +26,6 @@ from dacse_cli.pipeline.run.pool import LocalPool
 from dacse_cli.pipeline.run.supervisor import Supervisor
 from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.pipeline.wire.events import Tell
-from dacse_cli.pipeline.wire.messages import Form
 
 
 @dataclass(frozen=True)
@@ -49,8 +48,8 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
     """What `run` would do. Raises as `run` does."""
     todo = plan(request)
     found = find_models(replace(request, models=replace(request.models, offline=True)), progress)
-    if request.form is Form.TOKENIZE and found.makes_latents:
-        todo = plan(replace(request, latents=True))
+    if found.latents != request.latents:  # the names of the outputs say so
+        todo = plan(replace(request, latents=found.latents).check())
     journal = Journal.peek(LocalPlace(todo.folder)) if todo.folder else NoJournal()
     ledger = Ledger(
         journal,

@@ -44,8 +44,8 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
     todo = plan(request)
     tell(Stage("finding the models"))
     found = find_models(request, progress)
-    if request.form is Form.TOKENIZE and found.makes_latents:
-        todo = plan(replace(request, latents=True))  # the names of its outputs say so
+    if found.latents != request.latents:  # the names of the outputs say so
+        todo = plan(replace(request, latents=found.latents).check())
     with ExitStack() as stack:
         journal = _journal(todo)
         if isinstance(journal, Journal):

@@ -135,7 +135,8 @@ class Supervisor:
     def _item(self, job: Job, scan: AudioScan | None) -> Item:
         request = self._request
         keep = self._ledger.keep(job.index) if request.form is Form.ENHANCE else None
-        work = Work(job.index, job.source, job.target, request.form, request.sound, scan, keep)
+        latents = request.latents or "float32"
+        work = Work(job.index, job.source, job.target, request.form, request.sound, scan, keep, latents)
         rows = len(set(scan.twins)) if scan and request.sound.channels == "keep" else 1
         return Item(work, scan.frames / scan.info.sample_rate if scan else 0.0, rows)
 

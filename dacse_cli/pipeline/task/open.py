@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from dacse_cli.audio.formats import choose_format
 from dacse_cli.audio.info import AudioInfo, AudioScan
 from dacse_cli.config import SoundOptions
@@ -34,7 +36,8 @@ def open_task(work: Work, models: Models) -> Task:
 
         dac = token_form(work.target.name) == "dac"
         save, channels = saver(work.target), work.sound.channels
-        return Tokenise(source, work.source.name, models, channels, save, levels=dac)
+        stored = np.dtype(work.latents)
+        return Tokenise(source, work.source.name, models, channels, save, levels=dac, latents=stored)
     return file_task(source, work.scan, work.target, models, work.sound)
 
 
@@ -62,6 +65,8 @@ def _open_tokens(work: Work, models: Models) -> Task:
     from dacse_cli.pipeline.task.token_files import fitted, read_tokens, saver
     from dacse_cli.pipeline.task.tokens import Detokenise, EnhanceTokens
 
+    if work.form is Form.ENHANCE:
+        spec = replace(spec, also=None)  # what the model cannot read is of no use
     tokens = fitted(read_tokens(work.source), spec, models.codec_name)
     sound = work.sound
     if work.form is Form.ENHANCE:

@@ -11,7 +11,7 @@ from dacse_cli.errors import InputError
 from dacse_cli.files.atomic import stage_bytes
 from dacse_cli.files.problems import reason
 from dacse_cli.files.regular import NotRegularError, read_bytes
-from dacse_cli.interfaces import CodecSpec, Codes, in_words
+from dacse_cli.interfaces import CodecSpec, Codes, Latents, in_words
 from dacse_cli.pipeline.wire.outcome import OutputFile
 from dacse_cli.tokens.files import TokenFile, check, token_form, token_stem
 from dacse_cli.tokens.formats import dump, load
@@ -43,13 +43,13 @@ def read_tokens(path: Path) -> TokenFile:
 
 def fitted(tokens: TokenFile, spec: CodecSpec, codec_name: str) -> TokenFile:
     """The token file with its unknowns filled in. Raises `InputError` where it was made for another codec."""
-    units = spec.units
+    units = next((u for u in (spec.units, spec.also) if isinstance(u, Codes) == tokens.holds_codes), None)
     size = units.size if isinstance(units, Codes) else 0
-    width = units.books if isinstance(units, Codes) else units.width
     too_high = tokens.holds_codes and bool(tokens.units.size) and int(tokens.units.max()) >= size
-    if tokens.holds_codes != isinstance(units, Codes) or tokens.units.shape[1] != width or too_high:
+    if units is None or tokens.units.shape[1] != _width(units) or too_high:
         raise InputError(
-            f"it holds {_content(tokens)}, the codec has {in_words(units)}", reason="other-codec"
+            f"it holds {_content(tokens)}, the codec has {in_words(units or spec.units)}",
+            reason="other-codec",
         )
     if not tokens.codec:  # text and .dac files do not say which codec made them
         whole = replace(
@@ -74,6 +74,10 @@ def fitted(tokens: TokenFile, spec: CodecSpec, codec_name: str) -> TokenFile:
             hint="Name the codec it was made with by --codec.",
         )
     return tokens
+
+
+def _width(units: Codes | Latents) -> int:
+    return units.books if isinstance(units, Codes) else units.width
 
 
 def _content(tokens: TokenFile) -> str:

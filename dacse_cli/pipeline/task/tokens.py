@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from dacse_cli.audio.info import resampled_length
 from dacse_cli.audio.loudness import SHORTEST, LoudnessMeter
@@ -31,12 +32,22 @@ DECODE_FRAMES = 256
 class Tokenise:
     """A `Task`: recording -> token file. Needs no translator.
 
-    With `levels`, the loudness of each channel is measured for the file.
+    With `levels`, the loudness of each channel is measured for the file. `latents` is the type that latents
+    are stored in, float32 or float16.
     """
 
     def __init__(
-        self, source: Source, name: str, models: Models, channels: str, save: Save, *, levels: bool
+        self,
+        source: Source,
+        name: str,
+        models: Models,
+        channels: str,
+        save: Save,
+        *,
+        levels: bool,
+        latents: DTypeLike = np.float32,
     ) -> None:
+        self._stored = latents
         self._source, self._name, self._models, self._save = source, name, models, save
         self._rows = Rows(source.signal, channels)
         self._encoding = Encoding(source.signal, self._rows, models.need_codec)
@@ -63,6 +74,8 @@ class Tokenise:
         signal, spec = self._source.signal, self._models.spec
         rows = np.concatenate(self._units, axis=2)  # [R, U, T]
         units = np.ascontiguousarray(self._rows.spread(rows))
+        if units.dtype.kind == "f":
+            units = _stored_as(units, self._stored)
         tokens = TokenFile(
             units=units,
             codec=self._models.codec_name,
@@ -87,6 +100,12 @@ class Tokenise:
 
     def abandon(self) -> None:
         self._units.clear()
+
+
+def _stored_as(latents: Units, dtype: DTypeLike) -> Units:
+    """Latents in another type; its largest number stands for what it cannot hold."""
+    limit = np.finfo(np.dtype(dtype)).max
+    return latents.clip(-limit, limit).astype(dtype)
 
 
 class UnitsToSound:

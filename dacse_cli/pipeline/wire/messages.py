@@ -63,6 +63,8 @@ class Work:
     sound: SoundOptions
     scan: AudioScan | None
     keep: Keep | None = None
+    latents: str = "float32"
+    """Type in which a token file stores latents."""
 
 
 @dataclass(frozen=True)
