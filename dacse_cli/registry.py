@@ -7,7 +7,7 @@ are named as text, `module:function`, and imported when they are called, so that
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -80,6 +80,9 @@ class Kind:
     """Of a translator: whether it is over latents, not codes. Of a codec: whether it makes only latents."""
     spec: str = ""
     """Of a codec: `module:function` that reads its `CodecSpec` without weights, given path and name."""
+    convert: str = ""
+    """Of published pickles: `module:function` that makes a folder of safetensors of them, given the files
+    and the folder."""
     train: str = ""
     """`module:function` that trains it; empty where dacse cannot."""
 
@@ -105,7 +108,14 @@ KINDS = (
         latents=_always,
         spec=f"{_CODEC}.vae.shape:read_spec",
     ),
-    Kind("dc-speech-vae-published", "codec", f"{_CODEC}.loading:load", suffix=".pt", latents=_always),
+    Kind(
+        "dc-speech-vae-published",
+        "codec",
+        f"{_CODEC}.loading:load",
+        suffix=".pt",
+        latents=_always,
+        convert=f"{_CODEC}.vae.published:convert",
+    ),
     Kind("descript", "codec", f"{_CODEC}.loading:load", suffix=".pth"),
     Kind("dacse-mask", "filter", f"{_FILTERS}.mask.load:load", _type("dacse-mask"), guided=_has("guides")),
     Kind("voice-gains", "filter", f"{_FILTERS}.voice_gains:load", needs_files=False, guided=_always),
@@ -195,6 +205,11 @@ def load_filter(kind: Kind, path: Path, options: LoadOptions) -> Filter:
     """The filter in `path`. Raises `ModelError`, `DeviceError`."""
     found: Filter = _imported(kind.load)(path, options)
     return found
+
+
+def convert(kind: Kind, files: Sequence[Path], folder: Path) -> None:
+    """Make `folder`, which other commands load, of published pickles. Raises `CodecError`, `OSError`."""
+    _imported(kind.convert)(files, folder)
 
 
 def read_spec(kind: Kind, path: Path, name: str) -> CodecSpec | None:

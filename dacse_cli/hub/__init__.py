@@ -6,7 +6,7 @@
     cache     the Hugging Face cache's layout      stamps    remembered checksums
     card      dacse.json                           folder    which files make a model
     verify    damaged files                        resolve   the way in
-    listing   which models there are
+    listing   which models there are         published which pickles dacse converts
 
 Knows neither tensors nor torch; huggingface_hub is imported only when the network is really used.
 """

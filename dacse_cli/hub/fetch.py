@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from dacse_cli.errors import HubError
 from dacse_cli.files.digest import file_sha256
 from dacse_cli.hub.cache import RepoCache, blob_digest
 from dacse_cli.hub.card import read_card
@@ -16,6 +17,7 @@ from dacse_cli.hub.client import HubClient
 from dacse_cli.hub.manifest import RemoteFile, Repository, holds_folder, select_files
 from dacse_cli.hub.names import HubName
 from dacse_cli.hub.problems import Subject, disk_problem, no_room
+from dacse_cli.hub.published import PUBLISHED, Published, make_folder
 from dacse_cli.hub.stamps import Stamps, git_blob_hash
 from dacse_cli.hub.transfer import Transfer
 
@@ -28,6 +30,8 @@ def fetch_model(name: HubName, cache: RepoCache, client: HubClient, progress: Pr
 
     Only what is missing or damaged travels. Raises `HubError`.
     """
+    if published := PUBLISHED.get(name.repo):
+        return _fetch_published(name, published, cache, client, progress or _ignore)
     repository = client.repository(name)
     fetch = _Fetch(name, repository, cache, client, progress or _ignore)
     try:
@@ -41,6 +45,29 @@ def fetch_model(name: HubName, cache: RepoCache, client: HubClient, progress: Pr
     except OSError as error:
         raise disk_problem(error, cache.root) from error
     return repository.commit
+
+
+def _fetch_published(
+    name: HubName, published: Published, cache: RepoCache, client: HubClient, progress: Progress
+) -> str:
+    """Bring pickles of one or more repositories into the cache and make a folder of safetensors of them.
+
+    Raises `HubError`, `CodecError`.
+    """
+    files: list[Path] = []
+    commit = ""
+    try:
+        for repo, file in published.files:
+            own = name if repo == name.repo else HubName(repo)
+            fetch = _Fetch(own, client.repository(own), RepoCache(cache.root, repo), client, progress)
+            files.append(fetch.file(file))
+            commit = commit or fetch.repository.commit
+        _check_room(sum(path.stat().st_size for path in files), cache.snapshot(commit), cache.root)
+        make_folder(published, files, cache.snapshot(commit))
+        cache.set_commit(name.revision, commit)
+    except OSError as error:
+        raise disk_problem(error, cache.root) from error
+    return commit
 
 
 def _ignore(file: str, done: int, total: int) -> None:
@@ -61,6 +88,21 @@ class _Fetch:
         """Fetch the model in one folder of the repository, and stamp what is there."""
         files = select_files(self.repository, str(self.name), folder)
         stamps = Stamps(self.cache.snapshot(self.repository.commit) / folder)
+        self._all(files, stamps)
+        stamps.complete = True
+        stamps.save()
+
+    def file(self, name: str) -> Path:
+        """Fetch one file of the repository's root; where it is. Raises `HubError` where there is none."""
+        found = next((file for file in self.repository.files if file.path == name), None)
+        if found is None:
+            raise HubError(f"{self.name} has no {name}", hint="its author may have renamed it")
+        stamps = Stamps(self.cache.snapshot(self.repository.commit))
+        self._all([found], stamps)
+        stamps.save()
+        return self._pointer(found)
+
+    def _all(self, files: list[RemoteFile], stamps: Stamps) -> None:
         missing = [file for file in files if not self._intact(file, stamps)]
         if missing:
             self.cache.blobs.mkdir(parents=True, exist_ok=True)
@@ -68,8 +110,6 @@ class _Fetch:
             self._check_room(missing)
         for file in missing:
             self._one(file, stamps)
-        stamps.complete = True
-        stamps.save()
 
     def _intact(self, file: RemoteFile, stamps: Stamps) -> bool:
         """Whether the snapshot shows this very content; remembers it if so."""
@@ -110,12 +150,16 @@ class _Fetch:
 
     def _check_room(self, files: list[RemoteFile]) -> None:
         needed = sum(file.size - _size(self.cache.part(file)) for file in files)
-        free = shutil.disk_usage(self.cache.blobs).free
-        if needed > free:
-            raise no_room(needed, free, self.cache.root)
+        _check_room(needed, self.cache.blobs, self.cache.root)
 
     def _pointer(self, file: RemoteFile) -> Path:
         return self.cache.snapshot(self.repository.commit) / file.path
+
+
+def _check_room(needed: int, folder: Path, root: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise no_room(needed, free, root)
 
 
 def _size(path: Path) -> int:

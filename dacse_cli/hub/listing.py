@@ -16,11 +16,10 @@ from dacse_cli.hub.folder import Kind, model_files
 from dacse_cli.hub.manifest import CONFIG
 from dacse_cli.hub.resolve import BUILT_IN
 
-KINDS: dict[str, Kind] = {"llama": "model", "dac": "codec"}
-"""What `model_type` of a config.json dacse can run."""
 KNOWN: tuple[tuple[str, Kind, str], ...] = (
     (DEFAULT_MODEL, "model", "920 million parameters"),
     (DEFAULT_CODEC, "codec", "44.1 kHz"),
+    ("KdaiP/DC-Speech-VAE", "codec", "22 kHz; 430 latents per second"),
 )
 
 
@@ -87,10 +86,15 @@ def _snapshot(name: str, kind: Kind, commit: str, folder: Path) -> Listed:
 
 def _kind(folder: Path) -> Kind | None:
     """What lies in `folder`, as far as dacse could run it; other programs' models are none of ours."""
+    from dacse_cli.registry import recognise  # with numpy
+
     try:
-        return KINDS.get(read_json(folder / CONFIG)["model_type"])
-    except (OSError, DocumentError, KeyError, TypeError):
+        found = recognise(read_json(folder / CONFIG))
+    except (OSError, DocumentError):
         return None
+    if found is None:
+        return None
+    return "codec" if found.role == "codec" else "model"
 
 
 def _size(folder: Path, kind: Kind) -> int:

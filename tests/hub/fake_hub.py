@@ -35,6 +35,8 @@ class FakeHub:
     files: dict[str, bytes]
     repo: str = REPO
     commit: str = COMMIT
+    others: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Files of further repositories, of the same commit."""
     refuse_listing: Refusal | None = None
     refuse_file: Refusal | None = None
     refusals_left: int = 1_000_000
@@ -59,19 +61,22 @@ class FakeHub:
     def file_requests(self) -> list[str]:
         return [path.rsplit("/", 1)[1] for path, _, _ in self.requests if "/resolve/" in path]
 
-    def listing(self) -> dict[str, Any]:
-        return {"id": self.repo, "sha": self.commit, "siblings": [self._entry(path) for path in self.files]}
+    def files_of(self, path: str) -> dict[str, bytes]:
+        """What the repository in a request's path holds."""
+        return next((files for repo, files in self.others.items() if f"/{repo}/" in path), self.files)
 
-    def _entry(self, path: str) -> dict[str, Any]:
-        data = self.files[path]
+    def listing(self, path: str = "") -> dict[str, Any]:
+        entries = [self._entry(name, data) for name, data in self.files_of(path).items()]
+        return {"id": self.repo, "sha": self.commit, "siblings": entries}
+
+    def _entry(self, path: str, data: bytes) -> dict[str, Any]:
         blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
         entry: dict[str, Any] = {"rfilename": path, "size": len(data), "blobId": blob}
-        if path.endswith((".safetensors", ".bin")):
+        if path.endswith((".safetensors", ".bin", ".pt")):
             entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
         return entry
 
-    def body_of(self, path: str) -> bytes:
-        data = self.files[path]
+    def body_of(self, path: str, data: bytes) -> bytes:
         if self.html == "files":
             return PAGE
         if self.html == "padded":
@@ -98,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
         if hub.silent:
             self.stopping.wait(20)
             self.close_connection = True
-        elif self.path.startswith(f"/api/models/{hub.repo}/revision/"):
+        elif any(self.path.startswith(f"/api/models/{repo}/revision/") for repo in (hub.repo, *hub.others)):
             self._listing()
         elif "/resolve/" in self.path:
             self._file(unquote(self.path.split("/resolve/", 1)[1].split("/", 1)[1]))
@@ -111,18 +116,20 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.hub.html == "listing":
             self._send(200, PAGE, {"Content-Type": "text/html"})
         else:
-            self._send(200, json.dumps(self.hub.listing()).encode(), {"Content-Type": "application/json"})
+            self._send(
+                200, json.dumps(self.hub.listing(self.path)).encode(), {"Content-Type": "application/json"}
+            )
 
     def _file(self, path: str) -> None:
-        hub = self.hub
+        hub, files = self.hub, self.hub.files_of(self.path)
         if hub.redirect_to:
             self._send(302, b"", {"Location": hub.redirect_to + self.path})
         elif hub.refuse_file and self._still_refusing():
             self._refuse(hub.refuse_file)
-        elif path not in hub.files:
+        elif path not in files:
             self._refuse(Refusal(404, "EntryNotFound"))
         else:
-            self._content(hub.body_of(path))
+            self._content(hub.body_of(path, files[path]))
 
     def _content(self, data: bytes) -> None:
         start, wanted = 0, self.headers.get("Range")

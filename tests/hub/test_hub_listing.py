@@ -42,7 +42,12 @@ def test_built_in_cached_incomplete_and_known(tmp_path):
 
 
 def test_no_cache_at_all(tmp_path):
-    assert [entry.state for entry in list_models(tmp_path / "none")] == ["built-in", "known", "known"]
+    assert [entry.state for entry in list_models(tmp_path / "none")] == [
+        "built-in",
+        "known",
+        "known",
+        "known",
+    ]
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])

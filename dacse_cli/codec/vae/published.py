@@ -8,7 +8,7 @@ with config.json and safetensors are what its config says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from dacse_cli.errors import CodecError
 from dacse_cli.files.documents import DocumentError, read_json
 from dacse_cli.weights.loading import load_tensors
 from dacse_cli.weights.safetensors_file import find_tensors, read_tensors
+from dacse_cli.weights.saving import save_folder
 from dacse_cli.weights.stored import HasShape
 from dacse_cli.weights.torch_file import TorchFile, TorchTensor
 
@@ -81,6 +82,17 @@ def load_published(path: Path, *, device: str = "cpu", name: str | None = None) 
     found = Published(path, path.with_name(VOCODER))
     weights = load_tensors(found.tensors, found.read, vae_shapes(found.shape), CodecError)
     return place_vae(VaeNetwork(found.shape, weights), found.shape.spec(name or path.stem), device)
+
+
+def convert(files: Sequence[Path], folder: Path) -> None:
+    """The published autoencoder and vocoder, weight norm folded, as config.json and safetensors in `folder`.
+
+    Raises `CodecError` for a file that is damaged or of another model, `OSError`.
+    """
+    autoencoder, vocoder = files
+    found = Published(autoencoder, vocoder)
+    weights = load_tensors(found.tensors, found.read, vae_shapes(found.shape), CodecError)
+    save_folder(folder, found.shape.config(), weights)
 
 
 def autoencoder_shape(config: Mapping[str, Any]) -> AutoencoderShape:
