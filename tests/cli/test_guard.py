@@ -2,18 +2,16 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from typed import typed
 
 from dacse_cli import Enhancer
 from dacse_cli.errors import InputError
 
-RUN = [sys.executable, "-m", "dacse_cli", "enhance"]
 SOURCES = Path(__file__).parents[2] / "examples" / "sources"
 
 
@@ -27,9 +25,8 @@ def talk(tmp_path_factory):
 
 
 def enhance(talk, out, model, *options):
-    command = [*RUN, talk, out, "--model", model, *options]
     env = {name: value for name, value in os.environ.items() if name != "DACSE_GUARD"}
-    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=600, env=env)
+    return typed("enhance", talk, out, "--model", model, *options, env=env, timeout=600)
 
 
 def test_what_is_not_believed_is_let_through_and_told(talk, tiny_model, tmp_path):

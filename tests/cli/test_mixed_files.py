@@ -1,12 +1,11 @@
 """Forty files of every rate, width, channel count and container: nothing may change but the sound."""
 
-import subprocess
-import sys
 from itertools import cycle
 
 import numpy as np
 import pytest
 import soundfile
+from typed import typed
 
 from dacse_cli import Enhancer
 
@@ -50,8 +49,7 @@ def make(root):
 def enhanced(tmp_path_factory, tiny_model):
     root = tmp_path_factory.mktemp("mixed")
     made = make(root / "in")
-    command = [sys.executable, "-m", "dacse_cli", "enhance", root / "in", root / "out", "--model", tiny_model]
-    result = subprocess.run([*command, "--dtype", "float32"], capture_output=True, text=True)
+    result = typed("enhance", root / "in", root / "out", "--model", tiny_model, "--dtype", "float32")
     assert result.returncode == 0, result.stderr
     return root, made
 

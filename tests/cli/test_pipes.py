@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 import soundfile
+from typed import typed
 
 RUN = [sys.executable, "-m", "dacse_cli"]
 
@@ -22,23 +23,23 @@ def recording(tmp_path):
 
 
 def dacse(*args, **kwargs):
-    return subprocess.run([*RUN, *map(str, args)], capture_output=True, timeout=120, **kwargs)
+    return typed(*args, text=False, **kwargs)
 
 
 def test_a_pipe_gives_what_files_give(tmp_path, recording, tiny_model):
     dacse("enhance", recording, tmp_path / "file.flac", "--model", tiny_model, check=True)
-    result = dacse("enhance", "-", "-", "--model", tiny_model, input=recording.read_bytes(), check=True)
+    result = dacse("enhance", "-", "-", "--model", tiny_model, stdin=recording.read_bytes(), check=True)
     assert result.stdout == (tmp_path / "file.flac").read_bytes()
-    wanted = dacse("enhance", "-", "-", "-f", "wav", "--model", tiny_model, input=recording.read_bytes())
+    wanted = dacse("enhance", "-", "-", "-f", "wav", "--model", tiny_model, stdin=recording.read_bytes())
     assert soundfile.info(io.BytesIO(wanted.stdout)).format == "WAV"
     assert b"done" in result.stderr
 
 
 def test_tokens_flow_too(recording, tiny_model):
     tokens = dacse(
-        "tokenize", "-", "-o", "-", "--model", tiny_model, input=recording.read_bytes(), check=True
+        "tokenize", "-", "-o", "-", "--model", tiny_model, stdin=recording.read_bytes(), check=True
     )
-    sound = dacse("detokenize", "-", "-o", "-", "--model", tiny_model, input=tokens.stdout, check=True)
+    sound = dacse("detokenize", "-", "-o", "-", "--model", tiny_model, stdin=tokens.stdout, check=True)
     assert soundfile.info(io.BytesIO(sound.stdout)).frames == 4000
 
 
@@ -54,7 +55,7 @@ def test_tokens_flow_too(recording, tiny_model):
     ],
 )
 def test_what_cannot_flow_is_said(tmp_path, tiny_model, command, code, says):
-    result = dacse(*command, "--model", tiny_model, input=b"this is no audio", cwd=tmp_path)
+    result = dacse(*command, "--model", tiny_model, stdin=b"this is no audio", cwd=tmp_path)
     assert result.returncode == code
     assert says in result.stderr.decode()
     assert result.stdout == b""

@@ -11,16 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from typed import start
+from typed import typed as dacse
 
 RUN = [sys.executable, "-m", "dacse_cli"]
 
 
-def dacse(*args, **kwargs):
-    command = [*RUN, *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, **kwargs)
-
-
-def start(*args):
+def start_interpreter(*args):
     return subprocess.Popen(
         [*RUN, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -203,14 +200,14 @@ def test_a_killed_worker_costs_nothing_and_a_killed_parent_leaves_no_worker(tmp_
     for i in range(10):
         put(tmp_path / f"in/{i}.wav", 1.0, seed=i)
     args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--batch-size", 2, "--json")
-    run = start(*args)
+    run = start_interpreter(*args)
     wait_for(lambda: list(tmp_path.glob("out/*.wav")))
     os.kill(worker_of(run.pid), signal.SIGKILL)
     out, err = run.communicate(timeout=100)
     assert run.returncode == 0, err
     assert json.loads(out.splitlines()[-1])["done"] == 10
 
-    run = start(*args, "--overwrite")
+    run = start_interpreter(*args, "--overwrite")
     wait_for(lambda: worker_of(run.pid) is not None)
     worker = worker_of(run.pid)
     run.kill()

@@ -4,15 +4,13 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 import soundfile
+from typed import start, typed
 
-RUN = [sys.executable, "-m", "dacse_cli", "enhance"]
 SECONDS = 12
 
 
@@ -36,13 +34,13 @@ def whole(talk, tiny_model, tmp_path_factory):
     return (folder / "talk.wav").read_bytes()
 
 
-def command(source, output, model):
-    return [*RUN, str(source), str(output), "--model", str(model), "--json", "--batch-size", "2"]
+def words(source, output, model):
+    return [str(source), str(output), "--model", str(model), "--json", "--batch-size", "2"]
 
 
 def finish(source, output, model, *more):
     """A run to its end; its account of the file."""
-    result = subprocess.run([*command(source, output, model), *more], capture_output=True, text=True)
+    result = typed("enhance", *words(source, output, model), *more, timeout=600)
     assert result.returncode == 0, result.stderr
     return json.loads(result.stdout.splitlines()[0])
 
@@ -53,7 +51,7 @@ def chunks_in(folder):
 
 def stop_midway(source, output, folder, model, number, size=6000):
     """Start a run and send its supervisor `number` when `size` bytes of chunks are kept."""
-    run = subprocess.Popen(command(source, output, model), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    run = start("enhance", *words(source, output, model))
     until = time.monotonic() + 600
     while not any(path.stat().st_size > size for path in chunks_in(folder)):
         assert run.poll() is None and time.monotonic() < until

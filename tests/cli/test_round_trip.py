@@ -7,11 +7,11 @@ import json
 import shutil
 import struct
 import subprocess
-import sys
 
 import numpy as np
 import pytest
 import soundfile
+from typed import typed
 
 pytest.importorskip("av", reason="needs dacse[media]")
 pytest.importorskip("mutagen", reason="needs dacse[media]")
@@ -77,8 +77,7 @@ def folders(tmp_path_factory, tiny_model):
         size = file.tell() - 8
         file.seek(4)
         file.write(struct.pack("<I", size))
-    command = [sys.executable, "-m", "dacse_cli", "enhance", root / "in", root / "out", "--strength", "0"]
-    done = subprocess.run([*command, "--model", tiny_model, "--json"], capture_output=True, text=True)
+    done = typed("enhance", root / "in", root / "out", "--strength", "0", "--model", tiny_model, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     return root
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 import pytest
 import soundfile
+from typed import typed
 
 from dacse_cli.cli.settings import collect, describe, fitted, nested
 from dacse_cli.errors import UsageError
@@ -105,10 +106,8 @@ def test_typed_beats_variable_beats_file(tmp_path, tiny_model):
     soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(800), 8000)
     (tmp_path / "dacse.toml").write_text(f'model = "{tiny_model}"\nrate = "11025"\n')
 
-    def rate_of(name, *typed, **variables):
-        command = [sys.executable, "-m", "dacse_cli", "enhance", "a.wav", name, *typed]
-        environment = {**os.environ, **variables}
-        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=120)
+    def rate_of(name, *words, **variables):
+        typed("enhance", "a.wav", name, *words, cwd=tmp_path, env={**os.environ, **variables}, check=True)
         return soundfile.info(tmp_path / name).samplerate
 
     assert rate_of("file.wav") == 11_025

@@ -4,6 +4,7 @@ A real process with real pipes, limits and signals, in milliseconds where a fres
 second, so that whole commands can be broken by the hundred. Stands in for `subprocess.Popen`.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -49,6 +50,7 @@ def _become(script, descriptors):
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
         os.closerange(3, 256)  # a lock that a child holds too would outlive its owner
+        gc.freeze()  # an old file object, collected later, would close a descriptor in use by then
         sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
         exec(script, {"__name__": "__main__"})
         code = 0
