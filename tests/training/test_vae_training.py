@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file
 
 from dacse_cli.codec.loading import load_codec
-from dacse_cli.codec.vae.autoencoder import sigma_noise
+from dacse_cli.codec.vae.autoencoder import Autoencoder, sigma_noise
+from dacse_cli.codec.vae.published import autoencoder_shape
 from dacse_cli.codec.vae.shape import AutoencoderShape, GriffinLimShape, VaeShape
 from dacse_cli.errors import UsageError
 from dacse_cli.training.losses.adversarial import (
@@ -24,10 +25,13 @@ from dacse_cli.training.losses.adversarial import (
 from dacse_cli.training.losses.dispersive import dispersive_loss
 from dacse_cli.training.losses.mel_discriminators import MelDiscriminators
 from dacse_cli.training.runs.loop import Listener
+from dacse_cli.training.runs.machine import Machine
+from dacse_cli.training.runs.pace import Pace
 from dacse_cli.training.runs.recipe import read_run_recipe
-from dacse_cli.training.steps.optimizers import Muon
-from dacse_cli.training.vae.network import is_direction
-from dacse_cli.training.vae.recipe import VaeRecipe
+from dacse_cli.training.steps.adversarial import AdversarialOptions, AdversarialStep
+from dacse_cli.training.steps.optimizers import SHARE, Muon, make_optimizers
+from dacse_cli.training.vae.network import VaeNetwork, is_direction
+from dacse_cli.training.vae.recipe import VaeRecipe, Weights
 from dacse_cli.training.vae.run import VaeRequest, train_vae
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dcvae"
@@ -146,3 +150,76 @@ def test_a_run_that_stops_goes_on_as_if_it_had_not(tmp_path, speech):
 def test_a_single_row_is_refused(tmp_path, speech):
     with pytest.raises(UsageError, match="2"):
         train_vae(request(tmp_path, speech, "out", 1, **{"stage.rows": 1}))
+
+
+def test_three_steps_of_training_are_the_published_ones(numbers):
+    """Both models from the published weights, noise given: losses and gradients, then where they move to.
+
+    The published rule is taken here, by which Muon moves the gains of weight norm too, at its scale. What
+    no step has moved yet is equal; the rest as near as torch's Muon, which iterates in bfloat16, comes.
+    """
+    tensors, scalars = numbers
+    network, discriminators = published_pair()
+    machine = Machine(torch.device("cpu"))
+    step = AdversarialStep(
+        network,
+        discriminators,
+        machine,
+        AdversarialOptions(weights=vars(Weights()), clip=500.0, clip_discriminators=500.0),
+        published_optimizers(network),
+        published_optimizers(discriminators),
+        Pace(1e-3),
+        losses=lambda estimate, target: {"mel": (estimate - target).abs().mean()},
+    )
+    named = {"discriminator": "discriminator", "mel": "mel_l1", "dispersive": "dispersive",
+             "adversarial": "generator_adversarial", "loss": "generator_total",
+             "gradient": "grad_norm_generator"}  # fmt: skip
+    for number, theirs in enumerate(scalars["steps"]):
+        noise = tensors[f"steps.noise_{number}"] * tensors[f"steps.std_{number}"]
+        ours, _ = step(number, 0.0, (tensors["steps.mel"], noise.flatten(1, 2)))
+        for name, other in named.items():
+            untouched = number == 0 and name in ("discriminator", "mel", "dispersive")
+            tolerance = 1e-5 if untouched else 0.005
+            assert float(ours[name]) == pytest.approx(theirs[other], rel=tolerance), (number, name)
+        assert 2 * float(ours["features"]) == pytest.approx(theirs["feature"], rel=0.005)
+        if number == 0:
+            compare_weights(network, discriminators, tensors)
+    network.eval()
+    with torch.no_grad():
+        decoded = network((tensors["steps.mel"], None)).estimate[:1]
+    distance = (decoded - tensors["steps.final_decoded"]).abs().mean()
+    assert float(distance) < 0.01 * float(decoded.abs().mean())
+
+
+def published_pair():
+    """The small autoencoder and discriminators that the published numbers are of."""
+    stored = load_file(GOLDEN / "autoencoder" / "model.safetensors")
+    config = json.loads((GOLDEN / "autoencoder" / "config.json").read_text())
+    network = VaeNetwork(Autoencoder(autoencoder_shape(config)), Machine(torch.device("cpu")), False)
+    own = {f"autoencoder.{name.removeprefix('model.')}": tensor for name, tensor in stored.items()}
+    network.load_state_dict(own)
+    discriminators = MelDiscriminators(4, 2)
+    discriminators.load_state_dict(load_file(GOLDEN / "discriminators" / "model.safetensors"))
+    return network, discriminators
+
+
+def published_optimizers(network):
+    """Muon for all of two and more dimensions at its published scale, AdamW for the rest."""
+    muon, adamw = make_optimizers(
+        "muon", network.named_parameters(), rate=1e-3, betas=(0.9, 0.95), weight_decay=0.1 * 0.2,
+        decays=lambda name, weight: True,
+    )  # fmt: skip
+    muon.param_groups[0][SHARE] = 1 / 0.2
+    for group in adamw.param_groups:
+        group["weight_decay"] = 0.1
+    return [muon, adamw]
+
+
+def compare_weights(network, discriminators, tensors):
+    """All weights after one step, against those whose numbers are known."""
+    ours = {f"model.{name.removeprefix('autoencoder.')}": w for name, w in network.named_parameters()}
+    ours |= dict(discriminators.named_parameters())
+    known = {name.removeprefix("steps.after_1."): t for name, t in tensors.items() if "after_1" in name}
+    assert len(known) == 7
+    for name, theirs in known.items():
+        torch.testing.assert_close(ours[name].detach(), theirs, atol=1e-4, rtol=0, msg=name)
