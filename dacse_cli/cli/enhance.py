@@ -12,29 +12,52 @@ from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.networks import Chunks, Generation
 from dacse_cli.cli.options.sound import Sound
 
+PathsArg = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="INPUT... [OUTPUT]",
+        show_default=False,
+        help="Files, folders, patterns in quotes, URLs, or - for a pipe. The last one is the output, "
+        "unless there is one file only, or --output.",
+    ),
+]
+OutputOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        show_default="talk.enhanced.wav beside talk.wav",
+        help="A folder, or a file. For one input file also a pattern: '{stem}_clean.{ext}'.",
+    ),
+]
+RayOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        show_default=False,
+        rich_help_panel="Run",
+        help="Work on a Ray cluster: its address, auto for the one around here, local to start one.",
+    ),
+]
+ReportOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="DIR",
+        show_default=False,
+        rich_help_panel="Run",
+        help="Write a page to see and hear the result, index.html, and for scripts report.jsonl.",
+    ),
+]
+
 
 @grouped
 def enhance(
-    paths: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="INPUT... [OUTPUT]",
-            show_default=False,
-            help="Files, folders, patterns in quotes, URLs, or - for a pipe. The last one is the output, "
-            "unless there is one file only, or --output.",
-        ),
-    ],
+    paths: PathsArg,
     *,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            show_default="talk.enhanced.wav beside talk.wav",
-            help="A folder, or a file. For one input file also a pattern: '{stem}_clean.{ext}'.",
-        ),
-    ] = None,
+    output: OutputOpt = None,
     networks: Generation,
     chunks: Chunks,
     sound: Sound,
@@ -42,26 +65,8 @@ def enhance(
     keep_mtime: run.KeepMtimeOpt = False,
     strict: run.StrictOpt = False,
     shard: run.ShardOpt = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="ADDRESS",
-            show_default=False,
-            rich_help_panel="Run",
-            help="Work on a Ray cluster: its address, auto for the one around here, local to start one.",
-        ),
-    ] = None,
-    report: Annotated[
-        Path | None,
-        typer.Option(
-            "--report",
-            metavar="DIR",
-            show_default=False,
-            rich_help_panel="Run",
-            help="Write a page to see and hear the result, index.html, and for scripts report.jsonl.",
-        ),
-    ] = None,
+    ray: RayOpt = None,
+    report: ReportOpt = None,
     voice: run.Voice,
 ) -> None:
     """Enhance noisy speech: audio or token files in, enhanced ones out.

@@ -53,10 +53,6 @@ def plan(
 
     dacse train plan 1B --gpus 64 --tokens 2e10 --rows 2
     """
-    from dataclasses import asdict
-
-    from dacse_cli.cli.render import Screen
-    from dacse_cli.cli.render.text import aligned
     from dacse_cli.training.codec.plan import codec_plan
     from dacse_cli.training.codec.shapes import SIZES as CODECS
     from dacse_cli.training.lm.plan import Work, published_plan
@@ -64,30 +60,45 @@ def plan(
     from dacse_cli.training.set.plan import set_plan
     from dacse_cli.training.set.sizes import SIZES as SETS
 
-    screen = Screen(json=json)
     work = Work(frames, rows, accumulate, checkpointing)
     wanted = sizes or [*SIZES, *SETS, *CODECS]
     codecs = [codec_plan(size, CODECS[size], gpus=gpus, mfu=mfu or 0.2) for size in wanted if size in CODECS]
-    plans = [
+    models = [
         published_plan(size, work=work, tokens=tokens, gpus=gpus, mfu=mfu or 0.4)
         for size in wanted
         if size not in CODECS and size not in SETS
     ]
     transducers = [set_plan(size, frames=frames, mfu=mfu or 0.2) for size in wanted if size in SETS]
-    if json:
-        for found in plans:
-            screen.results.record({"type": "plan", **asdict(found), "memory_bytes": found.memory_bytes})
-        for transducer in transducers:
-            screen.results.record({"type": "set-plan", **asdict(transducer)})
-        for codec in codecs:
-            screen.results.record({"type": "codec-plan", **asdict(codec), "state_bytes": codec.state_bytes})
-        return
-    if plans:
-        screen.results.print(aligned(_table(_MODELS, plans, gpus)))
+    (_records if json else _tables)(models, transducers, codecs, gpus)
+
+
+def _records(models: list[Plan], transducers: list[SetPlan], codecs: list[CodecPlan], gpus: int) -> None:
+    """One line of JSON for each plan."""
+    from dataclasses import asdict
+
+    from dacse_cli.cli.render import Screen
+
+    record = Screen(json=True).results.record
+    for model in models:
+        record({"type": "plan", **asdict(model), "memory_bytes": model.memory_bytes})
+    for transducer in transducers:
+        record({"type": "set-plan", **asdict(transducer)})
+    for codec in codecs:
+        record({"type": "codec-plan", **asdict(codec), "state_bytes": codec.state_bytes})
+
+
+def _tables(models: list[Plan], transducers: list[SetPlan], codecs: list[CodecPlan], gpus: int) -> None:
+    """A table for each kind of model that was asked for."""
+    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.text import aligned
+
+    show = Screen().results.print
+    if models:
+        show(aligned(_table(_MODELS, models, gpus)))
     if transducers:
-        screen.results.print(aligned(_table(_TRANSDUCERS, transducers, 1)))
+        show(aligned(_table(_TRANSDUCERS, transducers, 1)))
     if codecs:
-        screen.results.print(aligned(_table(_CODECS, codecs, gpus)))
+        show(aligned(_table(_CODECS, codecs, gpus)))
 
 
 Found = TypeVar("Found")

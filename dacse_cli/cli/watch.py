@@ -11,24 +11,27 @@ from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.networks import Chunks, Generation
 from dacse_cli.cli.options.sound import Sound
 
+EveryOpt = Annotated[
+    float, typer.Option("--every", min=0.1, metavar="SECONDS", help="How often the folder is looked at.")
+]
+SettledOpt = Annotated[
+    float,
+    typer.Option(
+        "--settled",
+        min=0,
+        metavar="SECONDS",
+        help="Process a file once it has been unchanged for this long.",
+    ),
+]
+
 
 @grouped
 def watch(
     folder: Annotated[str, typer.Argument(metavar="IN", show_default=False, help="The folder to watch.")],
     output: Annotated[str, typer.Argument(metavar="OUT", show_default=False, help="A folder.")],
     *,
-    every: Annotated[
-        float, typer.Option("--every", min=0.1, metavar="SECONDS", help="How often the folder is looked at.")
-    ] = 2.0,
-    settled: Annotated[
-        float,
-        typer.Option(
-            "--settled",
-            min=0,
-            metavar="SECONDS",
-            help="Process a file once it has been unchanged for this long.",
-        ),
-    ] = 5.0,
+    every: EveryOpt = 2.0,
+    settled: SettledOpt = 5.0,
     networks: Generation,
     chunks: Chunks,
     sound: Sound,

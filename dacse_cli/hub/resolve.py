@@ -6,7 +6,6 @@ used without any network; its files are checked against their checksums (by stam
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,40 +13,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dacse_cli.config import DEFAULT_CODEC
-from dacse_cli.errors import CheckpointError, CodecError, HubError, ModelError
+from dacse_cli.errors import CheckpointError, HubError
 from dacse_cli.files.documents import DocumentError, read_json
 from dacse_cli.files.names import quoted
 from dacse_cli.files.places import expanded
-from dacse_cli.files.problems import reason
-from dacse_cli.hub.cache import RepoCache, cache_root
 from dacse_cli.hub.card import read_card
-from dacse_cli.hub.client import DEFAULT_TIMEOUT, HubClient
-from dacse_cli.hub.fetch import Progress, fetch_model
-from dacse_cli.hub.folder import Kind, ModelFiles, model_files
+from dacse_cli.hub.client import DEFAULT_TIMEOUT
+from dacse_cli.hub.fetch import Progress
+from dacse_cli.hub.folder import Kind
+from dacse_cli.hub.from_hub import Access, model_from_hub
 from dacse_cli.hub.manifest import CARD, CONFIG
-from dacse_cli.hub.names import HubName, is_inside, parse_hub_name
-from dacse_cli.hub.problems import TransientError
-from dacse_cli.hub.stamps import Stamps
-from dacse_cli.hub.verify import damages, verify_folder
+from dacse_cli.hub.names import is_inside, parse_hub_name
+from dacse_cli.hub.resolved import Resolved, local_model
+from dacse_cli.hub.verify import verify_folder
 
 BUILT_IN: Mapping[str, Path] = {"nano": Path(__file__).parent.parent / "models" / "nano"}
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """A model or codec on this disk."""
-
-    folder: Path
-    name: str
-    """As the user or a model card called it."""
-    revision: str | None
-    """The commit (40 hex) of a Hub model."""
-    sha256: str
-    """Stands for the content of config and weights: equal exactly when they are."""
-    built_in: bool = False
-    kind: Kind = "model"
-    note: str | None = None
-    """Something the user should know, such as that the Hub could not be asked for a newer version."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +36,6 @@ class Downloaded:
 
     model: Resolved
     codec: Resolved | None
-
-
-@dataclass(frozen=True)
-class _Access:
-    """How the Hub may be used."""
-
-    offline: bool
-    progress: Progress | None
-    cache_dir: Path | None
-    timeout: float
-    refresh: bool
 
 
 def is_offline() -> bool:
@@ -91,13 +60,13 @@ def resolve(
     seconds the Hub may stay silent in all. Raises `HubError` where the model cannot be had,
     `CheckpointError` or `CodecError` where its folder is incomplete.
     """
-    access = _Access(offline or is_offline(), progress, cache_dir, timeout, refresh)
+    access = Access(offline or is_offline(), progress, cache_dir, timeout, refresh)
     if name in BUILT_IN:
-        model = _local(BUILT_IN[name], name, "model", built_in=True)
+        model = local_model(BUILT_IN[name], name, "model", built_in=True)
         return model if kind == "model" else resolve_codec(model, offline=offline)
     folder = expanded(name) or Path(name)
     if name and folder.is_dir():
-        return _local(folder, name, kind)
+        return local_model(folder, name, kind)
     if name and folder.exists():
         raise HubError(f"{name} is a file", hint="name the folder with the config.json and the safetensors")
     hub_name = parse_hub_name(name)
@@ -106,7 +75,7 @@ def resolve(
             f"{quoted(name)} is no folder here and no Hub id",
             hint=f"known: {', '.join(BUILT_IN)}, a folder, org/name, or org/name@revision",
         )
-    return _from_hub(hub_name, kind, access)
+    return model_from_hub(hub_name, kind, access)
 
 
 def resolve_codec(
@@ -129,7 +98,9 @@ def resolve_codec(
     if named is None:
         named = read_card(model.folder).codec or DEFAULT_CODEC
         if is_inside(named) and (model.folder / named).is_dir():
-            inner = _local(model.folder / named, f"{model.name}/{named}", "codec", built_in=model.built_in)
+            inner = local_model(
+                model.folder / named, f"{model.name}/{named}", "codec", built_in=model.built_in
+            )
             return replace(inner, revision=model.revision)
         if parse_hub_name(named) is None:
             says = f"{model.folder / CARD} names the codec {quoted(named)}"
@@ -207,94 +178,3 @@ def _role_of(folder: Path) -> str | None:
         if kind := recognise(read_json(folder / CONFIG)):
             return kind.role
     return None
-
-
-def _local(folder: Path, name: str, kind: Kind, *, built_in: bool = False) -> Resolved:
-    files = model_files(folder, kind)
-    stamps = Stamps(folder)
-    try:
-        lines = [f"{_remember(stamps, file)}  {file}\n" for file in files.identity]
-    except OSError as error:
-        failure = CheckpointError if kind == "model" else CodecError
-        raise failure(f"{folder} cannot be read: {reason(error)}") from error
-    stamps.save()
-    sha256 = hashlib.sha256("".join(lines).encode()).hexdigest()
-    return Resolved(folder, name, None, sha256, built_in, kind)
-
-
-def _remember(stamps: Stamps, file: str) -> str:
-    stamps.record(file, sha256 := stamps.sha256(file))
-    return sha256
-
-
-def _from_hub(name: HubName, kind: Kind, access: _Access) -> Resolved:
-    cache = RepoCache(cache_root(access.cache_dir), name.repo)
-    commit = cache.commit_of(name.revision)
-    state = _State.of(cache.snapshot(commit), kind) if commit else _State()
-    if (
-        commit
-        and state.usable
-        and (access.offline or (state.complete and (name.pinned or not access.refresh)))
-    ):
-        return _snapshot(cache, name, commit, kind)
-    if access.offline:
-        raise _not_here(name, cache, state)
-    try:
-        fetched = fetch_model(name, cache, HubClient(access.timeout), access.progress)
-    except HubError as error:
-        passing = isinstance(error, TransientError)
-        if commit and state.usable and (passing or not access.refresh):
-            resolved = _snapshot(cache, name, commit, kind)
-            return replace(resolved, note=f"{error.message}; using the copy of {name} that is here")
-        if passing:
-            damaged = state.problem and f"the copy here is damaged: {state.problem}"
-            lack = damaged or f"{name} is not in {cache.root}"
-            raise HubError(f"{error.message}, and {lack}", hint=error.hint) from error
-        raise
-    return _snapshot(cache, name, fetched, kind)
-
-
-def _snapshot(cache: RepoCache, name: HubName, commit: str, kind: Kind) -> Resolved:
-    return replace(_local(cache.snapshot(commit), str(name), kind), revision=commit)
-
-
-@dataclass(frozen=True)
-class _State:
-    """What the cache holds of a model: all files whole (`usable`), and surely all there are (`complete`)."""
-
-    usable: bool = False
-    complete: bool = False
-    problem: str | None = None
-
-    @staticmethod
-    def of(snapshot: Path, kind: Kind) -> _State:
-        if not snapshot.is_dir():
-            return _State()
-        try:
-            problems = _inner_damages(snapshot, model_files(snapshot, kind))
-        except ModelError as error:
-            return _State(problem=error.message)
-        if problems:
-            return _State(problem=problems[0])
-        return _State(usable=True, complete=Stamps(snapshot).complete)
-
-
-def _inner_damages(snapshot: Path, files: ModelFiles) -> list[str]:
-    found, card = damages(snapshot, files), read_card(snapshot)
-    for name in (card.codec, card.filter):
-        if not found and name and is_inside(name) and (snapshot / name).is_dir():
-            found = damages(snapshot / name, model_files(snapshot / name, "codec"))
-    return found
-
-
-def _not_here(name: HubName, cache: RepoCache, state: _State) -> HubError:
-    command = f"`dacse download {name}`"
-    if state.problem:
-        return HubError(
-            f"the cached {name} is damaged: {state.problem}",
-            hint=f"run {command} with the network on: only what is damaged is fetched again",
-        )
-    return HubError(
-        f"{name} is not in {cache.root}, and offline mode is on",
-        hint=f"run {command} where there is a network, or use `--model nano`, which needs none",
-    )

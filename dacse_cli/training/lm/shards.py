@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from dacse_cli.audio.atomic import write_bytes_atomically
 from dacse_cli.errors import InputError
+from dacse_cli.files.atomic import write_bytes_atomically
 
 ROWS_A_SHARD = 2048
 """4 s pairs of the released codec make 26 MB."""

@@ -15,10 +15,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dacse_cli.audio.atomic import commit, sweep
 from dacse_cli.audio.formats import OutputFormat
 from dacse_cli.audio.write import OutputWriter
 from dacse_cli.errors import InputError, UsageError
+from dacse_cli.files.atomic import commit, sweep
 from dacse_cli.training.mix.pairs import make_pair
 from dacse_cli.training.mix.plan import CONTAINERS, Mix, SplitWork
 from dacse_cli.training.runs.ahead import in_order

@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.audio.atomic import lock_file, output_error, write_bytes_atomically
 from dacse_cli.errors import LockedError, UsageError
+from dacse_cli.files.atomic import lock_file, write_bytes_atomically
+from dacse_cli.files.problems import output_error
 
 RUN, STATE, LOCK = "run.json", "state.safetensors", ".lock"
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.audio.atomic import output_error, write_bytes_atomically
+from dacse_cli.files.atomic import write_bytes_atomically
+from dacse_cli.files.problems import output_error
 
 LOG = "log.csv"
 

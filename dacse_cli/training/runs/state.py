@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from dacse_cli.audio.atomic import commit, output_error
 from dacse_cli.errors import CheckpointError, OutputError
+from dacse_cli.files.atomic import commit
+from dacse_cli.files.problems import output_error
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:

@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dacse_cli.audio.atomic import commit, output_error, write_bytes_atomically
 from dacse_cli.audio.resample import resample
 from dacse_cli.errors import InputError
+from dacse_cli.files.atomic import commit, write_bytes_atomically
+from dacse_cli.files.problems import output_error
 from dacse_cli.training.runs.ahead import in_order
 from dacse_cli.training.sound.level import Samples
 from dacse_cli.training.sound.recordings import Recording, digest, read_part

@@ -11,8 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.audio.atomic import output_error, write_bytes_atomically
 from dacse_cli.errors import InputError, UsageError
+from dacse_cli.files.atomic import write_bytes_atomically
+from dacse_cli.files.problems import output_error
 from dacse_cli.training.runs.folder import lock_folder, refuse_changes, stored_settings
 
 MANIFEST = "manifest.jsonl"
