@@ -17,7 +17,7 @@ from dacse_cli.files.problems import output_error
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.forecast import forecast
 from dacse_cli.pipeline.run.run import run
-from dacse_cli.pipeline.wire.events import Stage
+from dacse_cli.pipeline.wire.events import Event, Stage
 from dacse_cli.pipeline.wire.outcome import Summary
 from dacse_cli.store.urls import as_local, is_url
 
@@ -44,7 +44,7 @@ def launch(
         if dry_run:
             with screen:
                 rows = forecast(ready.request, screen.tell, screen.download)
-            screen.results.forecast(rows)
+            screen.results.forecast(list(map(ready.as_typed, rows)))
             return
         raise typer.Exit(_do(ready, screen, report, ray))
 
@@ -52,7 +52,7 @@ def launch(
 def _do(ready: Plugged, screen: Screen, report: Path | None, ray: str | None) -> int:
     """Run, report, sum up; the exit code."""
     with screen:
-        summary = _run(ready.request, screen, ray)
+        summary = _run(ready, screen, ray)
         page = _report(summary, report, screen) if report else None
     screen.summary(summary)
     if page is not None:
@@ -69,15 +69,19 @@ def _is_remote(request: Request) -> bool:
     return any(map(is_url, (*request.inputs, request.output or "")))
 
 
-def _run(request: Request, screen: Screen, ray: str | None) -> Summary:
+def _run(ready: Plugged, screen: Screen, ray: str | None) -> Summary:
     """The library call that fits where the processes are."""
+
+    def tell(event: Event) -> None:
+        screen.tell(ready.event_as_typed(event))
+
     if ray is not None:
         from dacse_cli.pipeline.run.ray_run import run_ray
 
         # Ray prints half a page for every lost machine; a run's own words say as much
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
-            return run_ray(request, ray, screen.tell, screen.download)
-    return run(request, screen.tell, screen.download)
+            return run_ray(ready.request, ray, tell, screen.download)
+    return run(ready.request, tell, screen.download)
 
 
 def _make_folder(folder: Path) -> None:

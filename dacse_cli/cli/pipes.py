@@ -13,14 +13,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from dacse_cli.audio.formats import suffix_for
 from dacse_cli.errors import OutputError, UsageError
 from dacse_cli.files.problems import reason
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run.forecast import Forecast
+from dacse_cli.pipeline.wire.events import Ended, Event
+from dacse_cli.pipeline.wire.outcome import Result
 from dacse_cli.tokens.files import SUFFIX
 
 PIPE = "-"
+Row = TypeVar("Row", Result, Forecast)
+"""What names an input and its output."""
 _MAGIC = {
     b"RIFF": ".wav",
     b"RF64": ".wav",
@@ -33,10 +39,21 @@ _MAGIC = {
 
 @dataclass(frozen=True)
 class Plugged:
-    """A request whose pipes are files. `outlet` is what standard output shall get, if anything."""
+    """A request whose pipes are files: `inlet` holds standard input, `outlet` will go to standard output."""
 
     request: Request
+    inlet: Path | None = None
     outlet: Path | None = None
+
+    def as_typed(self, row: Row) -> Row:
+        """The same with `-` where a pipe's file is named."""
+        source = PIPE if self.inlet and row.source == str(self.inlet) else row.source
+        target = PIPE if self.outlet and row.target == str(self.outlet) else row.target
+        return replace(row, source=source, target=target)
+
+    def event_as_typed(self, event: Event) -> Event:
+        """The same event, with a result as it was typed."""
+        return Ended(self.as_typed(event.result)) if isinstance(event, Ended) else event
 
     def pour(self) -> None:
         """Send the finished file to standard output. Raises `OutputError` where it cannot be written."""
@@ -65,14 +82,15 @@ def plugged(request: Request) -> Iterator[Plugged]:
     if reads and request.output is None:
         raise UsageError("reading standard input needs -o", hint="Give -o NAME, or -o - for a pipe.")
     with tempfile.TemporaryDirectory(prefix="dacse-") as folder:
-        source = _spool(Path(folder), request.form) if reads else Path(request.inputs[0])
+        inlet = _spool(Path(folder), request.form) if reads else None
+        source = inlet or Path(request.inputs[0])
         if not writes:
-            yield Plugged(replace(request, inputs=(str(source),)))
+            yield Plugged(replace(request, inputs=(str(source),)), inlet)
             return
         if not source.is_file():
             raise UsageError(f"- as output takes one file, and {source} is none")
         outlet = Path(folder) / f"stdout{_suffix(request, source)}"
-        yield Plugged(replace(request, inputs=(str(source),), output=str(outlet)), outlet)
+        yield Plugged(replace(request, inputs=(str(source),), output=str(outlet)), inlet, outlet)
 
 
 def _spool(folder: Path, form: str) -> Path:

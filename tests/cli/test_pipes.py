@@ -43,6 +43,24 @@ def test_tokens_flow_too(recording, tiny_model):
     assert soundfile.info(io.BytesIO(sound.stdout)).frames == 4000
 
 
+def test_a_pipe_is_called_what_was_typed(tmp_path, recording, tiny_model):
+    """The pipe's file in a temporary folder was named as the result."""
+    sound, tokens = recording.read_bytes(), tmp_path / "a.tokens.safetensors"
+    model = ("--model", tiny_model)
+    done = dacse("enhance", recording, "-", *model, check=True).stderr.decode()
+    assert "done        -\n" in done
+    planned = dacse("enhance", "-", "-", "--dry-run", *model, stdin=sound, check=True)
+    assert planned.stdout.startswith(b"- -> -  0:00")
+    made = dacse("tokenize", "-", "-o", tokens, "--json", *model, stdin=sound, check=True)
+    assert json.loads(made.stdout.splitlines()[0])["source"] == "-"
+    back = dacse("detokenize", tokens, "-o", "-", *model, check=True).stderr.decode()
+    assert "done        -\n" in back
+    failed = dacse("enhance", "-", tmp_path / "b.wav", *model, stdin=b"this is no audio").stderr.decode()
+    assert "failed  -: not an audio file" in failed
+    assert "/stdin" not in done + back + failed
+    assert "/stdout" not in done + back + failed
+
+
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [
