@@ -20,6 +20,7 @@ from dacse_cli.training.losses.dispersive import dispersive_loss
 from dacse_cli.training.losses.intelligibility import Unintelligibility
 from dacse_cli.training.losses.opinion import CURVES, SAMPLES, Opinion
 from dacse_cli.training.losses.perceived import PerceivedDisturbance
+from dacse_cli.training.losses.speaker import LEVEL, VoiceChange
 from dacse_cli.training.losses.spectra import SCALES, SpectralDistance, mel_filters
 
 
@@ -164,3 +165,21 @@ def test_unintelligibility_follows_stoi():
         ours.append(1.0 - float(Unintelligibility()(pair[:1], pair[1:])))
     assert np.all(np.diff(ours) < 0)
     np.testing.assert_allclose(ours, published, atol=0.08)
+
+
+def test_voice_changes_are_those_of_the_published_network():
+    """Whole segments without pauses: what the package itself measures; and a gradient."""
+    resemblyzer = pytest.importorskip("resemblyzer")
+    encoder = resemblyzer.VoiceEncoder("cpu", verbose=False)
+    first, second = (torch.from_numpy(voice(160 * 160, number))[None] for number in (1, 2))
+    first, second = (LEVEL * row / row.square().mean().sqrt() for row in (first, second))
+    mels = [resemblyzer.audio.wav_to_mel_spectrogram(row[0].numpy())[:160] for row in (first, second)]
+    one, two = encoder(torch.from_numpy(np.stack(mels)))
+    change = VoiceChange()
+    estimate = first.clone().requires_grad_()
+    found = change(estimate, second)
+    assert float(found[0].detach()) == pytest.approx(float(1 - one @ two), abs=2e-3)
+    found.sum().backward()
+    assert torch.isfinite(estimate.grad).all() and estimate.grad.abs().max() > 0
+    assert float(change(first, first)[0].detach()) == pytest.approx(0, abs=1e-5)
+    assert float(change(first[:, :8000], second[:, :8000])[0]) == 0

@@ -49,6 +49,8 @@ class DataPart:
     valid: float = 0.02
     """Share of speakers held out."""
     valid_rows: int = 64
+    recogniser: str | None = None
+    """CTranslate2 folder of a Whisper model, for `stage.hearing`."""
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""
@@ -84,13 +86,24 @@ class MaskStage(StagePlan):
     """and of 1 - STOI (see `losses.intelligibility`)."""
     opinion: float = 0.0
     """Weight of DNSMOS P.835 per point of OVRL: see `losses.opinion`. Needs rows of 9.01 s together."""
+    hearing: float = 0.0
+    """Weight of the distance in features of `data.recogniser` (see `losses.hearing`),"""
+    voice: float = 0.0
+    """and of the distance of speaker embeddings (see `losses.speaker`)."""
     average: float = 0.9995
     """Decay of the average of the weights, which is what is written."""
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""
         found = []
-        weights = (self.missing, self.perceived, self.intelligibility, self.opinion)
+        weights = (
+            self.missing,
+            self.perceived,
+            self.intelligibility,
+            self.opinion,
+            self.hearing,
+            self.voice,
+        )
         if min(self.steps, self.rows) < 1 or min(self.warm_up, self.minutes, *weights) < 0:
             found.append("steps and rows must be at least 1; warm_up, minutes and weights at least 0")
         if self.rate <= 0 or self.clip <= 0 or not 0 <= self.tail <= 1 or not 0 <= self.average < 1:
@@ -129,4 +142,6 @@ class MaskRecipe(RunRecipe):
             for stage in self.stage
             if stage.opinion and stage.rows * round(self.data.seconds * RATE) < RATED_SAMPLES
         ]
+        if any(stage.hearing for stage in self.stage) and self.data.recogniser is None:
+            found.append("stage.hearing needs data.recogniser")
         return found

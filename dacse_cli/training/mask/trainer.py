@@ -71,7 +71,9 @@ class MaskTrainer:
             clip=options.clip,
             average=self._average,
         )
-        self._objective = Objective(options, self._machine, self._recipe.run.bf16)
+        self._objective = Objective(
+            options, self._machine, self._recipe.run.bf16, self._recipe.data.recogniser
+        )
         rows = options.rows // self._machine.count
         self._batches = Ahead(
             make_batch, (self._mixes(stage), rows), jobs=self._jobs, stride=self._machine.count
