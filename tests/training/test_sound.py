@@ -115,6 +115,22 @@ def test_recordings_are_divided_by_speaker(tmp_path):
         divide(recordings(tmp_path, [0.05]), RATE, 0.1, 0.0)
 
 
+@pytest.mark.parametrize(("share", "together"), [(0.05, False), (0.5, True)])
+def test_a_folder_of_many_voices_is_held_out_only_where_there_are_enough_folders(tmp_path, share, together):
+    """Two per cent of four corpora took one of them out of the training of `nano`."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE // 2)
+    files = []
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / name).mkdir()
+        for number in range(5):
+            sf.write(path := tmp_path / name / f"{number}.wav", noise, RATE)
+            files.append((f"{name}/{number}.wav", path))
+    speech = divide(files, RATE, 0.1, share)
+    assert speech.valid
+    shared = {r.speaker for r in speech.train} & {r.speaker for r in speech.valid}
+    assert bool(shared) is not together
+
+
 def test_equal_names_and_lengths_are_not_equal_recordings(tmp_path):
     """A cache or a run that goes by names takes the codes of other noise for these."""
     for name, seed in (("one", 1), ("other", 2), ("copy", 1)):

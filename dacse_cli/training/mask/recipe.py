@@ -47,7 +47,7 @@ class DataPart:
     rooms: str = "auto"
     """Simulated rooms: image, decay or auto, as in `dacse mix --room`."""
     valid: float = 0.02
-    """Share of speakers held out."""
+    """Share of speakers held out; of recordings, where that is less than one speaker."""
     valid_rows: int = 64
     recogniser: str | None = None
     """CTranslate2 folder of a Whisper model, for `stage.hearing`."""

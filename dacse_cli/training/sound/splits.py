@@ -79,14 +79,16 @@ class Divided:
 def divide(files: Files, rate: int, seconds: float, held_out: float) -> Divided:
     """The recordings in `files` that last `seconds`, a share `held_out` of their speakers held out.
 
-    Raises `NoInputError` where none is long enough.
+    Where that share is less than one speaker, recordings are held out instead: a folder of many voices
+    must not leave the training whole. Raises `NoInputError` where none is long enough.
     """
     found, refused = look(files)
     long = tuple(recording for recording in found if recording.samples_at(rate) >= round(seconds * rate))
     if not long:
         raise NoInputError(f"none of the {len(files)} recordings lasts {seconds:g} s")
     speakers = {recording.speaker for recording in long}
-    group = {r.name: r.speaker if len(speakers) > 1 else r.name for r in long}
+    by_speaker = len(speakers) > 1 and held_out * len(speakers) >= 1
+    group = {r.name: r.speaker if by_speaker else r.name for r in long}
     if held_out == 0 or len(long) < 2:
         return Divided(long, (), refused)
     splits = assign(
