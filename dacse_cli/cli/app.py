@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -96,6 +97,18 @@ def _options_of(command: Any) -> dict[str, str]:
     return {word[2:]: name for word, name in words if word.startswith("--")}
 
 
+_CONTINUES = {"download", "mix", "train"}
+"""Commands that go on where they were stopped. The others say so themselves, where it is true."""
+
+
+class _Stopped(SystemExit):
+    """A signal has asked for the end."""
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise _Stopped(128 + number)
+
+
 def main() -> None:
     """Entry point. Never shows a traceback for what a user can cause."""
     for stream in (sys.stdout, sys.stderr):
@@ -105,7 +118,7 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, lambda signum, frame: sys.exit(128 + signum))
+            signal.signal(number, _stop)
     try:
         sys.exit(app(prog_name="dacse", standalone_mode=False))
     except CLICK_ERROR as error:
@@ -113,6 +126,10 @@ def main() -> None:
         sys.exit(2)
     except typer.Abort:
         sys.exit(130)
+    except _Stopped:
+        if _CONTINUES.intersection(sys.argv[1:2]):
+            _say("stopped; run the same command again to continue")
+        raise
     except DacseError as error:
         _say(f"dacse: {error.message}", f"  {error.hint}" if error.hint else None)
         sys.exit(error.exit_code)

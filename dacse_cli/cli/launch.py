@@ -18,7 +18,7 @@ from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.forecast import forecast
 from dacse_cli.pipeline.run.run import run
 from dacse_cli.pipeline.wire.events import Event, Stage
-from dacse_cli.pipeline.wire.outcome import Summary
+from dacse_cli.pipeline.wire.outcome import Outcome, Summary
 from dacse_cli.store.urls import as_local, is_url
 
 
@@ -55,6 +55,8 @@ def _do(ready: Plugged, screen: Screen, report: Path | None, ray: str | None) ->
         summary = _run(ready, screen, ray)
         page = _report(summary, report, screen) if report else None
     screen.summary(summary)
+    if ready.inlet is None and ready.outlet is None:
+        say_how_to_go_on(ready.request, summary, screen)
     if page is not None:
         screen.results.page(str(page))
     if screen.results.lost and not summary.exit_code:
@@ -62,6 +64,14 @@ def _do(ready: Plugged, screen: Screen, report: Path | None, ray: str | None) ->
     if not summary.exit_code:
         ready.pour()
     return summary.exit_code
+
+
+def say_how_to_go_on(request: Request, summary: Summary, screen: Screen) -> None:
+    """After a stop, one line where the same command does what is left and nothing twice."""
+    left = summary.counts[Outcome.NOT_REACHED.value]
+    if summary.stopped_by is not None and left and not request.overwrite:
+        where = "continue where this run stopped" if summary.keeps_chunks else "do the rest"
+        screen.remark(f"stopped; run the same command again to {where}")
 
 
 def _is_remote(request: Request) -> bool:
@@ -100,7 +110,7 @@ def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:
     from dacse_cli.cli.reporting import write_report
 
     if summary.stopped_by is not None:
-        screen.remark("no report: the run was stopped; run it again, finished files will be in it")
+        screen.remark("no report: the run was stopped")
         return None
     screen.tell(Stage("drawing the report"))
     return write_report(summary, folder, screen.drawn)

@@ -53,6 +53,7 @@ def watch(
     """
     from pathlib import Path
 
+    from dacse_cli.cli.launch import say_how_to_go_on
     from dacse_cli.errors import UsageError
     from dacse_cli.pipeline.request.request import Request
     from dacse_cli.pipeline.run import watch as watching
@@ -82,5 +83,6 @@ def watch(
     runs = watching.watch(request.check(), one_run, screen.remark, every=every, settled=settled)
     for summary in runs:
         screen.summary(summary)
+        say_how_to_go_on(request, summary, screen)
         if summary.fatal is not None or summary.stopped_by is not None:
             raise typer.Exit(summary.exit_code)

@@ -155,6 +155,7 @@ def test_a_signal_ends_the_run_in_order(tmp_path, tiny_model, number, code):
     assert summary["inputs"] == 30
     assert summary["not_reached"] > 0
     assert summary["done"] == len(list(tmp_path.glob("out/*.wav")))
+    assert "run the same command again to continue" in err
 
 
 def test_kill_and_rerun_gives_what_one_run_gives(tmp_path, tiny_model):

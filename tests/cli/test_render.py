@@ -8,11 +8,16 @@ import pty
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 import pytest
 
+from dacse_cli.cli import app as entry
+from dacse_cli.cli.launch import say_how_to_go_on
+from dacse_cli.cli.options.run import Batch
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render import Screen
+from dacse_cli.config import ModelOptions
 from dacse_cli.pipeline.wire.events import Detail, Ended, Planned, Progress, Stage
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
@@ -91,6 +96,36 @@ def test_every_input_has_its_line_of_json_even_if_it_was_not_reached(monkeypatch
     assert [file["outcome"] for file in files] == ["done", "not-reached"]
     assert summary["inputs"] == len(files)
     assert err.getvalue() == ""
+
+
+@pytest.mark.parametrize(("stopped_by", "overwrite", "keeps_chunks", "says"), [
+    (2, False, True, "stopped; run the same command again to continue where this run stopped\n"),
+    (15, False, False, "stopped; run the same command again to do the rest\n"),
+    (2, True, True, ""),  # it would begin again
+    (None, False, True, ""),
+])  # fmt: skip
+def test_a_stopped_run_says_how_to_go_on(monkeypatch, stopped_by, overwrite, keeps_chunks, says):
+    """ "not-reached 4" was all that Ctrl-C left."""
+    screen, _, err = screen_with(monkeypatch)
+    request = Batch(overwrite=overwrite).request("enhance", ["in"], "out", ModelOptions())
+    summary = Summary([DONE, LATER], stopped_by=stopped_by, keeps_chunks=keeps_chunks)
+    say_how_to_go_on(request, summary, screen)
+    say_how_to_go_on(request, replace(summary, results=[DONE]), screen)  # nothing is left
+    assert err.getvalue() == says
+
+
+@pytest.mark.parametrize(("command", "says"), [
+    (["train", "lm"], "stopped; run the same command again to continue\n"),
+    (["evaluate"], ""),
+    ([], ""),
+])  # fmt: skip
+def test_so_does_a_stopped_training(monkeypatch, capsys, command, says):
+    monkeypatch.setattr(sys, "argv", ["dacse", *command])
+    monkeypatch.setattr(entry, "app", lambda **_: entry._stop(15, None))
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    assert end.value.code == 143
+    assert capsys.readouterr().err == says
 
 
 def test_details_cannot_move_the_cursor(monkeypatch):

@@ -61,6 +61,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
         )
         ledger.summary.ignored = todo.ignored
         ledger.summary.settings = shown_settings(request, found)
+        ledger.summary.keeps_chunks = request.form is Form.ENHANCE and found.plan.translator is not None
         try:
             _run_waves(todo, found, ledger, journal, tell, pool or LocalPool())
         except DacseError as error:

@@ -109,6 +109,8 @@ class Summary:
     """Models and options that made the outputs, by name, for people."""
     fatal: DacseError | None = None
     """What stopped the run before its end."""
+    keeps_chunks: bool = False
+    """Whether the next run takes over finished chunks of unfinished files."""
     _totals: Totals = field(default_factory=lambda: Totals())
     """Of inputs whose results are not kept, because there are too many."""
 
