@@ -7,10 +7,11 @@ crosses process borders.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import DeviceError, UsageError, did_you_mean
 
 DEFAULT_MODEL = "disco-eth/DAC-SE1"
 AUTO_MODEL = "auto"
@@ -47,6 +48,18 @@ class Options:
         if found:
             raise UsageError("; ".join(found))
         return self
+
+
+_DEVICE = re.compile(r"auto|all|cpu|mps|cuda(:\d{1,3})?")
+
+
+def check_devices(text: str) -> None:
+    """Raise `DeviceError` for what names no device, here or anywhere. Several are separated by commas."""
+    for name in map(str.strip, text.split(",")):
+        if not _DEVICE.fullmatch(name):
+            known = ("auto", "all", "cpu", "cuda", "mps")
+            hint = did_you_mean(name, known, "Use auto, cpu, cuda, cuda:1 or mps.")
+            raise DeviceError(f"{name!r:.80} is not a device", hint=hint)
 
 
 MAX_BEAM = 64
@@ -171,7 +184,8 @@ def strength_of(text: str) -> tuple[str, float]:
     except ValueError:
         share = math.nan
     if not 0 <= share <= 1:  # also true for NaN
-        raise UsageError(f"strength {text} is neither {', '.join(PROFILES)} nor a number from 0 to 1")
+        words = f"strength {text} is neither {', '.join(PROFILES)} nor a number from 0 to 1"
+        raise UsageError(words, hint=did_you_mean(text, PROFILES))
     return "normal", share
 
 

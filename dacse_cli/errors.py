@@ -5,6 +5,9 @@ Knows nothing of terminals: the command line turns a class into an exit code and
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -79,6 +82,20 @@ class DeviceError(DacseError):
     """The device asked for is absent or cannot run the model."""
 
     exit_code = 8
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """The hint for a word that is none of `known`: the closest ones, else `otherwise`.
+
+    Case does not count, nor what stands before the last slash.
+    """
+    names = {_last_part(name): name for name in known}
+    close = difflib.get_close_matches(_last_part(word), names, 3)
+    return f"Did you mean {' or '.join(names[one] for one in close)}?" if close else otherwise
+
+
+def _last_part(name: str) -> str:
+    return re.split(r"[/\\]", name)[-1].lower()
 
 
 def _restored(kind: type[DacseError], args: tuple[object, ...], facts: dict[str, object]) -> DacseError:

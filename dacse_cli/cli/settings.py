@@ -7,12 +7,11 @@ meant for one command. What no command knows is refused, for a misspelt setting 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import UsageError, did_you_mean
 from dacse_cli.files.documents import DocumentError, read_toml
 from dacse_cli.files.names import quoted
 
@@ -153,8 +152,5 @@ def _put(found: Values, options: Options, key: str, value: Any, what: str) -> No
 
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
-    close = difflib.get_close_matches(name, known, 3)
-    hint = (
-        f"Did you mean {' or '.join(close)}?" if close else "Options are named as in `dacse COMMAND --help`."
-    )
+    hint = did_you_mean(name, known, "Options are named as in `dacse COMMAND --help`.")
     return UsageError(f"{what} is no option of any command", hint=hint)

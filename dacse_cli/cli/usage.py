@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from dacse_cli.errors import did_you_mean
+
 CLICK_ERROR: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
@@ -23,6 +25,10 @@ _VALIDATOR = (
     (re.compile(r"Input should be less than or equal to "), "must be at most "),
 )
 """What the library that checks values says -> what a person reads."""
+
+
+_CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'.*')")
+"""A value that is none of an option's names."""
 
 
 def lines(error: Any) -> list[str]:
@@ -54,7 +60,10 @@ def hint(error: Any) -> str:
     named = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
     if type(error).__name__ == "NoSuchOption" and named:
         return f"A file whose name begins with - is given as ./{named[0]}"
-    return f"See `{context.command_path if context is not None else 'dacse'} --help`."
+    see = f"See `{context.command_path if context is not None else 'dacse'} --help`."
+    if choice := _CHOICE.search(str(error.format_message())):
+        return did_you_mean(choice["word"], re.findall(r"'(.*?)'", choice["known"]), see) or see
+    return see
 
 
 def _command(context: Any) -> str:

@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 from collections.abc import Sequence
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import UsageError, did_you_mean
 from dacse_cli.evaluation.metric import Metric, ScoringOptions
 from dacse_cli.evaluation.metrics import lsd, mos, pesq, si_sdr, speaker, speech_bert_score, stoi, wer
 
@@ -38,7 +38,8 @@ def requested(names: Sequence[str] | None, *, have_clean: bool) -> tuple[Metric,
         return tuple(metric for metric in METRICS if have_clean or not metric.needs_clean)
     unknown = sorted(set(names) - set(BY_NAME))
     if unknown:
-        raise UsageError(f"no such metric: {', '.join(unknown)}", hint=f"There are {', '.join(BY_NAME)}.")
+        hint = did_you_mean(unknown[0], BY_NAME, f"There are {', '.join(BY_NAME)}.")
+        raise UsageError(f"no such metric: {', '.join(unknown)}", hint=hint)
     return tuple(metric for metric in METRICS if metric.name in names)
 
 

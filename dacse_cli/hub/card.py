@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.config import METHODS
-from dacse_cli.errors import CheckpointError
+from dacse_cli.errors import CheckpointError, did_you_mean
 from dacse_cli.files.documents import DocumentError, read_json
 from dacse_cli.files.names import quoted
 from dacse_cli.hub.manifest import CARD
@@ -51,7 +51,7 @@ def _card(data: Any, path: Path) -> ModelCard:
         raise CheckpointError(f"{path} must hold one JSON object")
     unknown = sorted(data.keys() - set(known))
     if unknown:
-        hint = f"known keys: {', '.join(known)}; a newer dacse may know more"
+        hint = did_you_mean(unknown[0], known, f"known keys: {', '.join(known)}; a newer dacse may know more")
         raise CheckpointError(f"{path} has unknown keys: {', '.join(map(quoted, unknown[:5]))}", hint=hint)
     for key in ("codec", "filter", "training", "licence"):
         value = data.get(key)

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from dacse_cli.config import AUTO_MODEL, DEFAULT_MODEL
+from dacse_cli.config import AUTO_MODEL, DEFAULT_MODEL, check_devices
 from dacse_cli.errors import ModelError
 from dacse_cli.hub.resolve import resolve
 
@@ -31,9 +31,11 @@ def choose_model(named: str, device: str, *, offline: bool) -> Choice:
     """`named`, unless that is `auto`: the released model where a GPU can run it, else the built-in one.
 
     A `device` that the user named counts as the wish for the released model where that is on this disk.
+    Raises `DeviceError` for what names no device.
     """
     if named != AUTO_MODEL:
         return Choice(named)
+    check_devices(device)
     if device == "auto":
         if not has_gpu():
             return Choice(BUILT_IN, "no GPU is here, and the released model needs one to be fast")

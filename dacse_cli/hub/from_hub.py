@@ -14,7 +14,7 @@ from dacse_cli.hub.card import read_card
 from dacse_cli.hub.client import HubClient
 from dacse_cli.hub.fetch import Progress, fetch_model
 from dacse_cli.hub.folder import Kind, ModelFiles, model_files
-from dacse_cli.hub.names import HubName, is_inside
+from dacse_cli.hub.names import HubName, guess, is_inside
 from dacse_cli.hub.problems import TransientError
 from dacse_cli.hub.resolved import Resolved, local_model
 from dacse_cli.hub.stamps import Stamps
@@ -55,7 +55,8 @@ def model_from_hub(name: HubName, kind: Kind, access: Access) -> Resolved:
         if passing:
             damaged = state.problem and f"the copy here is damaged: {state.problem}"
             lack = damaged or f"{name} is not in {cache.root}"
-            raise HubError(f"{error.message}, and {lack}", hint=error.hint) from error
+            hint = " ".join(filter(None, (guess(name.repo), error.hint)))
+            raise HubError(f"{error.message}, and {lack}", hint=hint or None) from error
         raise
     return _snapshot(cache, name, fetched, kind)
 
@@ -102,5 +103,6 @@ def _not_here(name: HubName, cache: RepoCache, state: _State) -> HubError:
         )
     return HubError(
         f"{name} is not in {cache.root}, and offline mode is on",
-        hint=f"run {command} where there is a network, or use `--model nano`, which needs none",
+        hint=guess(name.repo)
+        or f"run {command} where there is a network, or use `--model nano`, which needs none",
     )

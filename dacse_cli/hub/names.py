@@ -5,6 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL
+from dacse_cli.errors import did_you_mean
+
+WITHOUT_HUB = ("nano", "deepfilternet3")
+"""Names of models that are neither folders nor Hub ids."""
+_KNOWN = (
+    *WITHOUT_HUB,
+    DEFAULT_MODEL,
+    DEFAULT_CODEC,
+    "descript/dac_24khz",
+    "descript/dac_16khz",
+    "KdaiP/DC-Speech-VAE",
+)
 MAIN = "main"
 
 _REPO = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
@@ -26,6 +39,11 @@ class HubName:
 
     def __str__(self) -> str:
         return self.repo if self.revision == MAIN else f"{self.repo}@{self.revision}"
+
+
+def guess(name: str) -> str | None:
+    """The hint for a name that is no model, where it is close to one that is known without any network."""
+    return None if name in _KNOWN else did_you_mean(name, _KNOWN)
 
 
 def is_commit(text: str) -> bool:

@@ -15,7 +15,7 @@ from typing import ClassVar
 
 from dacse_cli.errors import HubError
 from dacse_cli.files.problems import reason
-from dacse_cli.hub.names import HubName
+from dacse_cli.hub.names import HubName, guess
 
 LOGIN = "log in with `hf auth login` (or set HF_TOKEN)"
 
@@ -94,7 +94,8 @@ def _missing(code: str, subject: Subject) -> HubError:
             f"{name.repo} has no file {subject.file} at {name.revision}",
             hint=f"the repository may have changed meanwhile: see {subject.page}/tree/{name.revision}",
         )
-    return HubError(f"there is no model {name.repo} on the Hub", hint=f"check the spelling on {subject.page}")
+    hint = guess(name.repo) or f"check the spelling on {subject.page}"
+    return HubError(f"there is no model {name.repo} on the Hub", hint=hint)
 
 
 def _busy(status: int, headers: Mapping[str, str], subject: Subject) -> TransientError:

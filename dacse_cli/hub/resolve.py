@@ -23,7 +23,7 @@ from dacse_cli.hub.fetch import Progress
 from dacse_cli.hub.folder import Kind
 from dacse_cli.hub.from_hub import Access, model_from_hub
 from dacse_cli.hub.manifest import CARD, CONFIG
-from dacse_cli.hub.names import is_inside, parse_hub_name
+from dacse_cli.hub.names import WITHOUT_HUB, guess, is_inside, parse_hub_name
 from dacse_cli.hub.resolved import Resolved, local_model
 from dacse_cli.hub.verify import verify_folder
 
@@ -71,10 +71,8 @@ def resolve(
         raise HubError(f"{name} is a file", hint="name the folder with the config.json and the safetensors")
     hub_name = parse_hub_name(name)
     if hub_name is None:
-        raise HubError(
-            f"{quoted(name)} is no folder here and no Hub id",
-            hint=f"known: {', '.join(BUILT_IN)}, a folder, org/name, or org/name@revision",
-        )
+        every = f"known: {', '.join(WITHOUT_HUB)}, a folder, org/name, or org/name@revision"
+        raise HubError(f"{quoted(name)} is no folder here and no Hub id", hint=guess(name) or every)
     return model_from_hub(hub_name, kind, access)
 
 

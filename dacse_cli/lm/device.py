@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from dacse_cli.config import check_devices
 from dacse_cli.errors import DeviceError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -13,9 +14,10 @@ def resolve_device(name: str) -> str:
     """`auto` -> the best device here; others are proven to exist. Raises `DeviceError`."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    check_devices(name)
+    if name == "all" or "," in name:
+        raise DeviceError(f"{name} are several devices, and one is needed here")
     kind, _, index = name.partition(":")
-    if kind not in ("cpu", "cuda", "mps") or (":" in name and (kind != "cuda" or not index.isdecimal())):
-        raise DeviceError(f"{name!r} is not a device", hint="use auto, cpu, cuda, cuda:1 or mps")
     if kind == "cuda":
         _require_cuda(int(index or 0))
     if kind == "mps" and not torch.backends.mps.is_available():

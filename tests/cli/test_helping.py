@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import soundfile
 import typer
 from typer.testing import CliRunner
 
@@ -86,6 +88,40 @@ def test_usage_errors_say_what_is_missing(words, message, monkeypatch, tmp_path,
     assert said.startswith("dacse: ")
     assert message in said
     assert "Value error" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "hint"),
+    [
+        ("enhance a.wav b.wav -m nnao", 5, "nano"),
+        ("enhance a.wav b.wav -m deepfilternet", 5, "deepfilternet3"),
+        ("enhance a.wav b.wav -m DACSE1", 5, "disco-eth/DAC-SE1"),
+        ("enhance a.wav b.wav -m disco-eth/DACSE1", 5, "disco-eth/DAC-SE1"),
+        ("download KdaiP/DC-SpeechVAE", 5, "KdaiP/DC-Speech-VAE"),
+        ("tokenize a.wav --codec nnao", 5, "nano"),
+        ("train lm . run --codec nnao", 5, "nano"),
+        ("enhance a.wav b.wav --device cudaa", 8, "cuda"),
+        ("enhance a.wav b.wav --preset podcst", 2, "podcast"),
+        ("enhance a.wav b.wav --strength gentel", 2, "gentle"),
+        ("enhance a.wav b.wav --method maks", 2, "mask"),
+        ("enhance a.wav b.wav --rate kep", 2, "keep"),
+        ("mix . out --recipe custm", 2, "custom"),
+        ("train plan 250n", 2, "250M"),
+        ("train mask . run --set stage.stepz=3", 2, "steps"),
+        ("evaluate . . --metrics pesqq", 2, "pesq"),
+    ],
+)
+def test_a_misspelt_value_gets_a_guess(words, code, hint, monkeypatch, tmp_path, capsys):
+    """Without any network: `-m nnao` was told what names look like."""
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.chdir(tmp_path)
+    soundfile.write("a.wav", np.zeros(16000), 16000)
+    monkeypatch.setattr(sys, "argv", ["dacse", *words.split()])
+    with pytest.raises(SystemExit) as end:
+        entry.main()
+    assert end.value.code == code
+    assert capsys.readouterr().err.endswith(f"\n  Did you mean {hint}?\n")
 
 
 def test_dacse_alone_shows_its_help(monkeypatch, capsys):

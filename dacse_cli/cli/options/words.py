@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import UsageError, did_you_mean
 
 
 def whole_number(value: str, option: str, *, instead: str) -> int | None:
@@ -12,7 +12,8 @@ def whole_number(value: str, option: str, *, instead: str) -> int | None:
     try:
         return int(value)
     except ValueError:
-        raise UsageError(f"{option} {value} is neither {instead} nor a whole number") from None
+        hint = did_you_mean(value, [instead])
+        raise UsageError(f"{option} {value} is neither {instead} nor a whole number", hint=hint) from None
 
 
 def number_or_word(value: str | None) -> float | str | None:

@@ -6,7 +6,6 @@ pattern finds the same: `**` follows no links either.
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import functools
 import glob
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dacse_cli.errors import NoInputError, UsageError
+from dacse_cli.errors import NoInputError, UsageError, did_you_mean
 from dacse_cli.files.problems import reason
 from dacse_cli.pipeline.request.jobs import Found
 
@@ -171,5 +170,4 @@ def _guess(path: Path) -> str | None:
         names = [neighbour.name for neighbour in path.parent.iterdir()]
     except OSError:
         return f"There is no folder {path.parent}."
-    close = difflib.get_close_matches(path.name, names, 3)
-    return f"Did you mean {' or '.join(str(path.with_name(name)) for name in close)}?" if close else None
+    return did_you_mean(str(path), [str(path.with_name(name)) for name in names])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions, check_devices
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.shards import Shard
 from dacse_cli.pipeline.wire.messages import Form
@@ -43,7 +43,8 @@ class Request:
     """Whether of two inputs with one output the second fails; else the whole request is refused."""
 
     def check(self) -> Request:
-        """Raise `UsageError` naming every impossible option."""
+        """Raise `UsageError` naming every impossible option, `DeviceError` for what names no device."""
+        check_devices(self.models.device)
         problems = [*self.models.problems(), *self.chunk.problems(), *self.sound.problems()]
         if self.codes_format not in (*TOKEN_FORMATS, "dac"):
             problems.append(f"--format {self.codes_format} is not one of {', '.join(TOKEN_FORMATS)}, dac")

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import UsageError, did_you_mean
 from dacse_cli.lm.shape import LlamaShape, parse_shape, read_json
 from dacse_cli.tokens.layout import BOS, EOS, PAD, TokenLayout
 
@@ -25,7 +25,8 @@ Config = dict[str, Any]
 def published_config(size: str, layout: TokenLayout = RELEASED_LAYOUT) -> Config:
     """The config of a published size for the vocabulary `layout`. Raises `UsageError`."""
     if size not in _WIDTHS:
-        raise UsageError(f"{size!r} is no published size", hint=f"They are {', '.join(SIZES)}.")
+        hint = did_you_mean(size, SIZES, f"They are {', '.join(SIZES)}.")
+        raise UsageError(f"{size!r} is no published size", hint=hint)
     hidden, inner, layers, heads = _WIDTHS[size]
     return {
         "architectures": ["LlamaForCausalLM"],

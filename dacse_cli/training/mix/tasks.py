@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import UsageError, did_you_mean
 from dacse_cli.training.mix.disturbances import Sources, disturbed
 from dacse_cli.training.mix.lossy import opus_compression, round_trip
 from dacse_cli.training.mix.recipes import (
@@ -171,8 +171,10 @@ def parse_recipe(text: str) -> dict[str, float]:
         except ValueError:
             weight = 0.0
         if name not in TASKS or name in weights or not 0 < weight < 1e9:
-            known = f"one of {', '.join([*DISTRIBUTIONS, *TASKS])}, or task=weight,task=weight"
-            raise UsageError(f"--recipe {text}: unknown task {word!r}", hint=f"Give {known}.")
+            known = [*DISTRIBUTIONS, *TASKS]
+            every = f"Give one of {', '.join(known)}, or task=weight,task=weight."
+            hint = every if name in TASKS else did_you_mean(name, known, every)
+            raise UsageError(f"--recipe {text}: unknown task {word!r}", hint=hint)
         weights[name] = weight
     weights = weights or dict(DISTRIBUTIONS[text])
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}

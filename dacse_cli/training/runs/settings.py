@@ -12,7 +12,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import UsageError, did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -78,7 +78,7 @@ def _build(kind: type[Any], table: Any, place: str) -> Any:
         where = f"{place}." if place else ""
         raise UsageError(
             f"recipe: unknown {', '.join(where + key for key in unknown)}",
-            hint=f"Known there: {', '.join(hints)}.",
+            hint=did_you_mean(unknown[0], hints, f"Known there: {', '.join(hints)}."),
         )
     values = {key: _converted(hints[key], value, f"{place}.{key}".strip(".")) for key, value in table.items()}
     try:
