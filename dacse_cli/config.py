@@ -225,7 +225,10 @@ class SoundOptions(Options):
 
     @property
     def share(self) -> float:
-        """Enhanced sound in the result; the rest is the input."""
+        """Share of enhanced sound in the result, 0 to 1; the rest is the input. Set by `--strength`.
+
+        Applied in `pipeline.task.writing.output`.
+        """
         return self.mix * PROFILES[self.profile]
 
     @property

@@ -146,7 +146,11 @@ def recognise(config: object) -> Kind | None:
 
 
 def read_config(folder: Path, role: Role) -> Config:
-    """The config.json of a folder. Raises `CheckpointError`, for a codec `CodecError`."""
+    """The config.json of a folder, within the `Limits` of `files.documents` (1 MiB).
+
+    Only tells families apart: the loader of each reads the file again and checks its keys. Raises
+    `CheckpointError`, for a codec `CodecError`.
+    """
     failure = CodecError if role == "codec" else CheckpointError
     try:
         config = read_json(folder / CONFIG)

@@ -135,6 +135,22 @@ def test_rooms_are_small():
     assert wide <= WIDE, f"more than {MAX_MODULES} modules: {sorted(wide - WIDE)}"
 
 
+PACKAGES = sorted(path.parent for path in MODULES if path.name == "__init__.py" and path.parent != ROOT)
+
+
+@pytest.mark.parametrize("folder", PACKAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_docstring_of_a_package_lists_its_modules(folder):
+    """All of them, and none that is not there. Commands and metrics are one module each and need no list."""
+    text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    inside = modules | {path.parent.name for path in folder.glob("*/*.py")}
+    listed = re.findall(r"^ *([a-z_]+(?:, [a-z_]+)*)/? {2,}\S", text, flags=re.MULTILINE)
+    listed += re.findall(r"; {2,}([a-z_]+(?:, [a-z_]+)*)/?:? ", text)
+    assert {name for names in listed for name in names.split(", ")} <= inside
+    if folder.relative_to(ROOT).as_posix() not in ("cli", "evaluation/metrics"):
+        assert {name for name in inside if not re.search(rf"\b{name}\b", text)} == set()
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_no_rooms_without_a_name_and_no_pickles(path):
     assert path.stem not in ("utils", "helpers", "common", "misc")

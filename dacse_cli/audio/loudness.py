@@ -1,5 +1,7 @@
 """Integrated loudness and true peak after ITU-R BS.1770-4, block by block in constant memory.
 
+Measures only; the level of an output is set in `pipeline.task.writing.levelling`.
+
 pyloudnorm, the usual library for it, wants a whole recording at once; a test compares the two. Ten numbers a
 second are kept for the gates, which look back over all that was heard.
 """

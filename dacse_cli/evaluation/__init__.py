@@ -1,4 +1,11 @@
 """Scores for enhanced recordings: metrics, confidence intervals, tables. Runs no enhancer.
 
-One call does it: `evaluate(clean, enhanced, noisy) -> Report` in `run.py`; `tables.py` renders the report.
+    run        `evaluate(clean, enhanced, noisy) -> Report`, the one call
+    pairs      which recordings belong together;  recording: one of them in memory
+    metric     what a metric is;  metrics: one module each;  registry: the list of them
+    scoring    one recording, all systems, all metrics
+    bootstrap  means and confidence intervals;  groups: means by a property
+    report     the result;  tables: the result as text;  published: scores from papers
+
+A new metric: a module in `metrics` with a `METRIC`, and one line in `registry`.
 """

@@ -1,15 +1,17 @@
-"""What a model is called -> the folder where it lies: built in, local, or fetched from the Hub.
+"""The name of a model -> its folder on this disk: built in, local, or fetched from the Hub.
 
-    names     org/name@revision as text            client    requests, bounded waiting
-    manifest  which files of a repository          transfer  one file: Range, checksum
-    problems  HTTP and disk errors in words        fetch     a model into the cache
-    cache     the Hugging Face cache's layout      stamps    remembered checksums
-    card      dacse.json                           folder    which files make a model
-    verify    damaged files                        resolve   the way in
-    listing   which models there are         resolved  a model on this disk
-    published which pickles dacse converts   from_hub  the cached copy of a model, or a new one
+    resolve    a name -> a model on this disk, the entry point;  resolved: that model
+    choice     which model `auto` means
+    names      org/name@revision as text
+    folder     which files make a model;  card: `dacse.json`
+    cache      the layout of the Hugging Face cache;  from_hub: the cached copy of a model, or a new one
+    manifest   which files of a repository are fetched;  fetch: all of them;  transfer: one, with its checksum
+    client     HTTP requests with bounded waiting;  problems: their errors in words
+    verify     damaged files;  stamps: checksums remembered
+    published  which published pickles dacse converts
+    listing    which models there are
 
-Knows neither tensors nor torch; huggingface_hub is imported only when the network is really used.
+Knows neither tensors nor torch; huggingface_hub is imported only when the network is used.
 """
 
 from __future__ import annotations

@@ -17,7 +17,6 @@ from dacse_cli.errors import CheckpointError
 from dacse_cli.files import documents
 
 ARCHITECTURE = "LlamaForCausalLM"
-MAX_CONFIG_BYTES = 1 << 20
 MAX_SIZE = 1 << 20  # above any real model, in every field: a wrong number must not become a huge table
 
 
@@ -101,7 +100,7 @@ def read_shape(folder: Path) -> LlamaShape:
 def read_json(path: Path) -> dict[str, Any]:
     """A small JSON object from a file. Raises `CheckpointError`: missing, cut, not an object."""
     try:
-        value = documents.read_json(path, documents.Limits(size=MAX_CONFIG_BYTES))
+        value = documents.read_json(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} cannot be read: no such file") from error
     except documents.DocumentError as error:

@@ -1,1 +1,6 @@
-"""Codes <-> flat token ids <-> prompts, and the files that hold codes. Knows no models and no devices."""
+"""Codes <-> flat token ids <-> prompts, and the files that hold codes. Knows no models and no devices.
+
+layout   the vocabulary of DAC-SE1 as integer arithmetic
+text     codes as the text of the published tokenizer
+files    token files as values;  formats: as bytes
+"""

@@ -7,12 +7,13 @@
     steps/     one move of the weights: towards targets, or against discriminators
     codec/     clean recordings -> a codec                        `dacse train codec`
     mask/      clean speech and noise -> a filter                 `dacse train mask`
+    vae/       clean speech -> a speech VAE                       `dacse train vae`
     lm/        pairs -> a language model                          `dacse train lm`
     set/       pairs -> SET or one of its baselines               `dacse train set`
     export     trained networks as model folders
 
-Imports point up this list: codec, mask, lm and set use rooms above them, and set uses the pairs of lm; steps
-use losses and runs, mix uses sound, sound uses runs. A new network gets a room of its own with a recipe, a
-network and a run; what it needs of the others is in the docstrings of `runs`, `sound` and `steps`. Knows
-nothing of enhancing and of commands.
+Imports point up this list: codec, mask, vae, lm and set use packages above them, and set uses the pairs of
+lm; steps use losses and runs, mix uses sound, sound uses runs. A new network gets a package of its own with a
+recipe, a network and a run; what it needs of the others is in the docstrings of `runs`, `sound` and `steps`.
+Knows nothing of enhancing and of commands.
 """

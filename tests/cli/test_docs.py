@@ -1,14 +1,23 @@
-"""The README and the commands know each other."""
+"""What the pages of the repository name exists: commands, options, packages, files."""
 
 import re
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from dacse_cli.cli.app import app
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "examples").rglob("*.md"),
+    *(ROOT / "dacse_cli" / "models").rglob("*.md"),
+    *(ROOT / "tests").rglob("*.md"),
+]
+SOURCES = [*(ROOT / "dacse_cli").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands] + [
     f"{group.typer_instance.info.name} {command.name or command.callback.__name__}"
     for group in app.registered_groups
@@ -30,6 +39,38 @@ def test_the_readme_names_no_command_that_is_not_there():
 
 
 def test_every_room_is_in_the_readme():
-    rooms = {path.name for path in (Path(__file__).parents[2] / "dacse_cli").iterdir() if path.is_dir()}
+    rooms = {path.name for path in (ROOT / "dacse_cli").iterdir() if path.is_dir()}
     for room in rooms - {"__pycache__", "models"}:
         assert f"`{room}/`" in README
+
+
+def known_options(command):
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    for inner in getattr(command, "commands", {}).values():
+        yield from known_options(inner)
+
+
+OTHERS = {
+    "--atten-lim", "--attn-limit-db", "--batch", "--html",  # of the tools in peers.md
+    "--check", "--nproc-per-node", "--version", "--help", "--help-all",
+    "--install-completion", "--show-completion",
+}  # fmt: skip
+"""Options in our pages that are no options of a command of ours."""
+SCRIPTS = {option for folder in ("examples", "tests") for path in (ROOT / folder).rglob("*.py")
+           for option in re.findall(r'add_argument\(\s*"(--[a-z-]+)"', path.read_text())}  # fmt: skip
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_options_in_code_spans_exist(page):
+    known = {*known_options(typer.main.get_command(app))} | OTHERS | SCRIPTS
+    spans = re.findall(r"`[^`\n]+`", page.read_text())
+    named = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", span)}
+    assert named <= known
+
+
+def test_files_that_are_named_exist():
+    """Paths from the root of the repository."""
+    path = re.compile(r"(?<![\w/.-])(?:tests|examples|dacse_cli)/[\w./-]*\w")
+    named = {name: page for page in PAGES + SOURCES for name in path.findall(page.read_text())}
+    assert {name: str(page) for name, page in named.items() if not (ROOT / name).exists()} == {}

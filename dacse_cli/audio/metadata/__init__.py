@@ -1,1 +1,7 @@
-"""What a file says beside its sound: tags, cover art, the chunks of broadcast WAV. Copied, never edited."""
+"""What a file says beside its sound, copied and never edited.
+
+chunks     chunks of WAV, Wave64, AIFF, CAF and AU files, byte for byte
+positions  sample positions in them, at another rate
+tags       tags and cover art, by mutagen
+fields     the fields that every kind of tag has
+"""

@@ -1,4 +1,7 @@
-"""What a command looks like: `screen` while it runs, `results` at its end. The only room that knows Rich."""
+"""What a command prints: `screen` while it runs, `results` at its end, `text` for numbers and names.
+
+Only this package imports Rich.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from dacse_cli.errors import CodecError
 from dacse_cli.files import documents
 from dacse_cli.interfaces import CodecSpec, Codes, Latents
 
-_CONFIG_BYTES = 1 << 20
 _WIDTH = (1, 65536)
 _LIMITS = {
     "encoder_hidden_size": _WIDTH,
@@ -102,7 +101,7 @@ def read_shape(folder: Path) -> DacShape:
     """The shape that `folder/config.json` describes; `CodecError` says what is wrong with it."""
     path = folder / "config.json"
     try:
-        config = documents.read_json(path, documents.Limits(size=_CONFIG_BYTES))
+        config = documents.read_json(path)
     except FileNotFoundError as error:
         raise CodecError(f"cannot read {path}: no such file") from error
     except documents.DocumentError as error:

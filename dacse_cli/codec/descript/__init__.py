@@ -1,1 +1,1 @@
-"""What Descript's own package makes: weights files (`.pth`) and containers of codes (`.dac`)."""
+"""The files of Descript's own package: `weights` (`.pth`), and the `container` of codes (`.dac`)."""

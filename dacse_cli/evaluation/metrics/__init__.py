@@ -1,1 +1,1 @@
-"""One file a metric; each defines `METRIC` (or several), listed in `evaluation/registry.py`."""
+"""One module per metric; each defines `METRIC` (or several), listed in `evaluation/registry.py`."""

@@ -19,7 +19,6 @@ from dacse_cli.weights.outline import outline
 MODEL_TYPE = "dacse-mask"
 """`model_type` in `config.json`."""
 CONFIG = "config.json"
-_CONFIG_BYTES = 1 << 20
 
 
 class MaskFilter:
@@ -74,7 +73,7 @@ def read_mask_config(folder: Path) -> MaskConfig:
     """Sizes from `config.json`; unknown keys are refused. Raises `CheckpointError`."""
     path = folder / CONFIG
     try:
-        values = documents.read_json(path, documents.Limits(size=_CONFIG_BYTES))
+        values = documents.read_json(path)
     except FileNotFoundError as error:
         raise CheckpointError(f"{path} cannot be read: no such file") from error
     except documents.DocumentError as error:

@@ -1,1 +1,1 @@
-"""Keys and values of a batch, and attention over them with torch's own operations."""
+"""The key-value `cache` of a batch, and `prefix`: attention over it with torch's own operations."""

@@ -1,1 +1,10 @@
-"""What an output folder remembers: journal, outcomes, chunk cache. Imports no torch."""
+"""What an output folder remembers: journal, outcomes, chunk cache. Imports no torch.
+
+journal      which output was made from what;  records: its lines;  no_journal: where none is kept
+ledger       the outcome of every job of a run
+claims       which input an output belongs to
+place        outputs in a folder;  store_place: in an object store
+chunk_cache  where finished chunks of unfinished files are kept
+status       all journals of a place, summed up
+speed        how fast earlier runs were
+"""

@@ -1,4 +1,4 @@
-"""Where the processes of a run are started: on this machine, or (`ray_pool.py`) on a cluster."""
+"""Where the processes of a run are started: on this machine, or (`ray_peers.py`) on a cluster."""
 
 from __future__ import annotations
 

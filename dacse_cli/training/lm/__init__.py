@@ -1,14 +1,15 @@
 """`dacse train lm`: a `LlamaForCausalLM` that writes clean codes after noisy ones, from pairs.
 
-sizes, recipe    what is trained, and how: numbers only
-plan             what that takes, on paper
-folders          a folder -> pairs to train on and pairs held out
-shards           codes on disk, memory-mapped; encode fills them
-order            which row comes when: integers only
-source           rows -> codes, cached or mixed anew
-batch            codes -> what the model reads; corruption of its past
-free             answers without the right past
-network          a fresh model, or one that is there; embeddings, copy_start: what a fresh one begins with
-residual_targets what to write after a past that is not right
-trainer, run     a step; the whole
+sizes, recipe   what is trained, and how: numbers only
+plan            what that takes, computed and not measured
+start           what a training on pairs is asked for, its codec and its data
+data            batches for each stage
+shards          codes on disk, memory-mapped;  encode: fills them
+order           which row comes when: integers only
+source          rows -> codes, cached or mixed anew
+batch           codes -> what the model reads
+pasts           the past it is shown, and what it should answer after a wrong one
+network         a fresh model or a stored one;  embeddings, copy_start: what a fresh one begins with
+objective       the loss
+trainer, run    a step; the whole
 """

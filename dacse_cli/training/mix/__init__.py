@@ -1,9 +1,11 @@
-"""`dacse mix`: noisy speech from clean speech, every drawn number on record.
+"""`dacse mix`: noisy speech from clean speech; every drawn number is recorded.
 
-signals            samples in, worse samples out, by an `rng`: pure functions
-recipes, tasks     what is drawn for them, and in which shares
-noises, rooms, lossy   where noise, reverberation and coding artefacts come from
-sources            recordings and parts of them;  segments, splits: which parts, and for which set
-pairs              row n of a data set, whoever asks
-plan, run          a whole data set, in several processes;  manifest: its record
+    signals         degradations as pure functions of samples and an `rng`
+    recipes, tasks  what is drawn for them, and in which shares
+    rooms, lossy    reverberation and coding artefacts
+    disturbances    several degradations at once, for training a filter
+    pairs           row n of a data set;  live: rows mixed during a training
+    plan, run       a whole data set, in several processes
+
+Recordings, noises, splits and the manifest are in `training.sound`.
 """

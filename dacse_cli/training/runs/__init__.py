@@ -5,10 +5,10 @@
     stages     names and lengths of the parts of a run
     pace       the learning rate at a step or at a time
     start      from a request to the loop: the frame of every training
-    folder     the folder of a run: lock, settings, last checkpoint, best models
-    state      checkpoints on disk, as safetensors
+    folder     the folder of a run: lock, settings that may not change, last checkpoint, best models
+    state      the format of a checkpoint on disk, safetensors
     machine    one device, or the processes that `torchrun` has started
-    loop       steps, stages, validation, checkpoints, log: one loop for all networks
+    loop       steps, stages, validation, log, what a checkpoint holds and how a run resumes from it
     logbook    the curve as CSV, and for TensorBoard where that is installed
     ahead      results by number, computed ahead of their use in threads or processes
     chance     seeds from numbers: what is drawn at a step depends on the step alone

@@ -16,7 +16,7 @@ from dacse_cli.pipeline.task.writing.sinks import Sink
 
 @dataclass(frozen=True)
 class Mix:
-    """How a result is made of processed sound and input."""
+    """How a result is made of processed sound and input: what `--strength` decides."""
 
     share: float = 1.0
     """Of processed sound."""
