@@ -258,6 +258,22 @@ def test_exit_codes_and_one_line_messages(tmp_path, tiny_model, args, code, says
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.skipif(os.name != "posix", reason="ulimit")
+@pytest.mark.parametrize(("files", "code"), [(7, 8), (12, 8), (15, 8), (24, 0)])
+def test_few_open_files_are_enough_or_named(tmp_path, tiny_model, files, code):
+    """A limit of 12 was "a bug"."""
+    for name in "abc":
+        put(tmp_path / f"in/{name}.wav")
+    words = [sys.executable, "-m", "dacse_cli", "enhance", "in", "out", "--model", str(tiny_model)]
+    command = ["bash", "-c", f'ulimit -n {files}; exec "$@"', "bash", *words]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert result.returncode == code, result.stderr
+    assert "Traceback" not in result.stderr
+    assert ("ulimit -n 256" in result.stderr) == bool(code)
+    assert len(list(tmp_path.glob("out/*.wav"))) == (0 if code else 3)
+    assert not left_over(tmp_path)
+
+
 def test_codes_go_to_files_and_back(tmp_path, tiny_model):
     put(tmp_path / "speech.wav", 0.7, 48000, 2)
     made = dacse("tokenize", tmp_path / "speech.wav", "--model", tiny_model)

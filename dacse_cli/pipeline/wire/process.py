@@ -8,6 +8,7 @@ does, so it cannot outlive a killed parent.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import queue
 import subprocess
@@ -65,6 +66,12 @@ the name of a library."""
 _WITHOUT = ("PYTHONOPTIMIZE",)
 """Variables that children do not get: transformers does not work without docstrings (-OO)."""
 
+_HINTS = {
+    errno.EMFILE: "This shell allows too few open files: `ulimit -n 256`, then run the same command again.",
+    errno.EAGAIN: "This shell allows too few processes: `ulimit -u` says how many.",
+    errno.ENOMEM: "End other programs, then run the same command again.",
+}
+
 
 class Child:
     """A child process running `module`; its messages are posted to `inbox` as (child, message).
@@ -81,7 +88,9 @@ class Child:
         try:
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
         except OSError as error:
-            raise DeviceError(f"cannot start a process: {error.strerror}") from error
+            raise DeviceError(
+                f"cannot start a process: {error.strerror}", hint=_HINTS.get(error.errno)
+            ) from error
         self.stderr: deque[str] = deque(maxlen=40)
         self._cause: str | None = None
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
