@@ -1,12 +1,13 @@
 """Write recordings that a filter should leave as they are, so that `dacse evaluate` says what it takes away.
 
-    python unharmed_set.py --data FOLDER --out SETS       # SETS/unharmed/KIND-NN.wav
+    python unharmed_set.py --data FOLDER --out SETS [--music FOLDER]      # SETS/unharmed/KIND-NN.wav
     dacse enhance SETS/unharmed SETS/unharmed-nano --model nano
     dacse evaluate SETS/unharmed SETS/unharmed-nano       # all to the input itself
 
 Kinds: studio (44.1 kHz), audiobook, quiet (-50 dB of full scale), telephone (300 to 3400 Hz), child (a voice
 made higher and faster by a third) and whisper (the voice replaced by noise in the same vocal tract). All of
-them are held out. Child and whisper are simulated: no recording with a free licence was at hand.
+them are held out. Child and whisper are simulated: no recording with a free licence was at hand. `--music` adds
+music: audiobooks, each over a piece of that folder, 15 dB softer; SETS/unharmed-speech has their speech alone.
 """
 
 from __future__ import annotations
@@ -63,6 +64,33 @@ KINDS = {
     "whisper": ("libri", 16_000, whisper, -24.0),
 }
 """Kind -> corpus, rate, change, level."""
+MUSIC_BELOW = 15.0
+"""dB from speech down to the music under it."""
+
+
+def with_music(speech: Samples, path: Path, rate: int) -> Samples:
+    """Speech over the middle of a piece of music."""
+    music, own = sf.read(path, dtype="float32", always_2d=True)
+    middle = max(0, (len(music) - round(SECONDS * own)) // 2)
+    mono = soxr.resample(music[middle : middle + round(SECONDS * own)].mean(axis=1), own, rate)
+    mono = np.pad(mono, (0, max(0, len(speech) - len(mono))))[: len(speech)]
+    level = active_rms(speech, rate) * gain_of(-MUSIC_BELOW)
+    return np.asarray(speech + mono * np.float32(level / np.sqrt(np.mean(mono**2) + 1e-12)), np.float32)
+
+
+def write_music(data: Path, music: list[Path], out: Path, names: list[str]) -> None:
+    """Speech over music, and the speech alone."""
+    alone = out / "unharmed-speech"
+    alone.mkdir(parents=True, exist_ok=True)
+    corpus, rate, _, _ = KINDS["audiobook"]
+    held_out = [name for name in names if name.startswith(f"speech/{corpus}/")][:CLIPS]
+    for index, name in enumerate(held_out):
+        speech = read(data / name, rate)[: int(SECONDS * rate)]
+        speech = speech * np.float32(LEVEL / active_rms(speech, rate))
+        file = f"music-{index:02d}.wav"
+        sf.write(alone / file, speech, rate, subtype="PCM_24")
+        both = with_music(speech, music[index % len(music)], rate)
+        sf.write(out / "unharmed" / file, both, rate, subtype="PCM_24")
 
 
 def main() -> None:
@@ -72,6 +100,7 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--music", type=Path, help="pieces of music that no training has heard")
     given = parser.parse_args()
     folder = given.out / "unharmed"
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,6 +111,8 @@ def main() -> None:
             sound = change(read(given.data / name, rate)[: int(SECONDS * rate)])
             sound = sound * np.float32(LEVEL * gain_of(level + 24.0) / active_rms(sound, rate))
             sf.write(folder / f"{kind}-{index:02d}.wav", sound, rate, subtype="PCM_24")
+    if given.music is not None:
+        write_music(given.data, sorted(given.music.iterdir()), given.out, names)
 
 
 if __name__ == "__main__":
