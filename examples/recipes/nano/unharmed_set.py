@@ -6,8 +6,8 @@
 
 Kinds: studio (44.1 kHz), audiobook, quiet (-50 dB of full scale), telephone (300 to 3400 Hz), child (a voice
 made higher and faster by a third) and whisper (the voice replaced by noise in the same vocal tract). All of
-them are held out. Child and whisper are simulated: no recording with a free licence was at hand. `--music` adds
-music: audiobooks, each over a piece of that folder, 15 dB softer; SETS/unharmed-speech has their speech alone.
+them are held out. Child and whisper are simulated: no recording with a free licence was at hand. `--music`
+adds music: audiobooks over pieces of that folder, 15 dB softer; SETS/unharmed-speech has their speech alone.
 """
 
 from __future__ import annotations
