@@ -69,4 +69,4 @@ class VoiceChange(nn.Module):
     def _embeddings(self, segments: Tensor) -> Tensor:
         """Unit vectors [B, N, 256]."""
         embeddings: Tensor = self._encoder(segments.flatten(0, 1))
-        return embeddings.unflatten(0, segments.shape[:2])
+        return embeddings.view(*segments.shape[:2], -1)

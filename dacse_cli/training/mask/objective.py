@@ -38,7 +38,9 @@ class Objective(nn.Module):
         self._hearing = Hearing(Path(recogniser)).to(machine.device) if stage.hearing and recogniser else None
         self._voice = VoiceChange().to(machine.device) if stage.voice else None
 
-    def forward(self, estimate: Tensor, clean: Tensor, noisy: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def forward(
+        self, estimate: Tensor, clean: Tensor, noisy: Tensor, step: int = 0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """See the class."""
         stage = self._stage
         found = {"distance": compressed_distance(estimate, clean, noisy, stage.missing)}
@@ -50,7 +52,7 @@ class Objective(nn.Module):
             found["perceived"] = _mean(self._perceived(ours, theirs), spoken)
         if stage.intelligibility:
             found["unintelligible"] = _mean(self._unintelligible(ours, theirs), spoken)
-        if self._opinion is not None:
+        if self._opinion is not None and step % stage.opinion_every == 0:
             with self._machine.autocast(self._bf16):
                 signal, background, overall = self._opinion(ours.reshape(1, -1)[:, :SAMPLES])[0]
             found["opinion"] = (overall + SIGNAL * signal + BACKGROUND * background) * spoken.mean()
@@ -68,6 +70,8 @@ class Objective(nn.Module):
             "voice": stage.voice,
         }
         total = torch.stack([weights[name] * value for name, value in found.items()]).sum()
+        if "opinion" in found:  # the log divides by all steps, rated or not
+            found["opinion"] = found["opinion"] * stage.opinion_every
         return total, {name: value.detach() for name, value in found.items()}
 
 

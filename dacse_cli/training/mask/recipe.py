@@ -86,6 +86,8 @@ class MaskStage(StagePlan):
     """and of 1 - STOI (see `losses.intelligibility`)."""
     opinion: float = 0.0
     """Weight of DNSMOS P.835 per point of OVRL: see `losses.opinion`. Needs rows of 9.01 s together."""
+    opinion_every: int = 1
+    """Steps from one such rating to the next: a rating costs as much as all other work of a step."""
     hearing: float = 0.0
     """Weight of the distance in features of `data.recogniser` (see `losses.hearing`),"""
     voice: float = 0.0
@@ -104,8 +106,13 @@ class MaskStage(StagePlan):
             self.hearing,
             self.voice,
         )
-        if min(self.steps, self.rows) < 1 or min(self.warm_up, self.minutes, *weights) < 0:
-            found.append("steps and rows must be at least 1; warm_up, minutes and weights at least 0")
+        if (
+            min(self.steps, self.rows, self.opinion_every) < 1
+            or min(self.warm_up, self.minutes, *weights) < 0
+        ):
+            found.append(
+                "steps, rows and opinion_every must be at least 1; warm_up, minutes and weights at least 0"
+            )
         if self.rate <= 0 or self.clip <= 0 or not 0 <= self.tail <= 1 or not 0 <= self.average < 1:
             found.append("rate and clip must be above 0, tail and average within 0 to 1")
         if self.optimizer not in ("muon", "adamw"):

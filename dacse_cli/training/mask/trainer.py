@@ -89,7 +89,7 @@ class MaskTrainer:
         noisy, clean = machine.tensor(rows)
 
         def loss(network: nn.Module) -> tuple[Tensor, Numbers]:
-            return self._objective(network(noisy), clean, noisy)  # type: ignore[no-any-return]
+            return self._objective(network(noisy), clean, noisy, number)  # type: ignore[no-any-return]
 
         return {**self._moves(number, share, [loss]), "wait": self._batches.waited - waited}
 
