@@ -70,8 +70,6 @@ class Objective(nn.Module):
             "voice": stage.voice,
         }
         total = torch.stack([weights[name] * value for name, value in found.items()]).sum()
-        if "opinion" in found:  # the log divides by all steps, rated or not
-            found["opinion"] = found["opinion"] * stage.opinion_every
         return total, {name: value.detach() for name, value in found.items()}
 
 
