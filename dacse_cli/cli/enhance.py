@@ -18,7 +18,7 @@ PathsArg = Annotated[
         metavar="INPUT... [OUTPUT]",
         show_default=False,
         help="Files, folders, patterns in quotes, URLs, or - for a pipe. The last one is the output, "
-        "unless there is one file only, or --output.",
+        "unless only one file is given, or --output.",
     ),
 ]
 OutputOpt = Annotated[
@@ -38,7 +38,7 @@ RayOpt = Annotated[
         metavar="ADDRESS",
         show_default=False,
         rich_help_panel="Run",
-        help="Work on a Ray cluster: its address, auto for the one around here, local to start one.",
+        help="Work on a Ray cluster: its address; auto: the cluster of this machine; local: start one here.",
     ),
 ]
 ReportOpt = Annotated[
@@ -71,8 +71,8 @@ def enhance(
 ) -> None:
     """Enhance noisy speech: audio or token files in, enhanced ones out.
 
-    The output has the input's name, length, sample rate and channels. When the command is run again finished
-    files are skipped and finished chunks of the others taken over, so a stopped run goes on where it was.
+    The output has the input's name, length, sample rate and channels. A stopped run continues when the
+    command is run again: finished files are skipped, finished chunks of the others are reused.
 
     [bold]Examples[/]
 

@@ -25,7 +25,8 @@ class Scores:
         typer.Option("--metrics", show_default="all that can be had", help="Names, separated by commas."),
     ] = None
     asr: Annotated[
-        str | None, typer.Option("--asr", help="Whisper for word errors: a CTranslate2 folder, or a size.")
+        str | None,
+        typer.Option("--asr", help="Whisper model for word errors: a CTranslate2 folder, or a size."),
     ] = None
     language: Annotated[
         str | None, typer.Option("--language", help="Language spoken, as Whisper names it.")
@@ -33,7 +34,9 @@ class Scores:
     wavlm: Annotated[
         str | None, typer.Option("--wavlm", help="Folder of a WavLM model, for SpeechBERTScore.")
     ] = None
-    seed: Annotated[int, typer.Option("--seed", help="Of the bootstrap behind the intervals.")] = 0
+    seed: Annotated[
+        int, typer.Option("--seed", help="Seed of the bootstrap behind the confidence intervals.")
+    ] = 0
 
     def options(self) -> ScoringOptions:
         """For the library."""
@@ -47,7 +50,7 @@ class Tables:
     """How they are shown."""
 
     published: Annotated[
-        Literal["hifitts2"] | None, typer.Option("--published", help="Print a paper's own rows below.")
+        Literal["hifitts2"] | None, typer.Option("--published", help="Print the scores of a paper below.")
     ] = None
     same_set: Annotated[
         bool, typer.Option("--same-set", help="The recordings are those of the published table.")
@@ -60,7 +63,9 @@ class Tables:
             help="Means by a property of the recordings, for example manifest.csv:snr; also manifest.jsonl.",
         ),
     ] = None
-    csv: Annotated[Path | None, typer.Option("--csv", help="Write the scores of every file there.")] = None
+    csv: Annotated[
+        Path | None, typer.Option("--csv", help="Write the scores of every file into this file.")
+    ] = None
     markdown: Annotated[bool, typer.Option("--markdown", help="Tables as Markdown.")] = False
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object on stdout.")] = False
 
@@ -90,11 +95,12 @@ def evaluate(
         Path | None, typer.Option("--noisy", help="The unprocessed recordings, to compare with.")
     ] = None,
     no_reference: Annotated[
-        bool, typer.Option("--no-reference", help="No clean ones: only metrics that need none.")
+        bool,
+        typer.Option("--no-reference", help="There are no clean recordings: only metrics that need none."),
     ] = False,
     scores: Scores,
     tables: Tables,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Number of processes.")] = 1,
     quiet: QuietOpt = False,
 ) -> None:
     """Score enhanced speech: DNSMOS, PESQ, STOI, SI-SDR, word error, speaker similarity and more.

@@ -14,7 +14,7 @@ def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio or token files.")],
     json: run.JsonOpt = False,
 ) -> None:
-    """What a file really holds: format, length, level, silent or equal channels, damage; or codes and codec.
+    """Say what a file holds: format, length, level, silent or equal channels, damage; or codes and codec.
 
     [bold]Examples[/]
 

@@ -52,10 +52,15 @@ class Mixture:
         ),
     ] = "auto"
     count: Annotated[
-        int | None, _what("--count", "-n", show_default="one a clean file", help="Pairs, all splits.")
+        int | None,
+        _what("--count", "-n", show_default="one per clean file", help="Number of pairs, over all splits."),
     ] = None
-    seconds: Annotated[float, _what("--seconds", help="Long recordings are cut every so many.")] = 4.0
-    max_seconds: Annotated[float, _what("--max-seconds", help="Up to here they are kept whole.")] = 5.0
+    seconds: Annotated[
+        float, _what("--seconds", help="Seconds of the pieces that longer recordings are cut into.")
+    ] = 4.0
+    max_seconds: Annotated[
+        float, _what("--max-seconds", help="Recordings of up to this many seconds are kept whole.")
+    ] = 5.0
     split: Annotated[
         str | None,
         _what(
@@ -68,11 +73,11 @@ class Mixture:
         Literal["speaker", "file"],
         _what("--split-by", help="speaker: the first folder below CLEAN; file: each file is its own."),
     ] = "speaker"
-    seed: Annotated[int, _what("--seed", help="Decides all that is drawn.")] = 0
+    seed: Annotated[int, _what("--seed", help="Seed of everything that is drawn at random.")] = 0
     rate: Annotated[int, _how("--rate", metavar="HZ", help="Sample rate of all pairs.")] = 44_100
     pair_format: Annotated[
         Literal["flac", "wav"],
-        _how("--format", "-f", help="Of the pairs, 16 bits."),
+        _how("--format", "-f", help="Format of the pairs, with 16 bits."),
     ] = "flac"
 
     def options(self) -> MixOptions:
@@ -106,18 +111,20 @@ def mix(
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A folder.")],
     mixture: Mixture,
-    jobs: Annotated[int, _how("--jobs", "-j", min=1, help="Processes.")] = 1,
+    jobs: Annotated[int, _how("--jobs", "-j", min=1, help="Number of processes.")] = 1,
     json: Annotated[
         bool,
-        _how("--json", help="One JSON object a pair on stdout, as in the manifest, then a summary object."),
+        _how(
+            "--json", help="JSON on standard output: one object per pair, as in the manifest, then a summary."
+        ),
     ] = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Make noisy/clean pairs for training: clean speech in, two folders and a manifest out.
 
-    Every pair is equally long, aligned to the sample and under one gain; what was drawn for it is in
-    [cyan]manifest.jsonl[/]. The same seed and recordings give the same bytes, whatever --jobs. A stopped run
-    goes on where it was when the command is run again, and with a larger --count it is extended.
+    Both sides of a pair have the same length and gain and are aligned to the sample; what was drawn for it
+    is in [cyan]manifest.jsonl[/]. The same seed and recordings give the same bytes, whatever --jobs. A
+    stopped run continues when the command is run again; a larger --count extends a finished one.
 
     [bold]Examples[/]
 

@@ -6,7 +6,7 @@ from dacse_cli.cli.options import run
 
 
 def models(json: run.JsonOpt = False) -> None:
-    """Which models there are: built in, in the cache, and known by name; with size and licence.
+    """List the models that are built in, in the cache, or known by name, with size and licence.
 
     Names in the first column are what [cyan]--model[/] and [cyan]--codec[/] take; folders of your own work
     as well.

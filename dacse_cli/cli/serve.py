@@ -31,8 +31,8 @@ def serve(
             "--token",
             metavar="TEXT",
             show_default="a new one each time",
-            help="What requests must carry. Others on this machine can read command lines: use the variable "
-            "DACSE_TOKEN.",
+            help="The token that requests must carry. Other users of this machine can read command "
+            "lines: use the variable DACSE_TOKEN.",
         ),
     ] = None,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,

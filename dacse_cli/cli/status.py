@@ -13,7 +13,7 @@ def status(
     output: Annotated[str, typer.Argument(metavar="OUTPUT", help="An output folder, or its URL.")],
     json: run.JsonOpt = False,
 ) -> None:
-    """What an output folder holds: finished and failed files of all runs and shards, and who is writing.
+    """Show what an output folder holds: finished and failed files of all runs and shards, and active runs.
 
     [bold]Examples[/]
 

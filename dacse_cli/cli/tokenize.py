@@ -37,7 +37,7 @@ def tokenize(
     shard: run.ShardOpt = None,
     voice: run.Voice,
 ) -> None:
-    """Turn audio into token files: the codec's codes or latents, and what it takes to turn them back.
+    """Turn audio into token files: the codec's codes or latents, and what decoding them needs.
 
     [bold]Examples[/]
 

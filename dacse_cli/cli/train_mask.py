@@ -29,7 +29,10 @@ def mask(
     rir: Annotated[
         list[str] | None,
         typer.Option(
-            "--rir", rich_help_panel="Data", show_default="simulated rooms", help="Recorded room responses."
+            "--rir",
+            rich_help_panel="Data",
+            show_default="simulated rooms",
+            help="Recorded room impulse responses.",
         ),
     ] = None,
     jobs: JobsOpt = 1,
@@ -38,7 +41,7 @@ def mask(
         typer.Option(
             "--compile/--no-compile",
             rich_help_panel="Run",
-            help="Compute the network by generated code: faster steps; needs a C++ compiler.",
+            help="Compile the network: faster steps; needs a C++ compiler.",
         ),
     ] = False,
 ) -> None:

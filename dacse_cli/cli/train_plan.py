@@ -24,26 +24,35 @@ def plan(
             help="250M to 4B; set, nar, set-small, nar-small; 16khz, 24khz, 44khz.",
         ),
     ] = None,
-    tokens: Annotated[float, typer.Option("--tokens", help="Tokens to train on, both sides.")] = 5e9,
-    gpus: Annotated[int, typer.Option("--gpus", min=1, help="H100s of 80 GB.")] = 8,
+    tokens: Annotated[
+        float, typer.Option("--tokens", help="Tokens to train on, noisy and clean ones.")
+    ] = 5e9,
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="Number of GPUs (H100, 80 GB).")] = 8,
     mfu: Annotated[
         float | None,
         typer.Option(
             "--mfu",
-            show_default="0.4, of SET and codecs 0.2",
-            help="Share of peak FLOPs that useful ones are taken to reach.",
+            show_default="0.4; for SET and codecs 0.2",
+            help="Assumed model FLOPs utilisation, as a share of the peak.",
         ),
     ] = None,
-    frames: Annotated[int, typer.Option("--frames", min=1, help="Codec frames per pair; 344 are 4 s.")] = 344,
-    rows: Annotated[int, typer.Option("--rows", min=1, help="Pairs a GPU and backward pass.")] = 1,
-    accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Backward passes a step.")] = 16,
-    checkpointing: Annotated[bool, typer.Option(help="Keep few activations and compute them again.")] = True,
+    frames: Annotated[
+        int, typer.Option("--frames", min=1, help="Codec frames per pair; 344 are 4 s at 44.1 kHz.")
+    ] = 344,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Pairs per GPU and backward pass.")] = 1,
+    accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Backward passes per step.")] = 16,
+    checkpointing: Annotated[
+        bool,
+        typer.Option(
+            "--checkpointing/--no-checkpointing", help="Recompute activations instead of storing them."
+        ),
+    ] = True,
     json: run.JsonOpt = False,
 ) -> None:
-    """Say on paper what training a published model or codec takes: memory, speed, hours.
+    """Compute what training a published model or codec takes: memory, speed, hours.
 
-    Nothing is measured: FLOPs are counted, speed is a stated share of an H100's peak, averaging gradients is
-    charged at stated bandwidths with nothing hidden.
+    Nothing is measured: FLOPs are counted, speed is an assumed share of an H100's peak, and the time to
+    average gradients follows from assumed bandwidths, without overlap with the computation.
 
     [bold]Examples[/]
 

@@ -12,7 +12,8 @@ from dacse_cli.cli.options.networks import Chunks, Generation
 from dacse_cli.cli.options.sound import Sound
 
 EveryOpt = Annotated[
-    float, typer.Option("--every", min=0.1, metavar="SECONDS", help="How often the folder is looked at.")
+    float,
+    typer.Option("--every", min=0.1, metavar="SECONDS", help="Seconds between two looks at the folder."),
 ]
 SettledOpt = Annotated[
     float,

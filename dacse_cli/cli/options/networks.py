@@ -25,7 +25,10 @@ CodecOpt = Annotated[
     ),
 ]
 DeviceOpt = Annotated[
-    str, _network("--device", help="auto, cuda, cuda:1, mps or cpu; several, as cuda:0,cuda:1; or all.")
+    str,
+    _network(
+        "--device", help="auto, cuda, cuda:1, mps, cpu; a list such as cuda:0,cuda:1; or all, every GPU."
+    ),
 ]
 DTypeOpt = Annotated[
     Literal["auto", "bfloat16", "float16", "float32"],
@@ -38,7 +41,7 @@ BatchOpt = Annotated[
     _network(
         "--batch-size",
         metavar="auto|N",
-        help="Chunks generated at once, over all files; halves itself when memory runs out.",
+        help="Chunks generated at once, over all files; halved when memory runs out.",
     ),
 ]
 
@@ -94,7 +97,7 @@ class Generation(Networks):
             "--beam",
             metavar="N",
             show_default="what the model says",
-            help="Hypotheses that SET keeps while it writes; 1 takes the best code of each codebook.",
+            help="Hypotheses of SET's beam search; 1 is greedy search.",
         ),
     ] = None
     expansion: Annotated[
@@ -102,14 +105,14 @@ class Generation(Networks):
         _network(
             "--expansion",
             show_default="what the model says",
-            help="How SET's beam proposes the codes of a frame: the n-th best of all codebooks together, as "
-            "published, or the likeliest frames.",
+            help="How SET's beam search proposes the codes of a frame. ranked: the n-th best code of "
+            "every codebook, as published. best: the most likely frames.",
         ),
     ] = None
     deterministic: Annotated[
         bool,
         _network(
-            "--deterministic", help="The same bytes for a file whatever else is enhanced with it; slower."
+            "--deterministic", help="Make the bytes of an output independent of the other inputs; slower."
         ),
     ] = False
     second_opinion: Annotated[
@@ -118,9 +121,9 @@ class Generation(Networks):
             "--second-opinion",
             metavar="WHISPER",
             show_default=False,
-            help="Compare the words heard in input and output, where the input is intelligible; warn where "
-            "they differ, or with --guard strict fail the file. A CTranslate2 folder, or a size as tiny.en "
-            "(extra).",
+            help="Recognise the words of input and output, where the input is intelligible; warn where "
+            "they differ, or with --guard strict fail the file. Whisper as a CTranslate2 folder, or a size "
+            "such as tiny.en. Needs the extra dacse\\[asr].",
         ),
     ] = None
 
@@ -154,7 +157,7 @@ class Chunks:
             "--chunk",
             metavar="SECONDS",
             show_default="what the model names, else 4.0",
-            help="Seconds a chunk.",
+            help="Length of a chunk in seconds.",
         ),
     ] = None
     overlap: Annotated[

@@ -46,17 +46,17 @@ ShardOpt = Annotated[
         "--shard",
         metavar="I/N",
         show_default=False,
-        help="Do part I of N of the inputs; slurm takes both from an array job. See `dacse status`.",
+        help="Process part I of N of the inputs; slurm: part of an array job. See `dacse status`.",
     ),
 ]
 KeepMtimeOpt = Annotated[bool, _run("--keep-mtime", help="Give outputs the modification time of inputs.")]
 StrictOpt = Annotated[
     bool,
     _run(
-        "--strict", help="Fail recordings that are cut or damaged, instead of doing what can be read of them."
+        "--strict", help="Fail recordings that are cut or damaged, instead of using what can be read of them."
     ),
 ]
-JsonOpt = Annotated[bool, _run("--json", help="One JSON object a file on stdout, then a summary object.")]
+JsonOpt = Annotated[bool, _run("--json", help="JSON on standard output, one object per line.")]
 OfflineOpt = Annotated[bool, _run("--offline", help="Touch no network (HF_HUB_OFFLINE=1 does the same).")]
 QuietOpt = Annotated[bool, _run("--quiet", "-q", help="Errors only.")]
 VerboseOpt = Annotated[bool, _run("--verbose", "-v", help="Per-file detail and tracebacks.")]

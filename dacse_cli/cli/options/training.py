@@ -37,7 +37,9 @@ NoiseOpt = Annotated[
 ]
 JobsOpt = Annotated[
     int,
-    _run("--jobs", "-j", min=0, help="Processes that read and mix ahead; 1: a thread, 0: none."),
+    _run(
+        "--jobs", "-j", min=0, help="Processes that read and mix batches ahead of time. 1: a thread, 0: none."
+    ),
 ]
 
 
@@ -47,7 +49,9 @@ class Course:
 
     recipe: Annotated[
         Path | None,
-        typer.Option("--recipe", "-r", show_default="the published one", help="A TOML file: all settings."),
+        typer.Option(
+            "--recipe", "-r", show_default="the published one", help="A TOML file with the settings."
+        ),
     ] = None
     settings: Annotated[
         list[str] | None,
@@ -104,11 +108,12 @@ class Pairs:
     codec: CodecOpt = None
     noise: NoiseOpt = None
     rir: Annotated[
-        list[str] | None, _data("--rir", show_default="simulated rooms", help="Room responses for --noise.")
+        list[str] | None,
+        _data("--rir", show_default="simulated rooms", help="Recorded room impulse responses for --noise."),
     ] = None
-    cache: Annotated[Path | None, _data("--cache", show_default="OUT/tokens", help="Keep codes there.")] = (
-        None
-    )
+    cache: Annotated[
+        Path | None, _data("--cache", show_default="OUT/tokens", help="Folder for the encoded recordings.")
+    ] = None
     jobs: JobsOpt = 1
 
     def given(self, output: Path) -> dict[str, Any]:
