@@ -28,7 +28,7 @@ OutputOpt = Annotated[
         "-o",
         metavar="PATH",
         show_default="talk.enhanced.wav beside talk.wav",
-        help="A folder, or a file. For one input file also a pattern: '{stem}_clean.{ext}'.",
+        help="A folder, a file, or a pattern for the names: 'out/{stem}_clean.{ext}'.",
     ),
 ]
 RayOpt = Annotated[
@@ -97,7 +97,7 @@ def enhance(
     from dacse_cli.pipeline.request.shards import parse_shard
 
     options = sound.options(voice.remark)
-    inputs, target = split(paths, output, options.format)
+    inputs, target = split(paths, output)
     request = batch.request(
         "enhance",
         inputs,

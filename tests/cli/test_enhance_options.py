@@ -1,38 +1,42 @@
 """What `dacse enhance` makes of its words: inputs and output, strength and presets."""
 
+from pathlib import Path
+
 import pytest
 
+from dacse_cli.cli.options.run import Batch
 from dacse_cli.cli.options.sound import Sound
 from dacse_cli.cli.outputs import split
-from dacse_cli.config import PRESETS, strength_of
+from dacse_cli.config import PRESETS, ModelOptions, SoundOptions, strength_of
 from dacse_cli.errors import UsageError
+from dacse_cli.pipeline.request.plan import plan
 
 
 @pytest.fixture
 def talk(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "in").mkdir()
-    for name in ("talk.WAV", "film.mp4", "r.tokens.safetensors", "in/a.wav"):
+    (tmp_path / "deep/sub").mkdir(parents=True)
+    audio = ("talk.WAV", "film.mp4", "in/a.wav", "deep/{ext}.wav", "deep/sub/b.wav", "deep/sub/a.flac")
+    for name in (*audio, "r.tokens.safetensors"):
         (tmp_path / name).touch()
 
 
 @pytest.mark.parametrize(
-    ("paths", "output", "form", "expected"),
+    ("paths", "output", "expected"),
     [
-        (["talk.WAV"], None, "keep", "talk.enhanced.WAV"),
-        (["in/a.wav"], None, "flac", "in/a.enhanced.flac"),
-        (["r.tokens.safetensors"], None, "keep", "r.enhanced.safetensors"),
-        (["talk.WAV", "out"], None, "keep", "out"),
-        (["talk.WAV", "in", "out"], None, "keep", "out"),
-        (["talk.WAV", "in"], "out", "keep", "out"),
-        (["talk.WAV"], "{stem}_clean.{ext}", "flac", "talk_clean.flac"),
-        (["talk.WAV"], "x/{stem}.{ext}", "keep", "x/talk.WAV"),
-        (["-"], None, "keep", "-"),
-        (["-", "clean.wav"], None, "keep", "clean.wav"),
+        (["talk.WAV"], None, "{stem}.enhanced.{ext}"),
+        (["in/a.wav"], None, "in/{stem}.enhanced.{ext}"),
+        (["talk.WAV", "out"], None, "out"),
+        (["talk.WAV", "in", "out"], None, "out"),
+        (["talk.WAV", "in"], "out", "out"),
+        (["talk.WAV", "in"], "{stem}.{ext}", "{stem}.{ext}"),
+        (["-"], None, "-"),
+        (["-", "clean.wav"], None, "clean.wav"),
     ],
 )
-def test_where_the_output_goes(talk, paths, output, form, expected):
-    inputs, found = split(paths, output, form)
+def test_where_the_output_goes(talk, paths, output, expected):
+    inputs, found = split(paths, output)
     assert found == expected
     assert inputs == (paths if output or len(paths) == 1 else paths[:-1])
 
@@ -44,14 +48,67 @@ def test_where_the_output_goes(talk, paths, output, form, expected):
         (["gone.wav"], None, "gone.wav: no such file$"),
         (["takes/*.wav"], None, "say where the enhanced files go"),
         (["s3://bucket/in"], None, "say where the enhanced files go"),
-        (["talk.WAV", "in"], "{stem}.{ext}", "names the output of one file"),
-        (["talk.WAV"], "{name}.wav", "a pattern knows"),
-        (["talk.WAV"], "{stem.wav", "a pattern knows"),
     ],
 )
 def test_an_output_that_cannot_be_guessed_is_asked_for(talk, paths, output, words):
     with pytest.raises(UsageError, match=words):
-        split(paths, output, "keep")
+        split(paths, output)
+
+
+def planned(form, paths, output, audio_format="keep", **how):
+    """Inputs and outputs of a command, and how many files it passes over."""
+    options = SoundOptions(format=audio_format)
+    batch = Batch(overwrite=how.pop("overwrite", False))
+    todo = plan(batch.request(form, paths, output, ModelOptions(), sound=options, **how))
+    return [(job.reads, job.writes) for wave in todo.waves for job in wave], todo.ignored
+
+
+@pytest.mark.parametrize(
+    ("form", "paths", "output", "audio_format", "expected"),
+    [
+        ("enhance", ["talk.WAV"], "{stem}.enhanced.{ext}", "keep", ["talk.enhanced.WAV"]),
+        ("enhance", ["in/a.wav"], "in/{stem}.enhanced.{ext}", "flac", ["in/a.enhanced.flac"]),
+        ("enhance", ["r.tokens.safetensors"], "{stem}.enhanced.{ext}", "keep", ["r.enhanced.safetensors"]),
+        ("enhance", ["talk.WAV"], "x/{stem}.{ext}", "keep", ["x/talk.WAV"]),
+        ("enhance", ["talk.WAV", "in"], "x/{stem}_1.{ext}", "keep", ["x/talk_1.WAV", "x/a_1.wav"]),
+        ("enhance", ["talk.WAV", "in"], "{stem}_clean.flac", "keep", ["talk_clean.flac", "a_clean.flac"]),
+        ("enhance", ["deep/sub"], "x/{stem}_1.{ext}", "flac", ["x/a_1.flac", "x/b_1.flac"]),
+        ("enhance", ["deep/**/*.wav"], "x/new-{stem}.{ext}", "keep", ["x/new-{ext}.wav", "x/sub/new-b.wav"]),
+        ("tokenize", ["deep/sub"], "x/{stem}.{ext}", "keep", ["x/a.tokens.npz", "x/b.tokens.npz"]),
+        ("detokenize", ["r.tokens.safetensors"], "x/{stem}-1.{ext}", "keep", ["x/r-1.wav"]),
+    ],
+)
+def test_a_pattern_names_the_outputs(talk, form, paths, output, audio_format, expected):
+    """Of one file, of several, of folders, mirrored; what a file is called is no pattern."""
+    how = {"codes_format": "npz"} if form == "tokenize" else {}
+    jobs, _ = planned(form, paths, output, audio_format, **how)
+    assert [target for _, target in jobs] == expected
+
+
+@pytest.mark.parametrize(
+    ("paths", "output", "audio_format", "words"),
+    [
+        (["talk.WAV"], "{name}.wav", "keep", "a pattern knows"),
+        (["talk.WAV", "in"], "{stem.wav", "keep", "a pattern knows"),
+        (["in", "deep/sub"], "x/{stem}.wav", "keep", "in/a.wav and .*a.flac would both write x/a.wav"),
+        (["talk.WAV", "in"], "x/clean.{ext}", "flac", "would both write x/clean.flac"),
+        (["talk.WAV", "in"], "x/{stem}.txt", "keep", "gives talk.txt, which cannot be written"),
+        (["talk.WAV", "in"], "x/{stem}.wav", "flac", "contradict each other"),
+        (["talk.WAV", "in"], "{stem}.{ext}", "keep", "itself an input"),
+    ],
+)
+def test_a_pattern_that_would_lose_a_file_is_refused(talk, paths, output, audio_format, words):
+    with pytest.raises(UsageError, match=words):
+        planned("enhance", paths, output, audio_format)
+
+
+def test_outputs_beside_inputs_are_no_inputs_of_the_next_run(talk):
+    first, _ = planned("enhance", ["."], "{stem}_clean.{ext}", "wav")
+    for _, target in first:
+        Path(target).touch()
+    assert planned("enhance", ["."], "{stem}_clean.{ext}", "wav")[0] == first
+    with pytest.raises(UsageError, match="itself an input"):
+        planned("enhance", ["."], "{stem}_clean.{ext}", "wav", overwrite=True)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,10 @@ InputsArg = Annotated[
 OutOpt = Annotated[
     str | None,
     typer.Option(
-        "--output", "-o", show_default="beside the input", help="A folder or, for one input, a file name."
+        "--output",
+        "-o",
+        show_default="beside the input",
+        help="A folder, a file, or a pattern for the names: 'out/{stem}_16k.{ext}'.",
     ),
 ]
 FilterOpt = Annotated[
@@ -83,14 +86,17 @@ class Batch:
         self, form: str, inputs: Sequence[str], output: str | None, models: ModelOptions, **options: Any
     ) -> Request:
         """What the library is asked for; `options` are further fields of `Request`."""
+        from dacse_cli.pipeline.request.naming import split_pattern
         from dacse_cli.pipeline.request.request import Request
         from dacse_cli.pipeline.wire.messages import Form
 
+        output, pattern = split_pattern(output)
         options = {"chunk": ChunkOptions(), "sound": SoundOptions(), **options}
         return Request(
             form=Form(form),
             inputs=tuple(inputs),
             output=output,
+            pattern=pattern,
             models=models,
             filters=tuple(self.filters or ()),
             limit=self.limit,

@@ -79,7 +79,7 @@ class Printer:
         if summary.chunks:
             table.add_row("chunks", chunks_text(summary.chunks))
         if summary.ignored:
-            table.add_row("passed over", f"{files_text(summary.ignored)} that are not audio")
+            table.add_row("passed over", f"{files_text(summary.ignored)} (not audio, or not chosen)")
         if summary.seconds:
             pace = summary.seconds / summary.elapsed
             table.add_row(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from pathlib import PurePath
+from pathlib import PurePath, PurePosixPath
 
 from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, can_write, suffix_for
 from dacse_cli.errors import UsageError
@@ -18,6 +19,22 @@ from dacse_cli.tokens.files import (
     token_name,
     token_stem,
 )
+
+FIELDS = ("stem", "ext")
+"""What a pattern may hold: an input's name without its suffix, and the output's suffix without its dot."""
+
+
+def split_pattern(output: str | None) -> tuple[str | None, str | None]:
+    """Folder and pattern of `out/{stem}_clean.{ext}`; an output without fields as it is, and None.
+
+    Raises `UsageError` for other fields.
+    """
+    folder, slash, name = (output or "").rpartition("/")
+    if "{" not in name:
+        return output, None
+    if set(re.findall(r"\{(.*?)\}", name)) - set(FIELDS) or name.count("{") != name.count("}"):
+        raise UsageError(f"{output}: a pattern knows {{stem}} and {{ext}}")
+    return folder or slash or ".", name
 
 
 def accepts(form: Form) -> Callable[[str], bool]:
@@ -72,7 +89,23 @@ def check_single(request: Request, output: PurePath, source: PurePath) -> None:
 
 
 def output_name(request: Request, found: Found) -> str:
-    """The name of an input's output, without folders."""
+    """The name of an input's output, without folders. Raises `UsageError` for a pattern's impossible name."""
+    name, source = _own_name(request, found), found.source
+    if request.pattern is None:
+        return name
+    stem = token_stem(source.name) if has_token_suffix(source.name) else source.stem
+    ext = name[len(stem) + 1 :] if request.form is Form.TOKENIZE else name.rsplit(".", 1)[-1]
+    values = {"{stem}": stem, "{ext}": ext}
+    output = PurePosixPath(re.sub(r"\{\w+\}", lambda field: values[field[0]], request.pattern))
+    if not names_file(output, request.form):
+        words = f"{request.pattern} gives {output}, which cannot be written"
+        raise UsageError(words, hint="Let it end with .{ext}")
+    check_single(request, output, source)
+    return output.name
+
+
+def _own_name(request: Request, found: Found) -> str:
+    """What an output is called where no pattern is given."""
     form, sound, file = request.form, request.sound, found.source.name
     is_tokens = has_token_suffix(file)
     stem = token_stem(file) if is_tokens else PurePath(file).stem

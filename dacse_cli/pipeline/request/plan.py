@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -103,7 +104,7 @@ class _Search:
 
 def plan(request: Request, wave: int = WAVE) -> Plan:
     """Raises `UsageError`, `NoInputError`."""
-    request.check()
+    request = _named(request.check())
     given = request.output
     url = given if given and is_url(given) else None
     remote = url is not None or any(map(is_url, request.inputs))
@@ -123,9 +124,20 @@ def plan(request: Request, wave: int = WAVE) -> Plan:
     return _many(search, output, url, own, wave)
 
 
+def _named(request: Request) -> Request:
+    """A request in which the output of a single file is a name instead of a pattern."""
+    if request.pattern is None or len(request.inputs) != 1 or not Path(request.inputs[0]).is_file():
+        return request
+    source = Path(request.inputs[0])
+    name = output_name(request, Found(source, source.name))
+    folder = request.output if request.output and is_url(request.output) else str(Path(request.output or "."))
+    return replace(request, output=name if folder == "." else f"{folder}/{name}", pattern=None)
+
+
 def _own_folder(request: Request) -> Path:
     """A folder on this disk for these inputs, this output and this part: a rerun finds it again."""
-    what = repr((request.form.value, request.inputs, request.output, request.shard))
+    named = (request.pattern,) if request.pattern else ()
+    what = repr((request.form.value, request.inputs, request.output, request.shard, *named))
     digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     cache = cache_folder()
     if cache is None:
@@ -173,7 +185,7 @@ def _many(search: _Search, output: Path | None, url: str | None, own: Path | Non
         below = own / "out"
         collisions.refuse(pairs, lambda target: target.relative_to(below).as_posix() if url else str(target))
         return Plan(request, count, search.ignored, file.waves(wave), output, url, own)
-    todo = list(collisions.watch(pairs()))
+    todo = list(collisions.watch(_without_outputs(search, pairs())))
     collided: dict[Found, Path] = {}
     if request.collisions_fail:
         collided = dict(pair for _, pair in collisions.find(lambda: todo))
@@ -185,3 +197,19 @@ def _many(search: _Search, output: Path | None, url: str | None, own: Path | Non
     jobs = [make_job(index, *pair, (), Path()) for index, pair in enumerate(todo)]
     lost = [make_job(len(jobs) + i, *pair, (), Path()) for i, pair in enumerate(collided.items())]
     return Plan(request, len(jobs), search.ignored, [jobs], output, collided=lost)
+
+
+def _without_outputs(search: _Search, pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """The pairs without what a run before has written among its inputs, as a pattern can do.
+
+    With `overwrite` all stay: then an output that is an input is refused.
+    """
+    paths = [(pair, os.path.abspath(pair[0].source), os.path.abspath(pair[1])) for pair in pairs]  # noqa: PTH100
+    request = search.request
+    by_pattern = request.pattern is not None and not request.overwrite
+    written = {target for _, source, target in paths if by_pattern and target != source}
+    for pair, source, _ in paths:
+        if source in written:
+            search.ignored += 1
+        else:
+            yield pair

@@ -23,6 +23,8 @@ class Request:
     models: ModelOptions
     chunk: ChunkOptions
     sound: SoundOptions
+    pattern: str | None = None
+    """How outputs are named, with the fields of `naming.FIELDS`; None is by the name of the input."""
     codes_format: str = "safetensors"
     """Of token files: safetensors, npz, txt or dac."""
     latents: str | None = None

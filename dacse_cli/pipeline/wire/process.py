@@ -89,7 +89,7 @@ class Child:
             self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment)
         except OSError as error:
             raise DeviceError(
-                f"cannot start a process: {error.strerror}", hint=_HINTS.get(error.errno)
+                f"cannot start a process: {error.strerror}", hint=_HINTS.get(error.errno or 0)
             ) from error
         self.stderr: deque[str] = deque(maxlen=40)
         self._cause: str | None = None
