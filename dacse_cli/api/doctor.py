@@ -1,4 +1,4 @@
-"""What this installation can do and how well, found out by trying: the library call under `dacse doctor`."""
+"""What this installation can do and how fast, measured: the library call under `dacse doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the library gives back: samples with their rate, that can be saved, and heard in a notebook."""
+"""The result of the library: samples with their rate, to be saved or played in a notebook."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Enhanced:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Duration in seconds."""
         return float(self.samples.shape[1] / self.sample_rate)
 
     def save(self, target: str | PathLike[str]) -> Path:
-        """Write a file; the suffix decides the format. It appears whole or not at all.
+        """Write a file in the format of its suffix, completely or not at all.
 
         Raises `InputError` for a suffix that names no format, `OutputError` where nothing can be written.
         """

@@ -45,14 +45,16 @@ MakeTask = Callable[[], Task]
 
 
 class Enhancer:
-    """Models in memory. Calls from several threads are served one after the other, so one object can stand
-    behind a web service.
+    """Models in memory. Calls from several threads are served one after the other, so one object can serve
+    a web service.
 
     `model` is a Hub id, `id@revision`, a local folder or `"nano"`; the other arguments are those of the
-    command line, `device` and `dtype` also torch's own objects. `method` is that of calls that name none, and
-    decides what is loaded now; a call with another one loads what that needs. `progress(seconds)` is called
-    with the seconds of audio generated so far in a call. Raises `DacseError` where models or device cannot be
-    had.
+    command line; `device` and `dtype` may also be torch objects, and `chunk` is in seconds. `method` is the
+    default of all calls and decides which models are loaded now; a call with another method loads what that
+    needs. `progress(seconds)` is called with the seconds of audio generated so far in a call.
+
+    Raises `UsageError` for impossible options, `ModelError` for a model that cannot be found or loaded,
+    `DeviceError` for a device that cannot be used; all are `DacseError`s.
     """
 
     def __init__(
@@ -104,7 +106,10 @@ class Enhancer:
         batch_size: int | None = None,
         progress: Callable[[float], None] | None = None,
     ) -> Enhancer:
-        """The same by the names that transformers gives these arguments; `device_map` is one device."""
+        """Like the constructor, with the argument names of transformers; `device_map` is one device.
+
+        Raises what the constructor raises.
+        """
         name = str(pretrained_model_name_or_path)
         return cls(
             f"{name}@{revision}" if revision else name,
@@ -118,7 +123,7 @@ class Enhancer:
 
     @classmethod
     def from_found(cls, found: FoundModels, progress: Callable[[float], None] | None = None) -> Enhancer:
-        """From models that have been found already."""
+        """From models that were found by `find_models`. Raises `ModelError`, `DeviceError`."""
         enhancer = cls.__new__(cls)
         enhancer._set_up(found, progress)
         return enhancer
@@ -166,16 +171,21 @@ class Enhancer:
     ) -> Enhanced:
         """Enhance one recording: a path, or samples `[S]` or `[C, S]` with their `sample_rate`.
 
-        Where the model says something else than was said, `guard="normal"` lets the input through and says
-        so in `Enhanced.guard`, "strict" raises `InputError`, "off" takes what comes. Raises `InputError` for
-        audio that cannot be used, `UsageError` for options that cannot be.
+        Samples are float in [-1, 1] or signed integers. The result has the shape `[C, S]`, the length and,
+        unless `rate` is given, the sample rate of the input. Where generated speech differs from the input,
+        `guard="normal"` keeps the input and reports it in `Enhanced.guard`, "strict" raises `InputError`,
+        "off" does not check. Raises `InputError` for audio that cannot be used, `UsageError` for options that
+        cannot be combined or values out of range.
         """
         return self.enhance_batch([(audio, sample_rate)], **sound)[0]
 
     def enhance_batch(
         self, items: Sequence[tuple[Audio, int | None]], **sound: Unpack[SoundArguments]
     ) -> list[Enhanced]:
-        """Enhance several recordings at once, (audio, sample_rate) each; chunks of all share batches."""
+        """Enhance several recordings, (audio, sample_rate) each, in shared batches; results in their order.
+
+        Raises as `enhance` does, the first error after all others are done.
+        """
         options = SoundOptions(**sound).check()
         models = self._models_for(options)
         sources = [source_of(audio, sample_rate) for audio, sample_rate in items]
@@ -198,11 +208,11 @@ class Enhancer:
         batch_size: int | None = None,
         **sound: Unpack[SoundArguments],
     ) -> Generator[Enhanced, None, None]:
-        """One recording in pieces, each as soon as it is made; together they are what `enhance` gives.
+        """Enhance one recording and yield it in pieces `[C, n]`; joined they equal the result of `enhance`.
 
-        Takes what `enhance` takes. A file is read as it is needed and never whole in memory. Other calls may
-        come between two pieces; `loudness` holds everything back until the end. `batch_size` is the number of
-        chunks per piece: None makes the first piece come soonest, `Enhancer.batch_size` is fastest overall.
+        Takes the arguments of `enhance`. A file is read block by block. Other calls may be made between two
+        pieces; with `loudness` all samples come at the end. `batch_size` is the number of chunks per piece:
+        None gives the first piece as early as possible, `Enhancer.batch_size` is fastest overall.
         The last piece carries the guard's report on the whole recording. Raises as `enhance` does, for the
         audio itself at once.
         """
@@ -243,8 +253,8 @@ class Enhancer:
     ) -> Path:
         """Enhance a file into a file; the suffix of `target` decides the format. Overwrites `target`.
 
-        Tags, cover art and, in media files, the picture come along. `target` appears whole or not at all.
-        Raises `InputError`, `OutputError`, `UsageError`.
+        Tags, cover art and, in media files, the picture are copied. `target` is written completely or not at
+        all. Raises `InputError`, `OutputError`, `UsageError`.
         """
         options = SoundOptions(**sound).check()
         models = self._models_for(options)
@@ -264,7 +274,7 @@ class Enhancer:
         return place
 
     def _run(self, tasks: Sequence[MakeTask], models: Models) -> list[Finished]:
-        """Everything through the engine; the first failure is raised after the others are done."""
+        """Run all tasks; the first failure is raised after the others are done."""
         waiting = list(enumerate(tasks))[::-1]
         done: dict[int, Finished] = {}
         failed: list[Exception] = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def find_enhancer(models: ModelOptions, chunk: ChunkOptions, progress: Download) -> Callable[[], Enhancer]:
-    """Find or download the models; what loads them. Raises `UsageError`, `ModelError`."""
+    """Find or download the models; returns a function that loads them. Raises `UsageError`, `ModelError`."""
     request = Request(Form.ENHANCE, (), None, models, chunk, SoundOptions()).check()
     found = finding.find_models(request, progress)
 

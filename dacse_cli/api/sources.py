@@ -23,7 +23,10 @@ RATES = range(1000, 768_001)
 
 
 def source_of(audio: Audio, sample_rate: int | None) -> Source:
-    """A recording. Raises `InputError` for audio that cannot be used, `UsageError` for what is no audio."""
+    """A path or samples `[S]` or `[C, S]` as a checked recording.
+
+    Raises `InputError` for audio that cannot be used, `UsageError` for anything that is no audio.
+    """
     if isinstance(audio, (str, PathLike)):
         return file_source(Path(audio))[0]
     if sample_rate is None or sample_rate not in RATES:

@@ -28,7 +28,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 
 
 class DocumentError(ValueError):
-    """The text says a predicate to put behind the document's name: `is not valid JSON`."""
+    """The message is a predicate, to follow the name of the document: `is not valid JSON`."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Limits:
     size: int = 1 << 20
     """Bytes."""
     depth: int = 32
-    """Lists and objects inside one another."""
+    """Nesting of lists and objects."""
     digits: int = 20
-    """Of an integer."""
+    """Digits of an integer."""
     text: int = 1 << 16
     """Characters of a string or a key."""
 

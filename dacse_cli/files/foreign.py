@@ -1,6 +1,7 @@
-"""What a file really is that should be a recording or weights: a web page, or a note that stands for a file.
+"""Files that should be a recording or weights and are a web page, or a placeholder of Git.
 
-Downloads end as web pages where a login was asked for; git stands in for large files with small texts.
+Downloads end as web pages where a login was asked for; git-lfs and git-annex put small texts in place of
+large files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Locks on open files, which the kernel drops however their process ends.
+"""Locks on open files, which the kernel releases however their process ends.
 
 On file systems without locks, and on Windows, every lock succeeds: there, that two runs do not write into one
 folder is up to the user.

@@ -1,4 +1,4 @@
-"""Folders of the user's that programs write to. A user without a home folder has none of them."""
+"""The user's folders that programs write to. A user without a home folder has none of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def expanded(text: str) -> Path | None:
 
 
 def cache_folder() -> Path | None:
-    """Where dacse keeps what it can make again: `$DACSE_CACHE`, else `dacse` in the user's cache folder."""
+    """The folder for data that can be made again: `$DACSE_CACHE`, else `dacse` in the user's cache folder."""
     own = os.environ.get("DACSE_CACHE")
     if own:
         return Path(own)

@@ -91,7 +91,7 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def _free_space(path: Path) -> str:
-    """What is left, in bytes and, where these are plenty, in files."""
+    """Free space in bytes and, if there is plenty, in files."""
     try:
         free = shutil.disk_usage(path.parent).free
     except OSError:

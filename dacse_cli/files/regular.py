@@ -1,4 +1,4 @@
-"""Opening files that somebody else may have made: regular files only, without ever waiting.
+"""Opening files from outside: regular files only, without ever waiting.
 
 A FIFO blocks the program that opens it, a device may do something when it is opened, and a symbolic link in a
 folder of ours may lead to a file of somebody else's.

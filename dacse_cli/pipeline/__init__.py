@@ -2,12 +2,12 @@
 
     wire      messages between processes, and how an input can end
     request   a command as asked for -> the files it means and the models it needs
-    guard     whether a chunk says what its input says
-    record    what is finished: journal, outcomes, chunk cache
+    guard     whether an output chunk holds the speech of its input
+    record    finished outputs: journal, outcomes, chunk cache
     task      one file's way through the models, chunk by chunk
     engine    batches of chunks from all open tasks
     children  the modules that run as processes of their own
     run       one command from request to summary
 
-A room imports only rooms above it in this list.
+A package imports only packages above it in this list.
 """

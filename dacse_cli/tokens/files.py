@@ -1,8 +1,7 @@
-"""Token files as values: the units of one recording, what it takes to turn them back into audio, and names.
+"""Token files as values: the units of one recording, what decoding them needs, and their names.
 
-Version 2 holds codes `[C, K, T]` or latents `[C, W, T]`; version 1 held codes only and is read for ever.
-Knows no bytes (`formats.py`), no codecs, and no paths' meaning: names never come from what a file says about
-itself.
+Version 2 holds codes `[C, K, T]` or latents `[C, W, T]`; version 1 held codes only and can still be read.
+Knows no bytes (`formats.py`) and no codecs. File names are never taken from the content of a file.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ class TokenFile:
 
 
 def refuse(why: str, *, reason: str = "not-tokens") -> InputError:
-    """The one error a bad token file gives."""
+    """The `InputError` of a bad token file."""
     return InputError(why, reason=reason, hint="Token files are written by `dacse tokenize`.")
 
 
@@ -178,7 +177,7 @@ def _as_latents(latents: NDArray[Any]) -> NDArray[Any]:
 
 
 def check(tokens: TokenFile) -> None:
-    """`InputError` unless shape, range and lengths of `tokens` can be true together."""
+    """Raise `InputError` if shape, range and lengths of `tokens` contradict each other."""
     units, kind = tokens.units, "codes" if tokens.holds_codes else "latents"
     if units.ndim != 3 or 0 in units.shape:
         raise refuse(f"{kind} have shape {list(units.shape)}, expected [channels, {kind}, frames]")

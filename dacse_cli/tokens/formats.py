@@ -1,6 +1,6 @@
 """Token files as bytes: safetensors, npz and text.
 
-A file from outside is hostile: nothing is unpickled, and memory stays within twice the file's own size and
+Files are not trusted: nothing is unpickled, and memory stays within twice the file's own size and
 64 MB.
 """
 
@@ -47,7 +47,7 @@ def dump(tokens: TokenFile, form: str) -> bytes:
 
 
 def load(data: bytes, form: str) -> TokenFile:
-    """Inverse of `dump`, checked to the last number; `InputError` where anything is off.
+    """Inverse of `dump`, checked to the last number; `InputError` if anything is wrong.
 
     A txt file says nothing about its codec: `codec` is empty there and the numbers are 0.
     """
@@ -107,7 +107,7 @@ def _only(tensors: dict[str, Any], metadata: object) -> NDArray[Any]:
 
 
 def _parse_npy(data: bytes) -> NDArray[Any]:
-    """A `.npy` whose header is believed only as far as its bytes reach."""
+    """The array of a `.npy`; a header that claims more than its bytes hold is an error."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("unknown npy version")

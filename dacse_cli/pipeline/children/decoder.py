@@ -1,7 +1,7 @@
 """Process that reads inputs before a model gets them: headers first, then every sample.
 
-Parsers of foreign files run here, apart from the models and under limits: a crash costs one input. Imports no
-torch.
+Parsers of untrusted files run here, apart from the models and with limits: a crash costs one input.
+Imports no torch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Process that owns the models. It may die: the supervisor starts another and goes on.
+"""The process that runs the models. If it dies, the supervisor starts another.
 
-Gets one `Load`, then `Work`s, then `End`. Everything it makes lies under temporary names; only the supervisor
-gives a file its final one.
+Gets one `Load`, then `Work`s, then `End`. All its outputs have temporary names; only the supervisor
+renames them.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Worker:
 
 
 def prepare_process(device: str) -> None:
-    """Settings for a process that only runs models: no network, no chatter, memory that is reused."""
+    """Settings of a process that only runs models: no network, no messages of libraries, reused memory."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["DISABLE_SAFETENSORS_CONVERSION"] = "1"
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

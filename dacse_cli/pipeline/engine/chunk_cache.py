@@ -1,4 +1,4 @@
-"""Finished chunks of a file not yet finished, kept on the disk so that they outlive their process.
+"""Finished chunks of an unfinished file, stored on disk so that the next run can use them.
 
 One file per target: a line of JSON that says on what the chunks depend, then one record per chunk and
 attempt, appended with one write as soon as it is there. A record counts only where everything fits: another
@@ -37,7 +37,7 @@ _TYPES = {"i": "<i2", "f": "<f4"}
 
 
 class ChunkCache:
-    """The chunks of one target under one binding. A disk that fails only ends the keeping."""
+    """The chunks of one target under one binding. After a disk error nothing more is stored."""
 
     def __init__(self, path: Path, bound_to: Mapping[str, Any]) -> None:
         self._path = path

@@ -29,8 +29,8 @@ class _Stopped(BaseException):
 class Generator:
     """Outputs of chunks. `batch_size` shrinks when memory runs out.
 
-    `on_progress` gets the seconds of audio done so far. `beside`: in a thread of its own, so that the caller
-    can run the codec and write files meanwhile. `translator` is None where no chunk will ever come.
+    `on_progress` is called with the seconds of audio done so far. `beside`: in a thread of its own, so that
+    the caller can run the codec and write files meanwhile. `translator` is None if there will be no chunks.
     """
 
     def __init__(

@@ -44,7 +44,7 @@ def plan_threads(models: Models, sharing: int = 1, cores: int | None = None) -> 
 
 
 def is_small(translator: Translator) -> bool:
-    """Whether threads would mostly wait for each other."""
+    """Whether the translator is so small that several threads would mostly wait for each other."""
     return translator.weight_bytes < SMALL_MODEL_BYTES
 
 

@@ -1,4 +1,4 @@
-"""Whether an output chunk says what its input says: measured chunk by chunk, without a second model.
+"""Whether an output chunk holds the speech of its input: measured chunk by chunk, without a second model.
 
 frames       level and pitch of a signal, every 10 ms
 measures     an output against its input, as numbers

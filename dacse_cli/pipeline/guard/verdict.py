@@ -1,4 +1,4 @@
-"""From measures to a verdict. The thresholds are those of `tests/benchmarks/bench_guard.py`."""
+"""Measures -> doubts. The thresholds are those of `tests/benchmarks/bench_guard.py`."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Where the finished chunks of unfinished files are kept, what they depend on, and when they are removed.
 
-The supervisor's side: names and first lines. `engine/chunk_cache.py` reads and writes the chunks.
+The supervisor's part: file names and header lines. `engine/chunk_cache.py` reads and writes the chunks.
 """
 
 from __future__ import annotations

@@ -34,19 +34,19 @@ from dacse_cli.pipeline.request.shards import Shard
 
 
 class Standing(Enum):
-    """What is known of an output before its job is done."""
+    """The state of an output before its job starts."""
 
     FREE = "free"
     DONE = "done"
-    """It is there as it was made, of this input with these settings."""
+    """Exists unchanged, made from this input with these settings: skipped."""
     OURS = "ours"
-    """It is there as it was made, and may be replaced."""
+    """Exists unchanged, made from this input, but with other settings or content: may be replaced."""
     FOREIGN = "foreign"
-    """Something is there that no run has made."""
+    """A file exists that no run has made."""
     EDITED = "edited"
-    """A run has made it, and it was changed since."""
+    """Made by a run and changed since."""
     OTHER_INPUT = "other input"
-    """It was made of another input."""
+    """Made from another input."""
     FOLDER = "folder"
 
 

@@ -1,4 +1,4 @@
-"""The outcome of every job: what is skipped, what gets its final name, what failed."""
+"""The outcome of every job: skipped, finished under its final name, or failed."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOT_OURS = {
     Standing.EDITED: ("edited", "the output was changed since it was made"),
     Standing.OTHER_INPUT: ("other-input", "the output was made of another input of this name"),
 }
-"""Why an output is left alone without `--overwrite`: reason code and words."""
+"""Why an existing output is not replaced without `--overwrite`: reason code and message."""
 
 
 @dataclass(slots=True)

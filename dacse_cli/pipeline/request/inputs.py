@@ -165,7 +165,7 @@ def _relative(path: Path, base: Path) -> str:
 
 
 def _guess(path: Path) -> str | None:
-    """What a name that is nothing was perhaps meant to be."""
+    """A suggestion for a name that does not exist."""
     try:
         names = [neighbour.name for neighbour in path.parent.iterdir()]
     except OSError:

@@ -15,7 +15,7 @@ MODULE = "dacse_cli.pipeline.children.decoder"
 WINDOW = 32
 """Messages given ahead, so that a decoder never waits for the supervisor."""
 SILENCE_SECONDS = 120.0
-"""A decoder may give no sign of life for this long: a hundred times what it takes on a slow machine."""
+"""A decoder is stopped after this long without a message: a hundred times what it takes on a slow machine."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dacse_cli.pipeline.wire.process import Inbox
 
 
 class Pool(Protocol):
-    """Makes the supervisor's side of the processes; these start when they are needed."""
+    """Creates the supervisor's handles of the processes; a process starts when it is needed."""
 
     def workers(self, plan: ModelPlan, inbox: Inbox) -> Workers:
         """The model processes."""

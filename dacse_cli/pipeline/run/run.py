@@ -38,7 +38,7 @@ from dacse_cli.store.store import Store
 def run(request: Request, tell: Tell, progress: Download | None = None, pool: Pool | None = None) -> Summary:
     """Do what `request` says; every input ends in exactly one outcome of the summary.
 
-    Raises `DacseError` where nothing could be begun; what stops a run under way is `Summary.fatal`.
+    Raises `DacseError` if the run cannot start; an error that stops it later is in `Summary.fatal`.
     """
     started = time.monotonic()
     todo = plan(request)
@@ -71,7 +71,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
 
 
 def _journal(todo: Plan) -> Journal | NoJournal:
-    """What remembers the outputs of a plan."""
+    """The journal of a plan, or `NoJournal` for single files beside their inputs."""
     if todo.folder is None:
         return NoJournal()
     if todo.store is None:

@@ -1,6 +1,6 @@
-"""When a run that was asked to stop does so.
+"""How a run ends after a stop signal.
 
-First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Second: out at once.
+First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Second: stop at once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 
 GRACE_SECONDS = 10.0
 TICK = 1.0
-"""Seconds after which a run looks around although nothing has happened."""
+"""Seconds after which the timeouts are checked if no event arrives."""
 
 
 class StoppedError(Exception):

@@ -1,7 +1,7 @@
 """The process that gives out work and commits results, and outlives its workers. Imports no torch.
 
-One inbox takes everything that happens: answers of the decoder processes, messages of the model processes,
-their deaths, signals. Each is handled in one short step, so a signal is never late.
+All events arrive in one inbox: answers of the decoder processes, messages and deaths of the model processes,
+signals. Each is handled in one short step, so a signal is never late.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Supervisor:
         self._infos.clear()
 
     def end(self) -> None:
-        """No more jobs will come: the workers end by themselves."""
+        """Tell the workers that no more jobs will come, so that they exit."""
         self._workers.end()
 
     def _hand_out(self) -> None:
@@ -165,7 +165,7 @@ class Supervisor:
             raise StoppedError
 
     def _count_time(self) -> None:
-        """Tell the children's guards how much time has gone by, but not the time the machine slept."""
+        """Advance the timeouts of the child processes, not counting time in which the machine slept."""
         now = time.monotonic()
         passed = min(now - self._stepped_at, 2 * stopping.TICK)
         self._decoders.passed(passed)
@@ -229,15 +229,15 @@ class Supervisor:
 
     def _worker_died(self, slot: Slot) -> None:
         held = list(slot.held)
-        burial = self._workers.bury(slot)
+        reaped = self._workers.reap(slot)
         self._discard_parts(held)
-        cause = f"the model process {burial.cause}"
-        for item in burial.given_up:
+        cause = f"the model process {reaped.cause}"
+        for item in reaped.given_up:
             self._ledger.fail(item.work.id, Failure("worker-died", f"{cause}, twice, on this file"))
-        if burial.last:
-            raise self._workers.gone(burial.cause)
+        if reaped.last:
+            raise self._workers.gone(reaped.cause)
         self._tell(Detail(f"{cause}; the files it held are tried again one by one"))
-        self._ready.extendleft(reversed(burial.free))
+        self._ready.extendleft(reversed(reaped.free))
         if not self._stopping.asked:
             self._workers.start()
 

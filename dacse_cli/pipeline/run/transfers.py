@@ -41,7 +41,7 @@ class _Put:
 
 
 class Transfers:
-    """Decoders for inputs that are fetched first, and a way out for outputs that are put beside other work.
+    """Decoders for inputs that are fetched first, and threads that put outputs.
 
     Fetches and puts are messages in the supervisor's inbox, sent by this object.
     """
@@ -116,7 +116,7 @@ class Transfers:
             act()
 
     def _announce(self) -> None:
-        """Put the journal with all intents there are, then their outputs, side by side; again and again."""
+        """Put the journal with all pending intents, then their outputs in parallel; repeat until the end."""
         while (first := self._ready.get()) is not None:
             group = [first, *_waiting(self._ready)]
             error = _error_of(self._journal.place.sync)

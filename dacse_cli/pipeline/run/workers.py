@@ -1,4 +1,4 @@
-"""The supervisor's side of the model processes: what each holds and may hold, what its death means."""
+"""The supervisor's side of the model processes: the files each works on, and what happens when one dies."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ MODULE = "dacse_cli.pipeline.children.model"
 MAX_DEATHS = 3
 """Deaths while loading, or files given up, in a row, after which a device is given up."""
 SILENCE_SECONDS = 6 * 3600.0
-"""A worker with work may say nothing for this long: to decode the units of a day can take hours on a small
-machine, and a write to a network disk that is gone never ends."""
+"""A worker with work is stopped after this long without a message: decoding the units of a day can take hours
+on a small machine, and a write to a lost network disk never returns."""
 MAX_LOSSES = 5
-"""Machines that may be taken away under a file before the file counts as the cause."""
+"""How often the machine of a worker may be lost during a file before the file counts as the cause."""
 ALL = "all"
 
 
@@ -35,14 +35,14 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Burial:
-    """What the death of a worker means for the work it held."""
+class Reaped:
+    """What becomes of the files of a worker that has died."""
 
     cause: str
     given_up: list[Item]
-    """Killed two workers."""
+    """They fail: two workers died on them."""
     free: list[Item]
-    """May be done by any worker."""
+    """Any worker may try them again."""
     last: bool = False
     """No worker is left."""
 
@@ -60,12 +60,12 @@ class Slot:
     peer: Peer | None = None
     deaths: int = 0
     seconds_before: float = 0.0
-    """Of audio, by workers of this slot that have died."""
+    """Seconds of audio done by workers of this slot that have died."""
     seconds: float = 0.0
     resumed: float = 0.0
     """Seconds of audio whose chunks its worker found kept by a stopped run."""
     silent: float = 0.0
-    """Seconds since its worker last said something, while it was loading or working."""
+    """Seconds since the last message of its worker, while it was loading or working."""
 
     def start(self, inbox: Inbox, module: str, spawn: Spawn) -> None:
         """Start the worker if there is none; it loads in the background."""
@@ -93,34 +93,37 @@ class Slot:
         return sum(max(1, math.ceil(item.seconds / stride)) * item.rows for item in self.held.values())
 
     def next_suspect(self) -> Item | None:
-        """Work that a worker died on, once nothing else is held."""
+        """The next file on which a worker has died, once nothing else is held: it is tried alone."""
         return self.suspects.popleft() if self.loaded and self.suspects and not self.held else None
 
     def give(self, item: Item) -> None:
-        """Hand work over."""
+        """Send work to the worker."""
         assert self.peer is not None
         self.held[item.work.id] = item
         self.peer.send(item.work)
 
     def release(self, index: int) -> None:
-        """Work is finished or has failed."""
+        """Note that the work of this index is finished or has failed."""
         self.deaths = 0
         del self.held[index]
 
     def advanced(self, seconds: float, resumed: float) -> None:
-        """Seconds of audio that the present worker has done, and has found kept."""
+        """Note the seconds of audio that the current worker has done, and those found in the chunk cache."""
         self.seconds = self.seconds_before + seconds
         self.resumed = resumed
 
     def passed(self, seconds: float) -> None:
-        """Time has gone by; a worker that says nothing for too long is stopped: a death like any other."""
+        """Add `seconds` to the time without a message; stops a worker after `SILENCE_SECONDS` of it."""
         self.silent += seconds if self.held or self.loaded is None else 0.0
         if self.peer is not None and self.silent > SILENCE_SECONDS:
             self.silent = 0.0
             self.peer.stop(f"said nothing for {SILENCE_SECONDS / 3600:.0f} hours")
 
-    def bury(self) -> Burial:
-        """After a death. Work of a worker that was lost with its machine is not to blame."""
+    def reap(self) -> Reaped:
+        """Handle the death of the worker: each file fails or is tried again.
+
+        A file does not count as the cause where the whole machine was lost.
+        """
         assert self.peer is not None
         cause, lost = self.peer.cause_of_death(), self.peer.lost
         self.peer, self.loaded = None, None
@@ -133,7 +136,7 @@ class Slot:
         given_up = [item for item in held if item.deaths > 1]
         self.suspects.extend(item for item in held if item.deaths == 1)
         self.deaths += bool(given_up or not held)
-        return Burial(cause, given_up, [item for item in held if item.deaths == 0])
+        return Reaped(cause, given_up, [item for item in held if item.deaths == 0])
 
     def kill(self) -> None:
         """End the worker now."""
@@ -161,7 +164,7 @@ class Workers:
             slot.start(self._inbox, self._module, self._spawn)
 
     def passed(self, seconds: float) -> None:
-        """Time has gone by."""
+        """Add `seconds` to the time without a message of every worker."""
         for slot in self.slots:
             slot.passed(seconds)
 
@@ -175,7 +178,7 @@ class Workers:
         return min(with_room, key=Slot.chunks_held, default=None)
 
     def loaded(self, slot: Slot, loaded: Loaded) -> None:
-        """A worker is ready; the first one tells how many devices `all` is."""
+        """Note that a worker is ready; with `--device all` the first one starts one worker per other GPU."""
         slot.loaded = loaded
         if self._wants_all:
             self._wants_all = False
@@ -183,15 +186,15 @@ class Workers:
                 self.slots.append(Slot(replace(self._plan, device=f"cuda:{index}")))
             self.start()
 
-    def bury(self, slot: Slot) -> Burial:
-        """After a death. A slot whose workers keep dying is closed."""
-        burial = slot.bury()
+    def reap(self, slot: Slot) -> Reaped:
+        """Handle the death of a slot's worker; a slot whose workers keep dying is closed."""
+        reaped = slot.reap()
         if slot.deaths < MAX_DEATHS:
-            return burial
+            return reaped
         self.slots.remove(slot)
         self._retired_seconds += slot.seconds
-        free = [*burial.free, *slot.suspects]
-        return Burial(burial.cause, burial.given_up, free, last=not self.slots)
+        free = [*reaped.free, *slot.suspects]
+        return Reaped(reaped.cause, reaped.given_up, free, last=not self.slots)
 
     @staticmethod
     def gone(cause: str) -> DeviceError:
@@ -220,7 +223,7 @@ class Workers:
         return sum(slot.resumed for slot in self.slots)
 
     def end(self) -> None:
-        """No more work: the workers end by themselves."""
+        """Tell the workers that no more work will come, so that they exit."""
         for slot in self.slots:
             if slot.peer is not None:
                 slot.peer.send(End())

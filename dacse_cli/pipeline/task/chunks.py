@@ -2,7 +2,7 @@
 
 Pure integers and arrays. For legal options the plan equals the published `split_into_chunks`; the cross-fade
 is its linear ramp. Unlike there, frames are counted with the codec's true rate (44100/512, not 86.13), joins
-use each chunk's own start and stop, and every option value ends.
+use each chunk's own start and stop, and the plan ends for every option value.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Span:
     follow: int = 0
     """Frames after `stop`."""
     trail: int = 0
-    """Frames of silence behind all others, where the recording is too short for a whole chunk."""
+    """Frames of silence after all others, where the recording is too short for a whole chunk."""
 
     @property
     def frames(self) -> int:
@@ -42,7 +42,7 @@ class Span:
 
     @property
     def last(self) -> int:
-        """Frame behind the last one that is read."""
+        """Frame after the last one that is read."""
         return self.stop + self.follow
 
     @property

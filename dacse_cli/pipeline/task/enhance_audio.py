@@ -27,7 +27,7 @@ digital silence."""
 class EnhanceAudio:
     """A `Task`. Chunks of digital silence are silent at once and are not translated.
 
-    With a guided filter the voice only guides it; nothing is added, so nothing has to be guarded.
+    With a guided filter the generated speech only steers gains; nothing is added, so no chunk is checked.
     """
 
     def __init__(self, source: Source, sink: Sink, models: Models, sound: SoundOptions) -> None:

@@ -1,4 +1,4 @@
-"""Filters on a recording: alone, or guided by what a translator says."""
+"""Filters on a recording: alone, or guided by the speech that a translator generates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The guard of one task: compares every output chunk with its input and decides what becomes of it."""
+"""The guard of one task: compares every output chunk with its input and decides what is written."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from dacse_cli.pipeline.wire.guard_report import KEPT, PASSED, REPAIRED, GuardRe
 TRIES = {"normal": 1, "strict": 3}
 """Further tries per chunk."""
 TEMPERATURE = 0.7
-"""Of further tries."""
+"""Sampling temperature of further tries."""
 AROUND_SECONDS = 2.0
 """How much of the input before a chunk counts for the loudness around it."""
 
 
 class Ruling(Enum):
-    """What becomes of an output chunk."""
+    """The decision on an output chunk."""
 
     KEEP = "keep"
     TRY_AGAIN = "try again"
@@ -47,7 +47,7 @@ class _Input:
 
 
 class Watch:
-    """Rulings depend on a chunk's input, its attempt and its output alone, so that runs repeat.
+    """Decides on every output chunk, from its input, attempt and output alone, so that runs are reproducible.
 
     `mode` is normal or strict; `rate` is the codec's sample rate. Without `redraws` no chunk is tried again.
     """
@@ -76,7 +76,7 @@ class Watch:
         return self._inputs[chunk.index, chunk.row].samples
 
     def rule(self, chunk: Chunk, kept: slice, units: Units, output: Samples) -> Ruling:
-        """On `units` `[U, t]` for `chunk`, whose frames `kept` sound like `output` `[n]`.
+        """Decide on `units` `[U, t]` of `chunk`, whose frames `kept` decode to `output` `[n]`.
 
         Raises `InputError` with reason `unfaithful` where nothing may pass through.
         """

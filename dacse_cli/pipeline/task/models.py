@@ -33,14 +33,14 @@ class Models:
 
     @property
     def need_codec(self) -> Codec:
-        """The codec, where an input cannot do without."""
+        """The codec of a task that needs one."""
         if self.codec is None:
             raise InputError("token files need a codec, and --method mask runs without one", reason="options")
         return self.codec
 
     @property
     def need_grid(self) -> ChunkGrid:
-        """The grid, where chunks are generated."""
+        """The grid of a task that generates chunks."""
         assert self.grid is not None
         return self.grid
 

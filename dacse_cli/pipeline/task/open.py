@@ -1,4 +1,4 @@
-"""A piece of work -> a task: which source, which sink, which way through the models.
+"""A piece of work -> a task: its source, its sink and the models it goes through.
 
 The command's worker and the library both come through here. Tasks are imported when they are needed, so that
 a filter alone loads no codec.

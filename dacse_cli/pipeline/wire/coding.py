@@ -1,4 +1,4 @@
-"""Frozen dataclasses <-> JSON values, by their type hints. What does not fit its type is refused.
+"""Frozen dataclasses <-> JSON values, by their type hints. Values that do not fit raise `CodingError`.
 
 Types: dataclasses, `str`, `int`, `float`, `bool`, `None`, `Path`, enums, tuples, and unions of these.
 """

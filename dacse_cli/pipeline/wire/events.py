@@ -1,4 +1,4 @@
-"""What happens in a run, as it happens, for whatever shows it."""
+"""Events of a run, sent to whatever displays it."""
 
 from __future__ import annotations
 

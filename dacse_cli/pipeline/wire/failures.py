@@ -1,4 +1,4 @@
-"""Errors as facts that cross process borders, and which errors are the device's fault."""
+"""Errors as plain data that is sent between processes, and which errors are caused by the device."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Failure:
     trace: str | None = None
 
     def error(self) -> DacseError:
-        """The error this was made of, as far as it matters."""
+        """The exception to raise for this failure."""
         if self.exit_code == InputError.exit_code:
             return InputError(self.message, reason=self.reason, hint=self.hint)
         return _CLASSES.get(self.exit_code, DacseError)(self.message, hint=self.hint)

@@ -33,12 +33,12 @@ class Result:
     reason: str = ""
     message: str = ""
     hint: str = ""
-    """What to do next, where there is something."""
+    """What to do next, if anything."""
     seconds: float = 0.0
     elapsed: float = 0.0
     """Seconds since a worker took it up; time in the queue is not counted."""
     resumed: float = 0.0
-    """Seconds of audio taken over from a stopped run."""
+    """Seconds of audio whose chunks a stopped run had finished."""
     guard: GuardReport | None = None
     """What became of its chunks, where they were checked."""
 

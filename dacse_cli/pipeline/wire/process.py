@@ -1,4 +1,4 @@
-"""Child processes and the lines of JSON that go to and from them. No pickles cross a process border.
+"""Child processes and the lines of JSON that go to and from them. No pickles are exchanged.
 
 A child reads messages from its standard input and answers on its standard output; what its libraries print
 goes to standard error, whose end the parent keeps for the report of a crash. A child ends when its input
@@ -112,7 +112,7 @@ class Child:
         inbox.put((self, None))
 
     def _write(self) -> None:
-        """In a thread: the pipe to a child that hangs fills up, and the parent must not hang too."""
+        """In a thread: the pipe to a hanging child fills up, and that must not block the parent."""
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError), self.process.stdin as pipe:
             while (line := self._outgoing.get()) is not None:

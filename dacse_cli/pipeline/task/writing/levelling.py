@@ -26,7 +26,7 @@ _UNHEARD = 0.1
 
 
 class LevelledSink:
-    """A `Sink` that passes everything on to another at one gain.
+    """A `Sink` that passes everything to another one, at one gain.
 
     `goal()` is the loudness to reach in LUFS. The gain is reduced where the true peak would exceed `ceiling`
     dBTP, or with `limit` a limiter turns the peaks down, by at most `MOST_LIMITED`. What cannot be measured,

@@ -19,7 +19,7 @@ class Mix:
     """How a result is made of processed sound and input: what `--strength` decides."""
 
     share: float = 1.0
-    """Of processed sound."""
+    """Share of processed sound, 0 to 1."""
     dry: DryBlocks | None = None
     """The input in the result's rate and channels; needed where `share` is below 1."""
     lower_pauses: bool = False

@@ -18,7 +18,7 @@ Written = tuple[list[OutputFile], list[str]]
 
 
 class Sink(Protocol):
-    """Takes a result as it comes."""
+    """Takes a result block by block."""
 
     @property
     def folder(self) -> Path | None:
@@ -31,7 +31,7 @@ class Sink(Protocol):
         """Close, and verify that `frames` samples per channel are there."""
 
     def abandon(self) -> None:
-        """Leave nothing behind."""
+        """Remove everything that was written."""
 
 
 class FileSink:
