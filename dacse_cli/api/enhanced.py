@@ -26,13 +26,14 @@ class Enhanced:
     """An enhanced recording, as long as its input, or a piece of one."""
 
     samples: NDArray[np.float32]
-    """`[C, S]`, full scale is 1."""
+    """`[C, S]`, float32, full scale is 1."""
     sample_rate: int
+    """Hz."""
     guard: GuardReport | None = None
-    """What became of its chunks: kept, repaired, passed through; and passages in which a second opinion hears
-    other words. None where neither was asked for, and for pieces."""
+    """How many chunks were kept, generated again or replaced by the input, and where; and passages in which a
+    second opinion found other words. None if nothing was checked, and for all pieces but the last."""
     warnings: tuple[str, ...] = ()
-    """What the command line would warn of, one sentence each."""
+    """The warnings that the command prints, one sentence each."""
 
     @property
     def seconds(self) -> float:

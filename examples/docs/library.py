@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
+import itertools
 from typing import Any, ForwardRef
 
 import dacse_cli
@@ -28,16 +30,14 @@ def library() -> str:
     for name in ("Enhancer", "Enhanced", "DacseError"):
         parts += ["", f"## {name}", "", *_class(getattr(dacse_cli, name))]
     parts += ["", "## Options of the sound", "", _prose(enhancer.SoundArguments), ""]
-    options = enhancer.SoundArguments.__annotations__
-    parts += [f"- `{name}`: `{_bare(kind)}`" for name, kind in options.items()]
+    parts += _fields(enhancer.SoundArguments)
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _class(kind: Any) -> list[str]:
     parts = [*_signature(kind.__name__, kind), _prose(kind)]
     if dataclasses.is_dataclass(kind):
-        rows = [f"- `{field.name}`: `{_bare(field.type)}`" for field in dataclasses.fields(kind)]
-        parts += ["", *rows]
+        parts += ["", *_fields(kind)]
     for name, member in vars(kind).items():
         if name.startswith("_") or not inspect.getdoc(member):
             continue
@@ -46,6 +46,20 @@ def _class(kind: Any) -> list[str]:
         elif callable(member) or isinstance(member, classmethod):
             parts += ["", f"### {name}", "", *_signature(name, getattr(kind, name)), _prose(member)]
     return parts
+
+
+def _fields(kind: Any) -> list[str]:
+    """A line for each field: its name, its annotation and the string below it."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    rows = []
+    for field, below in itertools.zip_longest(body.body, body.body[1:]):
+        if isinstance(field, ast.AnnAssign):
+            row = f"- `{ast.unparse(field.target)}`: `{ast.unparse(field.annotation)}`"
+            if isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+                row += " - " + " ".join(str(below.value.value).split())
+            rows.append(row)
+    return rows
 
 
 def _signature(name: str, function: Any) -> list[str]:
