@@ -33,6 +33,7 @@ def vae(
     of bands and patches. A stopped run continues from its last checkpoint when the command is run again.
     OUT/STAGE is the best model of each stage, a folder for [cyan]--codec[/]; its vocoder is that of
     [cyan]--set model.vocoder=FOLDER[/] or of [cyan]--from[/], else Griffin and Lim's iteration, a stand-in.
+    A stage with [cyan]part = "vocoder"[/] trains BigVGAN instead, from where [cyan]--from[/] has it.
     Several GPUs: as for [cyan]train lm[/].
 
     [bold]Examples[/]
@@ -42,6 +43,8 @@ def vae(
     dacse train vae speech/ run/ --config config.json --set stage.steps=20000
 
     dacse train vae speech/ run/ --from old-run/vae --set stage.rate=3e-5
+
+    dacse train vae speech/ voc/ --from run/vae --set stage.part=vocoder --set stage.optimizer=adamw
     """
     from dacse_cli.training.vae.recipe import VaeRecipe
     from dacse_cli.training.vae.run import VaeRequest, train_vae

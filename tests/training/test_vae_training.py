@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,12 @@ from safetensors.torch import load_file
 
 from dacse_cli.codec.loading import load_codec
 from dacse_cli.codec.vae.autoencoder import Autoencoder, sigma_noise
+from dacse_cli.codec.vae.bigvgan import BigVgan
+from dacse_cli.codec.vae.codec import vae_shapes
 from dacse_cli.codec.vae.published import autoencoder_shape
-from dacse_cli.codec.vae.shape import AutoencoderShape, GriffinLimShape, VaeShape
+from dacse_cli.codec.vae.shape import AutoencoderShape, GriffinLimShape, VaeShape, VocoderShape
 from dacse_cli.errors import UsageError
+from dacse_cli.training.export import write_json, write_weights
 from dacse_cli.training.losses.adversarial import (
     adversarial_loss,
     discriminator_loss,
@@ -31,10 +36,12 @@ from dacse_cli.training.runs.recipe import read_run_recipe
 from dacse_cli.training.steps.adversarial import AdversarialOptions, AdversarialStep
 from dacse_cli.training.steps.optimizers import SHARE, Muon, make_optimizers
 from dacse_cli.training.vae.network import VaeNetwork, is_direction
-from dacse_cli.training.vae.recipe import VaeRecipe, Weights
+from dacse_cli.training.vae.recipe import DiscriminatorPart, VaePart, VaeRecipe, VaeStage, Weights
 from dacse_cli.training.vae.run import VaeRequest, train_vae
+from dacse_cli.training.vae.vocoder import VocoderNetwork, VocoderPart
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "dcvae"
+SMALL_VOCODER = VocoderShape(64, residual_kernels=(3,), dilations=((1,),))
 TINY = VaeShape(AutoencoderShape(4, (2, 4, 4, 8, 8), (1,) * 5, (1,) * 5), GriffinLimShape(2))
 
 
@@ -150,6 +157,65 @@ def test_a_run_that_stops_goes_on_as_if_it_had_not(tmp_path, speech):
 def test_a_single_row_is_refused(tmp_path, speech):
     with pytest.raises(UsageError, match="2"):
         train_vae(request(tmp_path, speech, "out", 1, **{"stage.rows": 1}))
+
+
+def vocoder_run(tmp_path, speech, start):
+    """Train the vocoder alone, two steps, from the speech VAE in `start`."""
+    made = request(
+        tmp_path, speech, "out", 2,
+        **{"discriminators.wave_width": 1, "stage.part": '"vocoder"', "stage.optimizer": '"adamw"'},
+    )  # fmt: skip
+    model = VaePart(start=None if start is None else str(start))
+    return train_vae(replace(made, recipe=replace(made.recipe, model=model)))
+
+
+def drawn_vae(folder, shape):
+    """A folder of a speech VAE, its weights drawn."""
+    chance = torch.Generator().manual_seed(0)
+    weights = {name: 0.1 * torch.randn(size, generator=chance) for name, size in vae_shapes(shape).items()}
+    folder.mkdir()
+    write_json(folder / "config.json", shape.config())
+    write_weights(folder, weights, torch.float32)
+    return folder
+
+
+def test_a_vocoder_is_trained_on_and_the_autoencoder_stays(tmp_path, speech):
+    start = drawn_vae(tmp_path / "start", VaeShape(TINY.autoencoder, SMALL_VOCODER))
+    made = vocoder_run(tmp_path, speech, start)
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, made.model))
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]) is name.startswith("autoencoder."), name
+    log = list(csv.DictReader((tmp_path / "out" / "log.csv").open()))
+    assert all(float(row[name]) > 0 for row in log[:2] for name in ("mel", "features", "discriminator"))
+    assert log[-1]["valid_loss"] and not log[-1]["valid_noisy"]
+
+
+def test_a_vocoder_comes_nearer_to_the_recording():
+    """BigVGAN's gradients reach all its weights, and steps on one crop lower the mel distance."""
+    torch.manual_seed(0)
+    recipe = VaeRecipe(discriminators=DiscriminatorPart(wave_width=1))
+    machine = Machine(torch.device("cpu"))
+    part = VocoderPart(VocoderNetwork(BigVgan(SMALL_VOCODER), machine, False, {}), recipe, machine)
+    batch = part.batch(0.1 * torch.randn(1, 16 * 256), 0.0, torch.Generator())
+    optimizer, found = torch.optim.AdamW(part.network.parameters(), 5e-3), []
+    for _ in range(25):
+        made = part.network(batch)
+        loss = part.losses(made.estimate, made.target)["mel"]
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in part.network.parameters())
+    assert found[-1] < 0.8 * found[0]
+
+
+def test_a_part_that_is_neither_given_nor_trained_is_refused(tmp_path, speech):
+    with pytest.raises(UsageError, match="no autoencoder"):
+        vocoder_run(tmp_path, speech, None)
+    with pytest.raises(UsageError, match="there is none"):
+        vocoder_run(tmp_path, speech, drawn_vae(tmp_path / "start", TINY))
+    assert VaeStage(part="codec").problems() == ["vae: part is autoencoder or vocoder"]
 
 
 def test_three_steps_of_training_are_the_published_ones(numbers):

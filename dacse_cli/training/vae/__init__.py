@@ -1,1 +1,8 @@
-"""Training of a speech VAE (DC-Speech-VAE): its recipe, network, trainer, and the run as one call."""
+"""Training of a speech VAE (DC-Speech-VAE).
+
+recipe    a run as a TOML file states it
+network   the autoencoder, and what trains it
+vocoder   the same for BigVGAN
+trainer   steps, validation, checkpoint, folder, of whichever part a stage trains
+run       recordings and recipe in, folders out
+"""

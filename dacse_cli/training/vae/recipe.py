@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
 from dacse_cli.training.runs.stages import Cadence, StagePlan
 
+PARTS = ("autoencoder", "vocoder")
+
 
 @dataclass(frozen=True)
 class VaePart(Origin):
@@ -66,10 +68,13 @@ class DiscriminatorPart:
 
     band_width: int = 32
     patch_width: int = 32
+    wave_width: int = 32
+    """Of those of a vocoder: see `dacse train codec`."""
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""
-        return [] if min(self.band_width, self.patch_width) >= 1 else ["widths must be at least 1"]
+        widths = (self.band_width, self.patch_width, self.wave_width)
+        return [] if min(widths) >= 1 else ["widths must be at least 1"]
 
 
 @dataclass(frozen=True)
@@ -85,10 +90,22 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class VocoderWeights:
+    """Of the losses that a vocoder minimises: BigVGAN's."""
+
+    mel: float = 15.0
+    """Sum of seven mel distances,"""
+    features: float = 2.0
+    adversarial: float = 1.0
+
+
+@dataclass(frozen=True)
 class VaeStage(StagePlan):
     """A part of the run with its own length and pace."""
 
     name: str = "vae"
+    part: str = "autoencoder"
+    """What is trained: `autoencoder` or `vocoder`. The other one stays as it is."""
     steps: int = 700_000
     rows: int = 4
     """Crops per step, of all processes together; each process needs at least 2."""
@@ -116,6 +133,8 @@ class VaeStage(StagePlan):
             found.append("rate and clip must be above 0, tail within 0 to 1, weight_decay at least 0")
         if self.optimizer not in ("muon", "adamw") or len(self.betas) != 2:
             found.append("optimizer is muon or adamw, betas are two numbers")
+        if self.part not in PARTS:
+            found.append(f"part is {' or '.join(PARTS)}")
         return [f"{self.name}: {problem}" for problem in found]
 
 
@@ -135,6 +154,7 @@ class VaeRecipe(RunRecipe):
     data: DataPart = field(default_factory=DataPart)
     discriminators: DiscriminatorPart = field(default_factory=DiscriminatorPart)
     weights: Weights = field(default_factory=Weights)
+    vocoder_weights: VocoderWeights = field(default_factory=VocoderWeights)
     stage: tuple[VaeStage, ...] = (VaeStage(),)
 
     def stages(self) -> tuple[VaeStage, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dacse_cli.codec.vae.autoencoder import Autoencoder
-from dacse_cli.codec.vae.codec import vae_shapes
+from dacse_cli.codec.vae.codec import new_vocoder, vae_shapes
 from dacse_cli.codec.vae.mel import SAMPLE_RATE
 from dacse_cli.codec.vae.shape import GriffinLimShape, VaeShape, read_vae_shape
 from dacse_cli.errors import CodecError, UsageError
@@ -24,9 +25,10 @@ from dacse_cli.training.sound.crops import Crops, Level, whole_frames
 from dacse_cli.training.sound.decoded import decode
 from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, Recording, digest, fingerprint
 from dacse_cli.training.sound.splits import divide
-from dacse_cli.training.vae.network import VaeNetwork
+from dacse_cli.training.vae.network import AutoencoderPart, VaeNetwork
 from dacse_cli.training.vae.recipe import VaeRecipe
-from dacse_cli.training.vae.trainer import VaeTrainer
+from dacse_cli.training.vae.trainer import Part, VaeTrainer
+from dacse_cli.training.vae.vocoder import VocoderNetwork, VocoderPart
 from dacse_cli.weights.loading import load_folder
 
 VALID_ROWS = 4
@@ -69,25 +71,36 @@ def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Ready
                 "or more, which the dispersive loss compares"
             )
     start = None if part.start is None else _folder(part.start)
-    shape = _shape(recipe, start)
-    shape, vocoder = _vocoder(shape, _folder(part.vocoder) if part.vocoder else start)
+    source = _folder(part.vocoder) if part.vocoder else start
+    trained = {stage.part for stage in recipe.stage}
+    shape = _shape(recipe, start, source, trained)
+    given = {
+        name: tensor
+        for folder, prefix in ((start, OWN), (source, VOCODER))
+        for name, tensor in (() if folder is None else _tensors(folder, prefix))
+    }
     with machine.in_turn():
         sound = _sound(request, listener)
     mix = partial(_mix, recipe, shape, sound)
 
     def trainer(fresh: bool) -> VaeTrainer:
         torch.manual_seed(recipe.run.seed)
-        autoencoder = Autoencoder(shape.autoencoder)
-        if start is not None and fresh:
-            autoencoder.load_state_dict(_tensors(start, OWN))
-        network = VaeNetwork(autoencoder, machine, recipe.run.bf16)
+        parts: dict[str, Callable[[], Part]] = {}
+        if "autoencoder" in trained:
+            network = VaeNetwork(Autoencoder(shape.autoencoder), machine, recipe.run.bf16, given)
+            parts["autoencoder"] = partial(AutoencoderPart, network, shape.autoencoder, recipe)
+        if "vocoder" in trained:
+            vocoder = VocoderNetwork(new_vocoder(shape), machine, recipe.run.bf16, given)
+            parts["vocoder"] = partial(VocoderPart, vocoder, recipe, machine)
+        rest = {name: tensor for name, tensor in given.items() if name.partition(".")[0] not in trained}
         held_out = _held_out(recipe, shape, sound, machine)
-        return VaeTrainer(network, shape, vocoder, recipe, machine, mix, held_out, request.jobs)
+        return VaeTrainer(parts, shape, rest, recipe, machine, mix, held_out, request.jobs)
 
     settings: dict[str, Any] = {
         "kind": "vae",
         "shape": asdict(shape),
         "start": None if start is None else fingerprint(start / "model.safetensors"),
+        "vocoder": None if source in (None, start) else fingerprint(source / "model.safetensors"),
         "data": asdict(recipe.data),
         "recordings": {"train": digest(sound.train), "valid": digest(sound.valid)},
         "discriminators": asdict(recipe.discriminators),
@@ -103,27 +116,34 @@ def _folder(name: str) -> Path:
     return path
 
 
-def _shape(recipe: VaeRecipe, start: Path | None) -> VaeShape:
-    """The network's shape; a fresh one has no trained vocoder."""
-    if start is not None:
-        return read_vae_shape(start)
-    if recipe.model.config is not None:
-        return replace(read_vae_shape(Path(recipe.model.config)), vocoder=GriffinLimShape())
-    return VaeShape(vocoder=GriffinLimShape())
+def _shape(recipe: VaeRecipe, start: Path | None, source: Path | None, trained: set[str]) -> VaeShape:
+    """The shape of `start`, else of the recipe; with the vocoder of `source`, else a trained one or none.
+
+    Raises `UsageError` where a part would neither be given nor trained.
+    """
+    if "autoencoder" not in trained and start is None:
+        raise UsageError(
+            "only the vocoder is trained, and there is no autoencoder",
+            hint="Give a speech VAE to start from: --from FOLDER.",
+        )
+    path = start if recipe.model.config is None else Path(recipe.model.config)
+    shape = VaeShape() if path is None else read_vae_shape(path)
+    if source is not None:
+        shape = replace(shape, vocoder=read_vae_shape(source).vocoder)
+    elif "vocoder" not in trained:
+        shape = replace(shape, vocoder=GriffinLimShape())
+    if "vocoder" in trained and isinstance(shape.vocoder, GriffinLimShape):
+        raise UsageError(
+            "a stage trains the vocoder, and there is none",
+            hint="Give a speech VAE with BigVGAN: --from FOLDER or --set model.vocoder=FOLDER.",
+        )
+    return shape
 
 
-def _vocoder(shape: VaeShape, source: Path | None) -> tuple[VaeShape, dict[str, Tensor]]:
-    """The shape with the vocoder of `source`, and that vocoder's tensors."""
-    if source is None:
-        return shape, {}
-    return replace(shape, vocoder=read_vae_shape(source).vocoder), {
-        VOCODER + name: tensor for name, tensor in _tensors(source, VOCODER).items()
-    }
-
-
-def _tensors(folder: Path, prefix: str) -> dict[str, Tensor]:
+def _tensors(folder: Path, prefix: str) -> list[tuple[str, Tensor]]:
+    """Names and tensors of one part of a speech VAE."""
     weights = load_folder(folder, vae_shapes(read_vae_shape(folder)), CodecError)
-    return {name.removeprefix(prefix): t for name, t in weights.items() if name.startswith(prefix)}
+    return [(name, tensor) for name, tensor in weights.items() if name.startswith(prefix)]
 
 
 def _sound(request: VaeRequest, listener: Listener) -> _Sound:

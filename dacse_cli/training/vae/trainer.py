@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from dacse_cli.codec.vae.autoencoder import sigma_noise
-from dacse_cli.codec.vae.mel import MelSpectrum
 from dacse_cli.codec.vae.shape import VaeShape
-from dacse_cli.training.losses.mel_discriminators import MelDiscriminators
+from dacse_cli.errors import CodecError
+from dacse_cli.training.export import write_json, write_weights
 from dacse_cli.training.mix.live import LiveMix, make_batch
 from dacse_cli.training.runs.ahead import Ahead
 from dacse_cli.training.runs.chance import seed_of, torch_rng
@@ -22,44 +21,63 @@ from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.pace import Pace
 from dacse_cli.training.steps.adversarial import AdversarialOptions, AdversarialStep
 from dacse_cli.training.steps.optimizers import make_optimizers
-from dacse_cli.training.vae.network import VaeNetwork, is_direction, write_vae
+from dacse_cli.training.vae.network import is_direction
 from dacse_cli.training.vae.recipe import VaeRecipe, VaeStage
+from dacse_cli.weights.folding import fold_weight_norm
+
+
+class Part(Protocol):
+    """A network of the speech VAE with what trains it; `network` gives `Made` of what `batch` gives."""
+
+    network: nn.Module
+    discriminators: nn.Module
+    weights: Mapping[str, float]
+    """Of all losses by name."""
+
+    def batch(self, wav: Tensor, noise: float, chance: torch.Generator) -> Any:
+        """What the network is given for crops [B, S]."""
+
+    def losses(self, estimate: Tensor, target: Tensor) -> Mapping[str, Tensor]:
+        """Scalars by name."""
+
+    def measured(self, wav: Tensor, noise: float, chance: torch.Generator) -> Mapping[str, Tensor]:
+        """Means over crops [B, S] that were held out, by name."""
 
 
 class VaeTrainer:
-    """Autoencoder, discriminators, and the crops of the stage."""
+    """The parts of a speech VAE that are trained, and the crops of the stage."""
 
     columns = ("loss", "mel", "dispersive", "features", "adversarial", "discriminator", "gradient", "rate",
                "wait", "valid_noisy", "valid_loss")  # fmt: skip
 
     def __init__(
         self,
-        network: VaeNetwork,
+        parts: Mapping[str, Callable[[], Part]],
         shape: VaeShape,
-        vocoder: dict[str, Tensor],
+        rest: Mapping[str, Tensor],
         recipe: VaeRecipe,
         machine: Machine,
         mixes: Callable[[int], LiveMix],
         held_out: Sequence[Tensor],
         jobs: int,
     ) -> None:
-        """`vocoder`: tensors that are written beside the autoencoder's.
+        """`parts`: what makes those that stages name; `rest`: tensors of what is not trained, for the folder.
 
         `mixes(stage)`: where a stage's crops come from; made by `jobs` processes ahead of their use.
         `held_out`: this process's batches [B, S] to measure with.
         """
-        self._network, self._shape, self._vocoder = network.to(machine.device), shape, vocoder
-        self._recipe, self._machine, self._mixes, self._jobs = recipe, machine, mixes, jobs
-        self._held_out = held_out
+        self._shape, self._rest, self._recipe, self._machine = shape, rest, recipe, machine
+        self._mixes, self._held_out, self._jobs = mixes, held_out, jobs
         torch.manual_seed(seed_of(recipe.run.seed, 1))
-        options = recipe.discriminators
-        self._discriminators = MelDiscriminators(options.band_width, options.patch_width)
-        self._mel = MelSpectrum()
+        self._parts = {name: make() for name, make in parts.items()}
+        for part in self._parts.values():
+            part.network.to(machine.device)
         self._batches: Ahead[Any] | None = None
 
     def begin(self, stage: int, fresh: bool) -> None:
-        """New optimizers; discriminators and autoencoder stay as they are."""
+        """New optimizers; discriminators and networks stay as they are."""
         self._number, self._stage = stage, self._recipe.stage[stage]
+        self._part = self._parts[self._stage.part]
         self._moves = self._new_step(self._stage)
         self.close()
         rows = self._stage.rows // self._machine.count
@@ -68,54 +86,57 @@ class VaeTrainer:
         )
 
     def step(self, number: int, share: float) -> Numbers:
-        """Autoencoder and discriminators learn from the same crops."""
+        """Network and discriminators learn from the same crops."""
         machine = self._machine
         assert self._batches is not None
         waited = self._batches.waited
         with machine.together():
             crops = self._batches.get(number * machine.count + machine.rank)
-        mel = self._mel(machine.tensor(crops[1]))
         chance = torch_rng(self._recipe.run.seed, self._number, number, 7, machine.rank)
-        noise = sigma_noise(self._latents(mel), self._stage.noise, chance)
-        numbers, _ = self._moves(number, share, (mel, noise))
+        batch = self._part.batch(machine.tensor(crops[1]), self._stage.noise, chance)
+        numbers, _ = self._moves(number, share, batch)
         return {**numbers, "wait": self._batches.waited - waited}
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Mean absolute difference of log-mels of what was held out; `valid_noisy` with all of the noise."""
-        self._network.eval()
-        summed = torch.zeros(3, device=self._machine.device)
+        """What the stage's part measures on what was held out; nothing where nothing was."""
+        self._part.network.eval()
+        sums: dict[str, Tensor] = {}
+        rows = torch.zeros((), device=self._machine.device)
         for number, wav in enumerate(self._held_out):
-            mel = self._mel(wav.to(self._machine.device))
             chance = torch_rng(self._recipe.run.seed, number, 8)
-            noise = torch.randn(self._latents(mel).shape, generator=chance).to(mel) * self._stage.noise
-            found = [(self._network((mel, n)).estimate - mel).abs().mean() for n in (noise, None)]
-            summed += torch.stack([value * len(wav) for value in (*found, torch.ones_like(found[0]))])
-        noisy, plain, rows = self._machine.sum(summed).tolist()
-        return {"valid_noisy": noisy / rows, "valid_loss": plain / rows} if rows else {}
+            found = self._part.measured(wav.to(self._machine.device), self._stage.noise, chance)
+            sums = {name: sums.get(name, 0.0) + value * len(wav) for name, value in found.items()}
+            rows = rows + len(wav)
+        if not sums:
+            return {}
+        *totals, count = self._machine.sum(torch.stack([*sums.values(), rows])).tolist()
+        return {name: total / count for name, total in zip(sums, totals, strict=True)}
 
     def state(self) -> dict[str, Any]:
         """Networks and optimizers."""
-        return {"autoencoder": self._network.state_dict(), "step": self._moves.state()}
+        networks = {name: part.network.state_dict() for name, part in self._parts.items()}
+        return {"networks": networks, "step": self._moves.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
-        self._network.load_state_dict(state["autoencoder"])
+        for name, part in self._parts.items():
+            part.network.load_state_dict(state["networks"][name])
         self._moves.restore(state["step"])
 
+    @torch.no_grad()
     def write(self, folder: Path) -> None:
-        """The speech VAE as a folder."""
-        write_vae(folder, self._network, self._shape, self._vocoder)
+        """The speech VAE as a folder for `--codec`, weight norm folded."""
+        trained: dict[str, Tensor] = {}
+        for part in self._parts.values():
+            trained |= {name: tensor.detach().cpu() for name, tensor in part.network.state_dict().items()}
+        write_json(folder / "config.json", self._shape.config())
+        write_weights(folder, {**fold_weight_norm(trained, CodecError), **self._rest}, torch.float32)
 
     def close(self) -> None:
         """End threads and processes that read ahead."""
         if self._batches is not None:
             self._batches.close()
-
-    def _latents(self, mel: Tensor) -> Tensor:
-        """An empty tensor of the shape of the latents of `mel`."""
-        own = self._shape.autoencoder
-        return mel.new_empty(len(mel), own.width, mel.shape[-1] // own.reduction)
 
     def _new_step(self, stage: VaeStage) -> AdversarialStep:
         """Both sides' optimizers and losses for a stage."""
@@ -127,18 +148,19 @@ class VaeTrainer:
             weight_decay=stage.weight_decay,
             muon=is_direction,
         )
-        own = optimizers(self._network.named_parameters())
-        discriminators = self._discriminators if stage.adversarial else None
+        part = self._part
+        own = optimizers(part.network.named_parameters())
+        discriminators = part.discriminators if stage.adversarial else None
         others: list[torch.optim.Optimizer] = []
         if discriminators is not None:
             discriminators.to(self._machine.device).requires_grad_(True)
             others = optimizers(discriminators.named_parameters())
         return AdversarialStep(
-            self._network,
+            part.network,
             discriminators,
             self._machine,
             AdversarialOptions(
-                weights=vars(self._recipe.weights),
+                weights=part.weights,
                 clip=stage.clip,
                 clip_discriminators=stage.clip,
                 bf16=self._recipe.run.bf16,
@@ -146,5 +168,5 @@ class VaeTrainer:
             own,
             others,
             Pace(stage.rate, stage.warm_up, tail=stage.tail),
-            losses=lambda estimate, target: {"mel": (estimate - target).abs().mean()},
+            losses=part.losses,
         )
