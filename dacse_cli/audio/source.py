@@ -56,7 +56,7 @@ class _ForwardSound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile shi
 class Source:
     """An open recording: `sound` to read from, and what its header says.
 
-    A file may hold several recordings, one behind the other: `next_part` opens the next of them. With
+    A file may hold several recordings, one after the other: `next_part` opens the next of them. With
     `thorough` the whole file is looked through for them, else only its two ends.
 
     Raises `InputError` with reason `missing`, `permission`, `not-a-file`, `name-too-long`, `unreadable`,

@@ -36,7 +36,7 @@ _CANNOT_BE_EMPTY = ("FLAC", "MP3", "OGG")
 class PartStream:
     """The part file as an encoder sees it. `error` is the first failed write, which libraries forget.
 
-    After `insert` the encoder does not see the inserted bytes: positions behind them are shifted.
+    After `insert` the encoder does not see the inserted bytes: positions after them are shifted.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -187,7 +187,7 @@ class OutputWriter:
         )
 
     def _insert_extras(self) -> None:
-        """Put the chunks where readers expect them: behind the format, before the samples."""
+        """Put the chunks where readers expect them: after the format, before the samples."""
         self._added = b"" if self._extras is None else self._extras.packed()
         if self._added:
             with self._part.path.open("rb") as file:

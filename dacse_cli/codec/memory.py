@@ -1,4 +1,4 @@
-"""A setting of the C allocator that a process which runs the codec wants. Linux with glibc.
+"""A setting of the C allocator for processes that run the codec. Linux with glibc.
 
 Called once by the process that owns the models, never at import: it holds for the whole process.
 
@@ -21,7 +21,7 @@ _KEEP = 1 << 30  # bytes; glibc takes an int
 
 
 def tune_allocator() -> bool:
-    """Make malloc reuse large blocks. True where it took effect; elsewhere nothing happens."""
+    """Make malloc reuse large blocks. True if it took effect; without glibc nothing happens."""
     if not sys.platform.startswith("linux"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""How far convolutions see: input positions that an output depends on, from kernels, strides and paddings.
+"""Receptive fields of convolutions, from kernels, strides and paddings: the inputs that an output depends on.
 
 Integers only: knows no tensors, no weights and no network's list of layers.
 """

@@ -111,7 +111,7 @@ class Metric:
     install: str = ""
     """What to run when one of them is missing."""
     lacks: Callable[[ScoringOptions], str | None] = _lacks_nothing
-    """What it still lacks when all packages are there, as a sentence: a model nobody named."""
+    """What it still lacks when all packages are there, as a sentence: a model that was not named."""
 
 
 class Remembered(Generic[T]):

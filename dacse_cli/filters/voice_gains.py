@@ -1,6 +1,6 @@
-"""A filter guided by a generated voice: each band of the recording is turned down to where the voice has it.
+"""A filter guided by generated speech: each band of the recording is attenuated to the level of that speech.
 
-Nothing is added. A generated voice is a good estimate of how loud clean speech is in each band at each
+Nothing is added. Generated speech is a good estimate of the level of clean speech in each band at each
 moment, and a poor one of its waveform, so it only sets gains. Two gains are multiplied:
 
 - *Between bands* (ERB scale, Glasberg and Moore 1990; smoothed over three frames): how loud the voice is

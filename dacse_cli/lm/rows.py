@@ -8,8 +8,8 @@ cache, a shorter prompt leaves unused slots before it (`pads`).
     row 0     p p p p p p p p n n n n n n n n n
     row 1     . . . p p p p p n n n n n
 
-A `FixedShape` gives up what that saves for results that do not depend on the company: sums of floating-point
-numbers change with the shape of what is summed, so the shape is the same for every batch.
+A `FixedShape` gives up what that saves, so that results do not depend on the other rows: sums of
+floating-point numbers change with the shape of what is summed, so the shape is the same for every batch.
 """
 
 from __future__ import annotations

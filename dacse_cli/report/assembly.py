@@ -1,4 +1,4 @@
-"""`build`: the whole room in one call."""
+"""`build`: the whole package in one call."""
 
 from __future__ import annotations
 

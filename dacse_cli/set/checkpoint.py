@@ -1,7 +1,7 @@
-"""A model folder -> a network, or one line that says what is wrong with it; and back.
+"""A model folder -> a network, or a `CheckpointError`; and back.
 
 Only `config.json` and safetensors are read. Names and shapes are compared from the header, before any weight
-is read; values are proven to be numbers.
+is read; all values must be finite.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def load_network(folder: Path) -> SetNetwork:
 
 
 def save_network(network: SetNetwork, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors`, float32, into the folder `folder`, which is there."""
+    """Write `config.json` and `model.safetensors`, float32, into the existing folder `folder`."""
     text = json.dumps(network.shape.as_config(), indent=2) + "\n"
     (folder / "config.json").write_text(text, encoding="utf-8")
     weights = {

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from dacse_cli.set.shape import ConformerShape
 
 FINAL_EPS = 1e-6
-"""Of the norm behind the last layer; all others have torch's 1e-5."""
+"""Epsilon of the norm after the last layer; all others have torch's 1e-5."""
 
 
 class FeedForward(nn.Module):
@@ -48,7 +48,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(shape.width, shape.width)
 
     def forward(self, x: Tensor, seen: Tensor | None) -> Tensor:
-        """`[B, T, W]`; `seen` bool `[B, 1, 1, T]` is false at frames nobody may attend to."""
+        """`[B, T, W]`; `seen` bool `[B, 1, 1, T]` is false at frames that are masked."""
         B, T, W = x.shape
         qkv = self.qkv(self.norm(x)).view(B, T, 3, self.heads, W // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)

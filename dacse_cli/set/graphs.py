@@ -1,7 +1,7 @@
 """CUDA: a whole step of the search captured as a graph, so that a frame costs one launch.
 
-Everything a step reads and writes has a fixed address: what was written last, parents, scores, the number of
-the frame, caches. The host only replays; it waits for the device once, at the end. Attention spans a whole
+Everything that a step reads and writes has a fixed address: last codes, parents, scores, the number of the
+frame, caches. The host only replays; it waits for the device once, at the end. Attention spans a whole
 number of `SPAN` frames, with a graph for each. Rows do not leave before the longest has ended.
 
 On a CPU the tests put a plain call in the place of the capture, and so run everything else.

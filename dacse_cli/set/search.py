@@ -48,7 +48,7 @@ class Scorer(Protocol):
 def greedy(
     scorer: Scorer, frames: Sequence[int], noise: Noise | None = None, report: Report | None = None
 ) -> Tensor:
-    """The best codes `[B, T, K]`, frame by frame; behind its own end a row holds zeros.
+    """The best codes `[B, T, K]`, frame by frame; after its own end a row holds zeros.
 
     `frames` of each row, longest first. With `noise`, codes are drawn by chance.
     """
@@ -72,7 +72,7 @@ def beam_search(
 ) -> tuple[Tensor, Tensor]:
     """Codes `[B, N, T, K]` and scores `[B, N]` of the N best hypotheses, best first.
 
-    `frames` of each row, longest first; behind its own end a row holds zeros.
+    `frames` of each row, longest first; after its own end a row holds zeros.
     """
     B, N, _ = scorer.first.shape
     device = scorer.first.device

@@ -43,7 +43,7 @@ def from_text(line: str | bytes) -> NDArray[np.int16]:
 
 
 def _pieces(text: bytes) -> Iterator[bytes]:
-    """The text cut behind tokens, a quarter of a megabyte at a time."""
+    """The text cut after tokens, a quarter of a megabyte at a time."""
     start = 0
     while start < len(text):
         stop = text.rfind(b">", start, start + _PIECE_BYTES) + 1

@@ -5,9 +5,9 @@
     mpeg     MP3 and its relatives, frame by frame
     ogg      Ogg pages
     flac     FLAC frames
-    layout   file -> the recordings that lie in it, one behind the other
+    layout   file -> the recordings in it, one after the other
     view     parts of a file as one stream
 
-Decodes nothing and knows no decoder: decoders believe the lengths they find in headers, and what lies behind
-is lost in silence. Here the lengths are compared with what is there.
+Decodes nothing and knows no decoder: decoders trust the lengths in headers, and drop what follows without
+an error. Here the lengths are compared with the content.
 """

@@ -59,7 +59,7 @@ class _Frame:
     """0 where STREAMINFO says it."""
 
     def follows(self, other: _Frame | None, info: StreamInfo) -> bool:
-        """Whether this is the frame behind `other`, or the first one."""
+        """Whether this is the frame after `other`, or the first one."""
         if other is None:
             return self.number == 0
         return self.fixed == other.fixed and self.number == other.number + (1 if self.fixed else other.size)
@@ -105,7 +105,7 @@ def samples_by_tail(stream: BinaryIO, info: StreamInfo, size: int) -> int | None
 
 
 def stretches(stream: BinaryIO, start: int, size: int, most: int) -> list[Stretch]:
-    """The FLAC files from `start` on, one behind the other, at most `most`; every frame header is read."""
+    """The FLAC files from `start` on, one after the other, at most `most`; every frame header is read."""
     found: list[Stretch] = []
     at: int | None = start
     while at is not None and len(found) < most:

@@ -1,6 +1,6 @@
 """Which kind a file is, from its own bytes: the only table of marks of audio files.
 
-What a file is called decides nothing, except for MPEG audio behind bytes that say nothing, such as padding.
+The name of a file is ignored, except for MPEG audio that starts after other bytes, such as padding.
 Tells apart which library reads a kind; reads nothing with it.
 """
 
@@ -146,7 +146,7 @@ def _after_tags(stream: BinaryIO, head: bytes) -> int:
 
 
 def _mpeg_family(stream: BinaryIO, start: int, *, padded: bool) -> Found | None:
-    """MP3 or AAC at `start`, behind zeros, or for MPEG suffixes (`padded`) behind anything."""
+    """MP3 or AAC at `start`, after zeros, or for MPEG suffixes (`padded`) after anything."""
     stream.seek(start)
     area = stream.read(PADDING)
     zeros = len(area) - len(area.lstrip(b"\0"))

@@ -1,4 +1,4 @@
-"""From an open file to the recordings in it, one behind the other, each as libsndfile should see it.
+"""From an open file to the recordings in it, one after the other, each as libsndfile should see it.
 
 Files get joined by `cat`, by recorders of web radio and by speech services; decoders stop where the first one
 ends. Headers that count too few samples are corrected here in what the decoder reads, never on the disk.
@@ -15,9 +15,9 @@ from dacse_cli.audio.containers.headers import Header, only_chunks, read_header
 from dacse_cli.audio.containers.kinds import Found
 
 MOST_PARTS = 10_000
-"""Recordings in one file; what lies behind them is not read."""
+"""Recordings in one file; what follows them is not read."""
 _WORTH_A_NOTE = 8192
-"""Bytes behind the samples of a WAV file."""
+"""Bytes after the samples of a WAV file, from which on there is a note."""
 _TOLERATED_FRAMES = 2
 """By which an MP3's count may be too high: some encoders count the header, too."""
 _CLOSE = 0.02
@@ -198,7 +198,7 @@ def _mended(stream: BinaryIO, header: Header, size: int) -> tuple[tuple[tuple[in
 
 
 def _unread(stream: BinaryIO, header: Header, size: int) -> str | None:
-    """What is to be said of bytes behind the samples that are neither chunks nor tags nor padding."""
+    """A note on bytes after the samples that are neither chunks nor tags nor padding."""
     assert header.data_offset is not None
     if header.data_bytes is None:
         return None

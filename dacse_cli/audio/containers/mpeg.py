@@ -48,7 +48,7 @@ class Frame:
 
 @dataclass
 class Stretch:
-    """Frames of one recording, one behind the other."""
+    """Frames of one recording, one after the other."""
 
     first: Frame
     start: int
@@ -202,7 +202,7 @@ def _goes_on(data: bytes, place: int) -> bool:
 
 
 def _found_again(data: bytes, place: int, known: Frame | None) -> int | None:
-    """Where frames go on behind bytes that are none: an ID3 tag between recordings, or junk."""
+    """Where frames continue after other bytes: an ID3 tag between recordings, or junk."""
     tag = id3_size(data[place : place + 10])
     at = first_frame(data, place + tag if tag and place + tag < len(data) else place + 1)
     return None if at is None else at

@@ -27,7 +27,7 @@ WRITABLE = {
 """Lower-case suffix -> the container written under it."""
 
 SOUND_ONLY = (".m4a", ".m4b", ".mka", ".aac")
-"""Suffixes under which nobody looks for a picture that moves."""
+"""Suffixes of files without video."""
 
 READABLE = frozenset(WRITABLE) | {".wma", ".asf", ".amr", ".wv", ".3gp", ".3g2", ".weba", ".adts"}
 """Lower-case suffixes taken from a folder walk."""

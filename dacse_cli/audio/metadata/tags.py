@@ -73,7 +73,7 @@ def missing_extra(source: Path) -> str | None:
 def copy_tags(source: Path, target: Path, kind: tuple[str, str] | None = None) -> None:
     """Give `target`, of mutagen's module and class `kind`, the tags of `source`. Raises `OSError`.
 
-    Damaged tags are left behind.
+    Damaged tags are not copied.
     """
     import mutagen
 

@@ -1,7 +1,7 @@
 """Descript's `.dac` container: bytes <-> codes and the facts stored beside them.
 
 A `.dac` file is `numpy.save` of one dict, that is: a pickle, which can run any code. It is read here as plain
-values, of which only the ones below become anything. Layout: `DACFile` in `dac/model/base.py` of
+values, of which only those below are used. Layout: `DACFile` in `dac/model/base.py` of
 descript-audio-codec 1.0.0.
 Knows no networks and no paths.
 """
@@ -52,7 +52,7 @@ class DacFile:
         """The codes, if frame t stands for samples t*hop..(t+1)*hop. Raises `InputError` 'off-grid'.
 
         Descript's chunked files hold windows encoded without padding that repeat 1.02 to 2.8 times the
-        frames; they mean nothing to a model of tokens.
+        frames; a model of tokens cannot use them.
         """
         if not self.padding:
             raise InputError(

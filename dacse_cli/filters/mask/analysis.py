@@ -59,7 +59,7 @@ class Analysis:
         return self._frames(torch.cat([self._held, samples], dim=1))
 
     def finish(self) -> Tensor:
-        """The spectra of the last samples and the zeros behind them."""
+        """The spectra of the last samples and the zeros after them."""
         missing = -(self._held.shape[1] - self.hop) % self.hop
         return self._frames(F.pad(self._held, (0, missing + self.hop)))
 

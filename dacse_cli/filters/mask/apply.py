@@ -16,7 +16,7 @@ HIGHEST, STEEPER = 32, 1.5
 Speech above 8 kHz is weaker than below and noise is often not, so the gain must be lower there. Distance of
 log spectra above 8 kHz to the clean recording's, on ten 44.1 kHz mixtures from -5 to 15 dB: left as it is
 14.1 dB; gain of 16 bins 6.4; of 64 bins 7.0; of 32 bins to the power of 1.5 5.5; to 1.3 5.7; a Wiener filter
-for each band of 500 Hz whose noise is learnt where the network hears nobody 7.5, times the network's gain
+for each band of 500 Hz whose noise is learnt where the network finds no speech 7.5, times the network's gain
 6.4."""
 
 

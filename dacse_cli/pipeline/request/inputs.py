@@ -32,7 +32,7 @@ class Inputs:
 
 
 def find_inputs(names: Sequence[str], accepts: Accepts, leave_out: Path | None = None) -> Inputs:
-    """Every input file behind `names` (files, folders, patterns), each path once, in a stable order.
+    """Every input file that `names` mean (files, folders, patterns), each path once, in a stable order.
 
     A file named by the user is taken whatever its name is. Two links to one file are two inputs. Raises
     `UsageError` for a name that is nothing and for archives, `NoInputError` when nothing is found.
@@ -87,7 +87,7 @@ class _Finder:
         return self._output is not None and (place == self._output or self._output in place.parents)
 
     def expand(self, name: str) -> Iterator[Found]:
-        """The inputs behind one name."""
+        """The inputs that one name means."""
         path = Path(name)
         if path.is_dir():
             yield from self._walk(path, path)

@@ -119,7 +119,7 @@ class ChunkGrid:
 
 
 def fill(units: Units, span: Span, silence: Units) -> Units:
-    """Units `[U, t]` of a span with frames of `silence` `[U]` behind them: `[U, span.translated]`."""
+    """Units `[U, t]` of a span with frames of `silence` `[U]` after them: `[U, span.translated]`."""
     if not span.trail:
         return units
     return np.concatenate([units, np.repeat(silence[:, None], span.trail, axis=1)], axis=1)

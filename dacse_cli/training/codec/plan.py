@@ -1,4 +1,4 @@
-"""What training a released codec takes, on paper: products counted, nothing measured. Imports no torch.
+"""What training a released codec takes, computed: products counted, nothing measured. Imports no torch.
 
 FLOPs are those of convolutions, two a multiply-add; the quantizer, spectra and what happens at edges are left
 out (below a percent). A step is three passes of the codec (forward, and two backward) and ten of the

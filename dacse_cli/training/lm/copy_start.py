@@ -1,6 +1,6 @@
 """A language model that copies before it has learnt anything: it answers with the noisy codes.
 
-In a chunk of T frames the clean code of a place stands a fixed distance D = K*T tokens behind its noisy one.
+In a chunk of T frames the clean code of a frame is a fixed distance D = K*T tokens after its noisy one.
 A model that starts at random has to find that out: it takes hundreds of steps, and what it finds is often
 the noisy place whose neighbours look like the codes it has just written. Left to itself such a model loses
 its place with its first mistakes. Here the distance is written down instead:

@@ -1,4 +1,4 @@
-"""What is minimised: the cross-entropy of clean ids, each given the noisy side and the past."""
+"""The loss: cross-entropy of clean ids, each given the noisy side and the past."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The past that a model in training is shown, and what it should answer after one that is not right.
+"""The past codes that a model is trained on, and the targets after wrong ones (exposure bias).
 
 Greedy generation reads what it has written. A past that is always right teaches a model to trust it; one with
 noisy codes, random codes, or the model's own likeliest ones (parallel scheduled sampling, Duckworth et al.

@@ -1,4 +1,4 @@
-"""What training a size takes, on paper: nothing here is measured but by comparison. Imports no torch.
+"""What training a size takes, computed: only constants for comparison are measured. Imports no torch.
 
 A token is one id of a noisy or a clean side, or one of the three specials: a pair of T frames is 2KT + 3.
 FLOPs are those of matrix products, two a multiply-add, three passes of them a training step (forward, and two
@@ -150,7 +150,7 @@ def activation_bytes(shape: LlamaShape, layout: TokenLayout, work: Work) -> int:
 
 
 def averaging_seconds(parameters: int, gpus: int) -> float:
-    """A ring all-reduce of float32 gradients once a step, none of it hidden behind the backward pass."""
+    """A ring all-reduce of float32 gradients once a step, without overlap with the backward pass."""
     if gpus == 1:
         return 0.0
     speed = LINK if gpus <= GPUS_A_MACHINE else NETWORK

@@ -136,7 +136,7 @@ class LmTrainer:
         return {name: hits.sum() / answers, f"{name}_first": hits[0] * len(hits) / answers}
 
     def _freely(self) -> dict[str, float]:
-        """How the first batches held out are answered without being shown the right past."""
+        """Accuracy and repetitions of the first held-out batches in free generation."""
         sums = [0.0, 0.0, 0.0]
         for pairs in self._held_out[: self._recipe.data.free_batches]:
             frames = min(pair.clean.shape[1] for pair in pairs)

@@ -1,4 +1,4 @@
-"""Latents of a batch kept apart, so that they use the room they have."""
+"""Dispersive loss: keeps the latents of a batch apart, so that they use the latent space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What speech sounds like after Opus or MP3: coded and decoded in memory, then in its place again."""
+"""Speech after Opus or MP3: coded and decoded in memory, aligned with the input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a seed and a row number to one noisy/clean pair: nothing else decides, so any row can be made alone.
+"""One noisy/clean pair from a seed and a row number alone, so any row can be made separately.
 
 Which recording, which part of it and which task is `PairPlan.row`, a pure function; `make_pair` reads and
 mixes. Every clean recording is used once before any is used again.

@@ -1,4 +1,4 @@
-"""Rooms to speak in: their responses from files, from a simulation by images and rays, or as decaying noise.
+"""Room impulse responses: from files, from a simulation by images and rays, or as decaying noise.
 
 A response here has no direct sound: speech itself is that, at sample 0, so nothing is delayed against the
 clean recording and the ratio drawn for it is that of direct to reverberant power.
@@ -41,7 +41,7 @@ def without_direct_sound(response: Samples, rate: int) -> Samples:
 
 
 def recorded_room(recordings: Sequence[Recording], rate: int) -> DrawRoom:
-    """Responses from files, one channel each: the mean of several microphones is none that anybody hears."""
+    """Responses from files, one channel each: the mean of several microphones is not a real response."""
 
     def draw(rng: np.random.Generator, drawn: Drawn) -> Samples:
         recording = recordings[int(rng.integers(len(recordings)))]

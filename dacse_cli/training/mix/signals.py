@@ -1,4 +1,4 @@
-"""Ways in which speech gets worse, as pure functions of samples.
+"""Degradations of speech, as pure functions of samples.
 
 Every function takes mono float samples `[S]` and returns `[S]` float32, aligned to the sample; what is drawn
 is drawn from the `rng` given. Knows no files, no ranges (those are in `recipes`) and no training.

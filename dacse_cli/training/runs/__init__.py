@@ -4,7 +4,7 @@
     recipe     what every recipe contains: where the network comes from, seed, cadence
     stages     names and lengths of the parts of a run
     pace       the learning rate at a step or at a time
-    start      from a request to the loop: the frame of every training
+    start      from a request to the loop, for every training
     folder     the folder of a run: lock, settings that may not change, last checkpoint, best models
     state      the format of a checkpoint on disk, safetensors
     machine    one device, or the processes that `torchrun` has started
@@ -15,7 +15,7 @@
 
 A step is determined by the settings and its number. Nothing is carried from step to step but weights,
 optimizer state and what the trainer puts into its checkpoint, so a run that was killed continues as if it
-had not been.
+had not been interrupted.
 
 A new recipe needs three things: a recipe class (`recipe.RunRecipe`), a `loop.Trainer`, and one function that
 builds a `start.Ready` and passes it to `start.carry_out`. Knows no network, no audio and no command.

@@ -1,4 +1,4 @@
-"""Randomness by number: every draw has a key of integers, and no generator is carried from step to step.
+"""Seeds from integer keys: every draw has its own key, and no generator is carried from step to step.
 
 So a run can be continued at any step, in any process, without a generator's state in the checkpoint.
 """

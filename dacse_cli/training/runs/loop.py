@@ -2,7 +2,7 @@
 
 The log holds means over the steps since the line before and over all processes. They are summed on the
 device and read only when a line is due, so a step does not wait for its numbers; what has been summed is
-part of the checkpoint, so that the curve of a run that was killed is that of one that was not.
+part of the checkpoint, so that the curve of a killed run equals that of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StepReport:
 
 @dataclass(frozen=True)
 class Listener:
-    """Callbacks for whoever shows how a run goes."""
+    """Callbacks for the display of a run."""
 
     step: Callable[[StepReport], None] = lambda report: None
     stage: Callable[[str], None] = lambda text: None
@@ -102,7 +102,7 @@ class Trainer(Protocol):
 
 @dataclass
 class _Place:
-    """Where a run is; part of its checkpoint."""
+    """The position of a run; part of its checkpoint."""
 
     stage: int = 0
     step: int = 0

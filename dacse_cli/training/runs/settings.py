@@ -1,6 +1,6 @@
 """A recipe file, TOML, as frozen dataclasses. Knows no particular recipe.
 
-The dataclass is the schema: a key that is no field is refused with its place, a value of another type too.
+The dataclass is the schema: an unknown key or a value of another type is an error that names its place.
 Tables are nested dataclasses or dicts of one type, arrays of tables tuples of dataclasses. Imports no torch.
 """
 

@@ -1,4 +1,4 @@
-"""From a request to the loop: the frame of every training."""
+"""From a request to the loop, for every training."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunRequest:
 
 @dataclass(frozen=True)
 class Ready:
-    """A training that may begin."""
+    """What `carry_out` needs to begin or continue a training."""
 
     settings: dict[str, Any]
     """What must be the same when the run is continued, besides what is the same for all."""

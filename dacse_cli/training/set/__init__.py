@@ -2,10 +2,10 @@
 
 sizes        networks by name, and configs from files
 recipe       how one is trained: numbers only
-plan         what that takes, on paper
+plan         what that takes, computed and not measured
 batch        pairs of units -> tensors
 objective    losses of a batch, for codes and for latents
-pasts        the clean codes a predictor is shown: the right ones, replaced ones, the network's own
+pasts        the past codes that a predictor is trained on: clean ones, replaced ones, its own predictions
 start        what a fresh network starts from
 trainer      steps, validation, checkpoint
 run          the whole: recipe and folders in, model folders out

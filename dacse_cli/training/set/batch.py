@@ -15,7 +15,7 @@ from dacse_cli.training.runs.machine import Machine
 
 @dataclass(frozen=True)
 class Batch:
-    """Units `[B, T, U]` of both sides, zeros behind the end of a row: codes int64 or latents float32."""
+    """Units `[B, T, U]` of both sides, zeros after the end of a row: codes int64 or latents float32."""
 
     noisy: Tensor
     clean: Tensor

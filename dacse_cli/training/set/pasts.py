@@ -38,7 +38,7 @@ def shown_past(network: SetNetwork, batch: Batch, stage: Stage, generator: torch
 
 @torch.no_grad()
 def written(network: SetNetwork, batch: Batch, how: str, beam: int, expansion: str) -> Tensor:
-    """What the network itself writes: codes `[B, T, K]`, zeros behind the end of a row.
+    """What the network itself writes: codes `[B, T, K]`, zeros after the end of a row.
 
     Searched without dropout, in float32; the network stays in the mode it was in.
     """

@@ -1,4 +1,4 @@
-"""What training a SET network takes, on paper: nothing here is measured. Imports no torch.
+"""What training a SET network takes, computed: nothing here is measured. Imports no torch.
 
 FLOPs are those of matrix products, two a multiply-add, three passes of them a training step (forward, and two
 backward); a self-fed stage adds a forward pass of everything. Attention is counted over whole squares.

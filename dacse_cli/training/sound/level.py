@@ -1,4 +1,4 @@
-"""Samples, and how loud they are."""
+"""The level of samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recordings as files: what is there, and any part of a recording as mono samples at one rate.
+"""Recordings as files: their headers, and any part of one as mono samples at one rate.
 
 A part equals the same part of the whole recording resampled, wherever it lies: it is read with a margin that
 is a whole number of samples at both rates.

@@ -1,7 +1,7 @@
 """One step towards targets: gradients of several batches added up, clipped, then every optimizer moves.
 
-For language models, SET, masks: whatever has a loss and no opponent. See the room's text for how a trainer
-uses it.
+For language models, SET, masks: everything with a loss and without discriminators. The docstring of the
+package shows how a trainer uses it.
 """
 
 from __future__ import annotations
