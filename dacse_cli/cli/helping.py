@@ -65,7 +65,7 @@ class Group(_Help, TyperGroup):
 
 
 def _own(args: list[str], *, group: bool) -> list[str]:
-    """Those words that are the command's own: not behind `--` and, for a group, no command's."""
+    """Those words that are the command's own: not after `--` and, for a group, no command's."""
     return list(takewhile(lambda word: word != "--" and (not group or word.startswith("-")), args))
 
 
@@ -153,20 +153,22 @@ def _row(option: Any, ctx: Any) -> tuple[str, str]:
     kind = _TYPE.search(left)
     if kind is not None:
         left = f"{left[: kind.start()]} {_TYPES.get(kind.group(1), kind.group(1))}".rstrip()
-    return left, _plain(right).replace("[default: (", "[default: ").replace(")]", "]")
+    return left, re.sub(r"\[default: \((.*?)\)(?=[\];])", r"[default: \1", _plain(right))
 
 
 def _in_short(left: str, right: str) -> tuple[str, str]:
     """The first sentence and the default; of an option with many choices the choices instead."""
     default = re.search(r"\[default: ([^\];]{1,22})[\];]", right)
     said = re.split(r"(?<=[\w)])[.;] |  \[|\.$", right)[0]
-    if len(left) > _LEFT:
+    if " / --no-" in left and len(left) > _LEFT:
+        left = f"--[no-]{left.partition(' / --no-')[2]}"
+    elif len(left) > _LEFT:
         left, _, said = left.rpartition(" ")
     return left, f"{said} [{default.group(1)}]" if default else said
 
 
 def _columns(rows: Sequence[tuple[str, str]], width: int, most: int = 0) -> list[str]:
-    """Two columns; what is too long for the first stands on a line of its own. `most`: lines per row."""
+    """Two columns; what is too long for the first gets a line of its own. `most`: lines per row."""
     left = min(_LEFT, max(len(first) for first, _ in rows))
     lines = []
     for first, second in rows:

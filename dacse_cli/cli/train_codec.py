@@ -34,7 +34,7 @@ def codec(
         ),
     ] = False,
 ) -> None:
-    """Train a codec by the DAC recipe, or continue with one.
+    """Train a codec by the DAC recipe, new or from an existing one.
 
     Mel spectra at seven scales, discriminators of periods and of spectra, codebook and commitment losses,
     quantizer dropout; codes that fall out of use are replaced. A stopped run continues from its last

@@ -10,7 +10,7 @@ from dacse_cli.cli.options.training import Course, OutArg, Pairs, TrainVoice
 
 @grouped
 def lm(pairs: Pairs, output: OutArg, course: Course, voice: TrainVoice) -> None:
-    """Train the language model that writes clean codes after noisy ones, or continue with one.
+    """Train a language model that generates clean codes from noisy ones, new or from an existing one.
 
     Stages, steps, rates and everything else are in a recipe; the default is the published one. With --noise,
     pairs are mixed anew at every step and nothing is stored. A stopped run continues from its last checkpoint

@@ -45,7 +45,7 @@ def mask(
         ),
     ] = False,
 ) -> None:
-    """Train a mask network, the filter of [cyan]enhance --method mask[/], or continue with one.
+    """Train a mask network, the filter of [cyan]enhance --method mask[/], new or from an existing one.
 
     Noisy speech is mixed anew at every step: several noises, rooms, band limits, clipping, codec damage. A
     stopped run continues from its last checkpoint when the command is run again. OUT/STAGE is the best

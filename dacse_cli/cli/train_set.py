@@ -10,7 +10,7 @@ from dacse_cli.cli.options.training import Course, OutArg, Pairs, TrainVoice
 
 @grouped
 def set_(pairs: Pairs, output: OutArg, course: Course, voice: TrainVoice) -> None:
-    """Train SET, the transducer that writes all codes of a frame in one step, or one of its baselines.
+    """Train SET, the transducer that predicts all codes of a frame in one step, or one of its baselines.
 
     Sizes: set, set-small (with a predictor), nar, nar-small (every frame alone). Stages, steps, rates and
     everything else are in a recipe; without one the published numbers hold. A stopped run continues from its

@@ -27,7 +27,7 @@ def vae(
     voice: TrainVoice,
     jobs: JobsOpt = 1,
 ) -> None:
-    """Train a speech VAE by the recipe of DC-Speech-VAE, or continue with one.
+    """Train a speech VAE by the recipe of DC-Speech-VAE, new or from an existing one.
 
     Mel spectra become 5.4 latents per second; noise on the latents, mel and dispersive losses, discriminators
     of bands and patches. A stopped run continues from its last checkpoint when the command is run again.

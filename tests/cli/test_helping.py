@@ -56,6 +56,11 @@ def test_square_brackets_are_not_swallowed(monkeypatch):
     assert "dacse[evaluate]" in help_of("evaluate", ALL, monkeypatch)
 
 
+def test_defaults_and_pairs_of_flags_are_whole_in_the_short_help(monkeypatch):
+    assert "Port [8377, or any free one]\n" in help_of("serve", "--help", monkeypatch)
+    assert "--[no-]checkpointing  Recompute" in help_of("train plan", "--help", monkeypatch)
+
+
 def test_no_colour_in_ci():
     """GITHUB_ACTIONS made Typer colour everything, whatever NO_COLOR said."""
     environment = {**os.environ, "GITHUB_ACTIONS": "true", "NO_COLOR": "1"}

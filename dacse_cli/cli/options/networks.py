@@ -76,7 +76,7 @@ class Generation(Networks):
             "--model",
             "-m",
             help="auto, nano (built in), a Hub id, id@revision, a folder. "
-            f"auto: {DEFAULT_MODEL} where a GPU is here, or where it is in the cache and --device is given; "
+            f"auto: {DEFAULT_MODEL} if there is a GPU, or if it is in the cache and --device is given; "
             "else nano.",
         ),
     ] = AUTO_MODEL
