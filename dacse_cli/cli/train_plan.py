@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,7 +23,7 @@ def plan(
         typer.Argument(
             metavar="[SIZE...]",
             show_default="all",
-            help="250M to 4B; set, nar, set-small, nar-small; 16khz, 24khz, 44khz.",
+            help="250M to 4B; set, nar, set-small, nar-small; 16khz, 24khz, 44khz; vae (DC-Speech-VAE).",
         ),
     ] = None,
     tokens: Annotated[
@@ -32,7 +34,7 @@ def plan(
         float | None,
         typer.Option(
             "--mfu",
-            show_default="0.4; for SET and codecs 0.2",
+            show_default="0.4; for all but language models 0.2",
             help="Assumed model FLOPs utilisation, as a share of the peak.",
         ),
     ] = None,
@@ -68,82 +70,80 @@ def plan(
     from dacse_cli.training.lm.sizes import SIZES
     from dacse_cli.training.set.plan import set_plan
     from dacse_cli.training.set.sizes import SIZES as SETS
+    from dacse_cli.training.vae.plan import SIZES as VAES
+    from dacse_cli.training.vae.plan import vae_plan
 
-    work = Work(frames, rows, accumulate, checkpointing)
-    wanted = sizes or [*SIZES, *SETS, *CODECS]
-    codecs = [codec_plan(size, CODECS[size], gpus=gpus, mfu=mfu or 0.2) for size in wanted if size in CODECS]
-    models = [
-        published_plan(size, work=work, tokens=tokens, gpus=gpus, mfu=mfu or 0.4)
-        for size in wanted
-        if size not in CODECS and size not in SETS
-    ]
-    transducers = [set_plan(size, frames=frames, mfu=mfu or 0.2) for size in wanted if size in SETS]
-    (_records if json else _tables)(models, transducers, codecs, gpus)
+    work, rest = Work(frames, rows, accumulate, checkpointing), mfu or 0.2
 
+    def of_model(size: str) -> Plan:
+        return published_plan(size, work=work, tokens=tokens, gpus=gpus, mfu=mfu or 0.4)
 
-def _records(models: list[Plan], transducers: list[SetPlan], codecs: list[CodecPlan], gpus: int) -> None:
-    """One line of JSON for each plan."""
-    from dataclasses import asdict
-
-    from dacse_cli.cli.render import Screen
-
-    record = Screen(json=True).results.record
-    for model in models:
-        record({"type": "plan", **asdict(model), "memory_bytes": model.memory_bytes})
-    for transducer in transducers:
-        record({"type": "set-plan", **asdict(transducer)})
-    for codec in codecs:
-        record({"type": "codec-plan", **asdict(codec), "state_bytes": codec.state_bytes})
+    kinds = (
+        _Kind("plan", "size", SIZES, of_model, _MODELS, ("memory_bytes",)),
+        _Kind("set-plan", "SET", SETS, partial(set_plan, frames=frames, mfu=rest), _TRANSDUCERS),
+        _Kind("codec-plan", "codec", CODECS, partial(codec_plan, gpus=gpus, mfu=rest), _CODECS),
+        _Kind("vae-plan", "speech VAE", VAES, partial(vae_plan, gpus=gpus, mfu=rest), _CODECS),
+    )
+    kind_of = {size: kind for kind in kinds for size in kind.sizes}
+    wanted = sizes or list(kind_of)
+    for kind in kinds:  # the first one's function refuses what is no size at all
+        plans = [kind.plan(size) for size in wanted if kind_of.get(size, kinds[0]) is kind]
+        if plans:
+            _show(kind, plans, json=json)
 
 
-def _tables(models: list[Plan], transducers: list[SetPlan], codecs: list[CodecPlan], gpus: int) -> None:
-    """A table for each kind of model that was asked for."""
+@dataclass(frozen=True)
+class _Kind:
+    """Plans that share a table."""
+
+    record: str
+    """Type of its records,"""
+    title: str
+    """and of its table's first column."""
+    sizes: Collection[str]
+    plan: Callable[[str], Any]
+    columns: Mapping[str, Callable[[Any], str]]
+    """Name, in which `{0}` is the first plan -> what stands in it."""
+    also: tuple[str, ...] = ()
+    """Properties that records hold beside the fields."""
+
+
+def _show(kind: _Kind, plans: Sequence[Any], *, json: bool) -> None:
+    """A line of JSON for each plan, or a table."""
     from dacse_cli.cli.render import Screen
     from dacse_cli.cli.render.text import aligned
 
-    show = Screen().results.print
-    if models:
-        show(aligned(_table(_MODELS, models, gpus)))
-    if transducers:
-        show(aligned(_table(_TRANSDUCERS, transducers, 1)))
-    if codecs:
-        show(aligned(_table(_CODECS, codecs, gpus)))
-
-
-Found = TypeVar("Found")
-
-
-def _table(
-    columns: Mapping[str, Callable[[Found], str]], plans: Sequence[Found], gpus: int
-) -> list[tuple[str, ...]]:
-    header = tuple(name.format(gpus) for name in columns)
-    return [header, *(tuple(say(plan) for say in columns.values()) for plan in plans)]
+    results = Screen(json=json).results
+    if json:
+        for plan in plans:
+            also = {name: getattr(plan, name) for name in kind.also}
+            results.record({"type": kind.record, **asdict(plan), **also})
+        return
+    header = [kind.title, *(name.format(plans[0]) for name in kind.columns)]
+    rows = [[plan.name, *(say(plan) for say in kind.columns.values())] for plan in plans]
+    results.print(aligned([header, *rows]))
 
 
 _MODELS: dict[str, Callable[[Plan], str]] = {
-    "size": lambda plan: plan.name,
     "parameters": lambda plan: f"{plan.parameters / 1e6:.0f} M",
     "state": lambda plan: f"{plan.state_bytes / 1e9:.1f} GB",
     "activations": lambda plan: f"{plan.activation_bytes / 1e9:.1f} GB",
     "on 80 GB": lambda plan: "fits" if plan.fits else "too much",
     "PFLOP/step": lambda plan: f"{plan.flops_a_step / 1e15:.2f}",
     "tokens/s, 1 GPU": lambda plan: f"{plan.tokens_a_second:,.0f}",
-    "speed-up, {}": lambda plan: f"{plan.gpus * plan.efficiency:.2f}",
-    "hours, {}": lambda plan: f"{plan.hours:.1f}",
+    "speed-up, {0.gpus}": lambda plan: f"{plan.gpus * plan.efficiency:.2f}",
+    "hours, {0.gpus}": lambda plan: f"{plan.hours:.1f}",
 }
-"""Column, with a place for the number of GPUs -> what stands in it."""
 _TRANSDUCERS: dict[str, Callable[[SetPlan], str]] = {
-    "SET": lambda plan: plan.name,
     "parameters": lambda plan: f"{plan.parameters / 1e6:.1f} M",
     "state": lambda plan: f"{plan.state_bytes / 1e9:.2f} GB",
     "TFLOP/h of pairs": lambda plan: f"{plan.flops_per_hour / 1e12:.0f}",
     "hours for 1,000 h, 1": lambda plan: f"{plan.hours:.1f}",
 }
 _CODECS: dict[str, Callable[[CodecPlan], str]] = {
-    "codec": lambda plan: plan.name,
     "parameters": lambda plan: f"{plan.parameters / 1e6:.1f} M",
     "discriminators": lambda plan: f"{plan.discriminators / 1e6:.1f} M",
     "state": lambda plan: f"{plan.state_bytes / 1e9:.1f} GB",
     "TFLOP/step": lambda plan: f"{plan.flops_a_step / 1e12:.1f}",
-    "hours, {}": lambda plan: f"{plan.hours:.1f}",
+    "hours, {0.gpus}": lambda plan: f"{plan.hours:.1f}",
 }

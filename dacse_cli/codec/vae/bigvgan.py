@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from dacse_cli.codec.vae.antialias import AntialiasedSnake
-from dacse_cli.codec.vae.mel import BANDS
-from dacse_cli.codec.vae.shape import VocoderShape
+from dacse_cli.codec.vae.shape import BANDS, VocoderShape
 
 
 class BigVgan(nn.Module):

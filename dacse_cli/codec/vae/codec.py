@@ -17,8 +17,8 @@ from dacse_cli.codec.placed import NetworkCodec
 from dacse_cli.codec.vae.autoencoder import Autoencoder
 from dacse_cli.codec.vae.bigvgan import BigVgan
 from dacse_cli.codec.vae.griffin_lim import GriffinLim
-from dacse_cli.codec.vae.mel import HOP, MelSpectrum
-from dacse_cli.codec.vae.shape import GriffinLimShape, VaeShape, read_vae_shape
+from dacse_cli.codec.vae.mel import MelSpectrum
+from dacse_cli.codec.vae.shape import HOP, GriffinLimShape, VaeShape, read_vae_shape
 from dacse_cli.errors import CodecError, DeviceError, InputError
 from dacse_cli.interfaces import CodecSpec
 from dacse_cli.weights.loading import load_folder

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import fold
 
-from dacse_cli.codec.vae.mel import EDGE, HOP, WINDOW, mel_filters
+from dacse_cli.codec.vae.mel import EDGE, WINDOW, mel_filters
+from dacse_cli.codec.vae.shape import HOP
 
 OVERLAP = WINDOW // HOP - 1
 """Frames on each side that share samples with a frame."""

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-SAMPLE_RATE = 22050
-BANDS = 80
+from dacse_cli.codec.vae.shape import BANDS, HOP, SAMPLE_RATE
+
 WINDOW = 1024
-HOP = 256
 EDGE = (WINDOW - HOP) // 2
 """Samples that a frame sees on each side of its own; at the ends of a recording they are its mirror image."""
 FLOOR = 1e-5

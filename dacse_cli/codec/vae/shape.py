@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.codec.receptive import decode_margin, encode_margin
-from dacse_cli.codec.vae.mel import BANDS, HOP, SAMPLE_RATE
 from dacse_cli.codec.vae.receptive import (
     autoencoder_decode_layers,
     autoencoder_encode_layers,
@@ -27,6 +26,8 @@ from dacse_cli.files.names import quoted
 from dacse_cli.interfaces import CodecSpec, Latents
 
 MODEL_TYPE = "dc-speech-vae"
+SAMPLE_RATE, BANDS, HOP = 22050, 80, 256
+"""Of the mel spectrum (see `mel.py`)."""
 WINDOW_SECONDS = 16.0
 """The networks see about 3 s on each side; shorter windows would compute little else."""
 _MAX_CHANNELS = 16384

@@ -8,13 +8,14 @@ codec about both (two forward, two backward to their input).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from dacse_cli.codec.dac.shape import DacShape
 from dacse_cli.errors import UsageError
 from dacse_cli.training.codec.recipe import BANDS, CodecStage, DataPart, DiscriminatorPart
+from dacse_cli.training.codec.shapes import shape_of
 
 H100_TF32 = 494.7e12
 """Dense TF32 of an H100 SXM, NVIDIA's data sheet: what torch's convolutions of float32 use there."""
@@ -41,22 +42,19 @@ class CodecPlan:
     """Of the codec."""
     discriminators: int
     """Parameters of the discriminators."""
+    state_bytes: int
+    """Weights, gradients, moments; activations are not planned."""
     flops_a_step: float
     """Of all crops."""
     gpus: int
     hours: float
 
-    @property
-    def state_bytes(self) -> int:
-        """Weights, gradients, moments; activations are not planned."""
-        return STATE_BYTES * (self.parameters + self.discriminators)
 
-
-def codec_plan(name: str, shape: DacShape, *, gpus: int = 1, mfu: float = 0.2) -> CodecPlan:
+def codec_plan(size: str, *, gpus: int = 1, mfu: float = 0.2) -> CodecPlan:
     """The plan of the released recipe (400,000 steps of 72 crops). Raises `UsageError`."""
     if gpus < 1 or not 0 < mfu <= 1:
         raise UsageError("GPUs must be at least 1 and MFU above 0 and at most 1")
-    stage, seconds = CodecStage(), DataPart().seconds
+    shape, stage, seconds = shape_of(size), CodecStage(), DataPart().seconds
     samples = round(seconds * shape.sampling_rate / shape.hop_length) * shape.hop_length
     codec = list(codec_layers(shape, samples))
     discriminators = list(discriminator_layers(DiscriminatorPart(), samples))
@@ -68,15 +66,16 @@ def codec_plan(name: str, shape: DacShape, *, gpus: int = 1, mfu: float = 0.2) -
     )
     flops *= stage.rows
     hours = stage.steps * flops / (gpus * mfu * H100_TF32) / 3600.0
-    return CodecPlan(name, parameters(codec) + quantizer, parameters(discriminators), flops, gpus, hours)
+    own, others = parameters(codec) + quantizer, parameters(discriminators)
+    return CodecPlan(size, own, others, STATE_BYTES * (own + others), flops, gpus, hours)
 
 
-def forward_flops(layers: list[Layer]) -> float:
+def forward_flops(layers: Sequence[Layer]) -> float:
     """One pass of one wave."""
     return sum(2.0 * layer.weights * layer.places for layer in layers)
 
 
-def parameters(layers: list[Layer]) -> int:
+def parameters(layers: Sequence[Layer]) -> int:
     """All that is trained."""
     return sum(layer.weights + layer.others for layer in layers)
 

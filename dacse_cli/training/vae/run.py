@@ -13,8 +13,7 @@ from torch import Tensor
 
 from dacse_cli.codec.vae.autoencoder import Autoencoder
 from dacse_cli.codec.vae.codec import new_vocoder, vae_shapes
-from dacse_cli.codec.vae.mel import SAMPLE_RATE
-from dacse_cli.codec.vae.shape import GriffinLimShape, VaeShape, read_vae_shape
+from dacse_cli.codec.vae.shape import SAMPLE_RATE, GriffinLimShape, VaeShape, read_vae_shape
 from dacse_cli.errors import CodecError, UsageError
 from dacse_cli.training.mix.live import LiveMix
 from dacse_cli.training.runs.chance import seed_of

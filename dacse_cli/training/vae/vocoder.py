@@ -13,7 +13,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from dacse_cli.codec.vae.mel import SAMPLE_RATE, MelSpectrum
+from dacse_cli.codec.vae.mel import MelSpectrum
+from dacse_cli.codec.vae.shape import SAMPLE_RATE
 from dacse_cli.training.codec.recipe import BANDS
 from dacse_cli.training.codec.recipe import DiscriminatorPart as WaveDiscriminatorPart
 from dacse_cli.training.losses.discriminators import WaveDiscriminators

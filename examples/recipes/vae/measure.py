@@ -18,8 +18,8 @@ import soxr
 import torch
 
 from dacse_cli.codec.vae.codec import VaeNetwork, vae_shapes
-from dacse_cli.codec.vae.mel import HOP, SAMPLE_RATE, MelSpectrum
-from dacse_cli.codec.vae.shape import read_vae_shape
+from dacse_cli.codec.vae.mel import MelSpectrum
+from dacse_cli.codec.vae.shape import HOP, SAMPLE_RATE, read_vae_shape
 from dacse_cli.errors import CodecError
 from dacse_cli.weights.loading import load_folder
 
