@@ -1,7 +1,7 @@
 """What training the autoencoder of a speech VAE takes, on paper: products counted, nothing measured.
 
-Imports no torch. Passes are those of a codec's plan; beside them Muon orthogonalises every kernel once a step,
-the same on each GPU. Spectra, losses and the autoencoder's shortcuts are left out (below a percent).
+Imports no torch. Passes are those of a codec's plan; beside them Muon orthogonalises every kernel once a
+step, the same on each GPU. Spectra, losses and the autoencoder's shortcuts are left out (below a percent).
 """
 
 from __future__ import annotations
