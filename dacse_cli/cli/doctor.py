@@ -20,7 +20,7 @@ def doctor(
     batch_size: BatchOpt = "auto",
     json: run.JsonOpt = False,
 ) -> None:
-    """Say what this installation can do: versions, cache, device, memory, bandwidth, and a self-test.
+    """Show what this installation can do: versions, cache, device, memory, bandwidth, and a self-test.
 
     [bold]Examples[/]
 

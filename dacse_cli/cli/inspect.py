@@ -14,7 +14,7 @@ def inspect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Audio or token files.")],
     json: run.JsonOpt = False,
 ) -> None:
-    """Say what a file holds: format, length, level, silent or equal channels, damage; or codes and codec.
+    """Show what a file holds: format, length, level, silent or equal channels, damage; or codes and codec.
 
     [bold]Examples[/]
 

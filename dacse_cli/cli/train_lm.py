@@ -13,7 +13,7 @@ def lm(pairs: Pairs, output: OutArg, course: Course, voice: TrainVoice) -> None:
     """Train a language model that generates clean codes from noisy ones, new or from an existing one.
 
     Stages, steps, rates and everything else are in a recipe; the default is the published one. With --noise,
-    pairs are mixed anew at every step and nothing is stored. A stopped run continues from its last checkpoint
+    pairs are mixed on the fly and nothing is stored. A stopped run continues from its last checkpoint
     when the command is run again. OUT/STAGE is the best model of each stage, a folder for
     [cyan]enhance --model[/]. Several GPUs: [cyan]torchrun --nproc-per-node 4 -m dacse_cli train lm ...[/]
 

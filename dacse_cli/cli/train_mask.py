@@ -47,7 +47,7 @@ def mask(
 ) -> None:
     """Train a mask network, the filter of [cyan]enhance --method mask[/], new or from an existing one.
 
-    Noisy speech is mixed anew at every step: several noises, rooms, band limits, clipping, codec damage. A
+    Noisy speech is mixed on the fly: several noises, rooms, band limits, clipping, codec damage. A
     stopped run continues from its last checkpoint when the command is run again. OUT/STAGE is the best
     network of each stage, a folder for [cyan]enhance --model[/]. Several GPUs: as for [cyan]train lm[/].
 

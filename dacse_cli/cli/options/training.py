@@ -32,7 +32,7 @@ NoiseOpt = Annotated[
         "--noise",
         rich_help_panel="Data",
         show_default=False,
-        help="Recordings of noise, mixed into clean speech anew at every step; may be given several times.",
+        help="Recordings of noise, mixed into clean speech on the fly; may be given several times.",
     ),
 ]
 JobsOpt = Annotated[

@@ -1,4 +1,4 @@
-"""Batches of codes by number: from the cache, or from noise mixed anew at every row.
+"""Batches of codes by number: from the cache, or from noise mixed on the fly.
 
 A number is that of a backward pass of all processes together; a row of mixed pairs is never seen twice.
 """
