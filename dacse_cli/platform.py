@@ -1,4 +1,4 @@
-"""Differences between operating systems: limits of a process, signals, how a process ended, open flags.
+"""Differences between operating systems: cores, limits of a process, signals, ends, open flags.
 
 Everything here works on Linux, macOS and Windows; where a system lacks something, nothing happens.
 """
@@ -16,6 +16,13 @@ from typing import Any
 
 STOP_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 """Names of the signals that ask a run to stop; Windows has no SIGHUP."""
+
+
+def cores() -> int:
+    """Processor cores that this process may use, at least 1."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def limit(name: str, most: int) -> bool:

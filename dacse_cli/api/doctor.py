@@ -19,6 +19,7 @@ from dacse_cli.pipeline.request.find_models import find_models
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.wire.messages import Form
+from dacse_cli.platform import cores
 
 PACKAGES = (
     "torch",
@@ -133,4 +134,4 @@ def _device_name(device: str) -> str:
     if device.startswith("cuda"):
         major, minor = torch.cuda.get_device_capability(device)
         return f"{torch.cuda.get_device_name(device)}, capability {major}.{minor}"
-    return f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    return f"{cores()} cores, {torch.get_num_threads()} threads"

@@ -14,6 +14,7 @@ from dacse_cli.evaluation.pairs import Item, plan
 from dacse_cli.evaluation.registry import BY_NAME, requested, split
 from dacse_cli.evaluation.report import Report
 from dacse_cli.evaluation.scoring import FileScores, Scoring, versions
+from dacse_cli.platform import cores
 
 
 def evaluate(
@@ -89,7 +90,7 @@ def _scored_in_processes(
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context)
     names = tuple(metric.name for metric in metrics)
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    threads = max(1, cores() // jobs)
     try:
         for future in as_completed([pool.submit(_score, item, names, options, threads) for item in items]):
             yield future.result()

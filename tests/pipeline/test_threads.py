@@ -24,4 +24,4 @@ class Translator(EchoTranslator):
     ],
 )
 def test_threads_follow_the_size_of_what_runs(models, expected):
-    assert plan_threads(models, sharing=2, cores=8) == expected
+    assert plan_threads(models, sharing=2, machine=8) == expected

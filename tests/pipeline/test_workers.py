@@ -16,7 +16,9 @@ from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.run import workers as model_workers
 from dacse_cli.pipeline.run.pool import LocalPool
+from dacse_cli.pipeline.run.run import run as run_request
 from dacse_cli.pipeline.run.supervisor import Supervisor
 from dacse_cli.pipeline.run.workers import Workers
 from dacse_cli.pipeline.wire.events import Ended, Stage
@@ -113,3 +115,45 @@ def test_a_device_on_which_everything_dies_is_given_up(tmp_path, monkeypatch):
         run(tmp_path, "cpu", names, 0.01, monkeypatch, results)
     assert [result.reason for result in results] == ["worker-died"] * 3
     assert not list((tmp_path / "out").glob(".*part"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "device", "seconds", "expected"),
+    [
+        ("filter", "auto", 0.0, 1),
+        ("filter", "cpu", 1000.0, 3),
+        ("filter", "auto", 1e6, 4),
+        ("filter", "cpu,cpu", 1e6, 2),
+        ("filter", "cuda", 1e6, 1),
+        ("translator", "cpu", 1e6, 1),
+    ],
+)
+def test_a_filter_alone_gets_a_worker_per_core_where_there_is_much_audio(
+    parts, device, seconds, expected, monkeypatch
+):
+    monkeypatch.setattr(model_workers, "cores", lambda: 4)
+    monkeypatch.setattr(model_workers.Slot, "start", lambda self, *rest: None)
+    filter_alone = parts == "filter"
+    part, none = Part("mask", "folder"), None
+    models = (none, none, part) if filter_alone else (Part("dac", "codec"), Part("llama", "model"), part)
+    crew = Workers(ModelPlan(*models, device, "auto", None, ChunkOptions(1.0, 0.0, 0.25)), none)
+    crew.start(seconds)
+    assert crew.size == expected
+    crew.slots.pop()
+    crew.start()
+    assert crew.size == expected - 1
+
+
+def test_the_workers_of_a_filter_share_the_files(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    (tmp_path / "in").mkdir()
+    for number in range(4):
+        soundfile.write(tmp_path / "in" / f"{number}.wav", rng.normal(0, 0.1, 16000), 16000)
+    monkeypatch.setattr(model_workers, "WORTH_SECONDS", 1.0)
+    monkeypatch.setattr(model_workers, "cores", lambda: 2)
+    said = []
+    inputs, options = (str(tmp_path / "in"),), (ModelOptions(model="nano"), ChunkOptions(), SoundOptions())
+    summary = run_request(Request(Form.ENHANCE, inputs, str(tmp_path / "out"), *options), said.append)
+    assert summary.exit_code == 0
+    assert sum(isinstance(event, Stage) and event.text == "enhancing" for event in said) == 2
+    assert len(list((tmp_path / "out").glob("*.wav"))) == 4

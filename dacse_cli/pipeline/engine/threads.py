@@ -10,13 +10,13 @@ README's first command took 27 s of CPU time with torch's own choice of threads 
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dacse_cli.interfaces import Translator
 from dacse_cli.pipeline.task.models import Models
+from dacse_cli.platform import cores
 
 SMALL_MODEL_BYTES = 100_000_000
 
@@ -31,16 +31,16 @@ class Threads:
     """Whether codec and files work in another thread than the translator."""
 
 
-def plan_threads(models: Models, sharing: int = 1, cores: int | None = None) -> Threads:
-    """For one of `sharing` processes on a machine of `cores`."""
-    cores = max(1, (cores or os.cpu_count() or 1) // sharing)
+def plan_threads(models: Models, sharing: int = 1, machine: int | None = None) -> Threads:
+    """For one of `sharing` processes on a machine of so many cores, this one if none are given."""
+    share = max(1, (machine or cores()) // sharing)
     translator = models.translator
     if translator is None:
         return Threads(1 if models.codec is None else None, beside=False)
     if not translator.device.startswith("cpu"):  # it has a device of its own
         return Threads(None, beside=True)
     small = is_small(translator)
-    return Threads(1 if small else cores, beside=small and cores > 1)
+    return Threads(1 if small else share, beside=small and share > 1)
 
 
 def is_small(translator: Translator) -> bool:

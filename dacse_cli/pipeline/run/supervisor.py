@@ -99,7 +99,7 @@ class Supervisor:
         self._tell(Planned(len(jobs), seconds if probed else None))
         if not self._loaded_at:
             self._tell(Stage("loading the models"))
-        self._workers.start()
+        self._workers.start(seconds)
         # the longest first, so that what is left at the end shares batches
         infos = self._infos
         for job in sorted(jobs, key=lambda job: -infos[job.index].seconds if job.index in infos else 0.0):

@@ -11,6 +11,7 @@ from dacse_cli.errors import DeviceError
 from dacse_cli.pipeline.wire.messages import End, Load, Loaded, Work
 from dacse_cli.pipeline.wire.model_plan import ModelPlan
 from dacse_cli.pipeline.wire.process import Child, Inbox, Peer, Spawn
+from dacse_cli.platform import cores
 
 MODULE = "dacse_cli.pipeline.children.model"
 MAX_DEATHS = 3
@@ -21,6 +22,9 @@ on a small machine, and a write to a lost network disk never returns."""
 MAX_LOSSES = 5
 """How often the machine of a worker may be lost during a file before the file counts as the cause."""
 ALL = "all"
+WORTH_SECONDS = 300.0
+"""Seconds of audio for which one more worker of a filter is started: that takes about 2 s of a core, and the
+filter 5 s or more for so much audio."""
 
 
 @dataclass
@@ -146,7 +150,10 @@ class Slot:
 
 
 class Workers:
-    """All workers of a run: one for each device named (`cuda:0,cuda:1`; `all` is every CUDA device)."""
+    """All workers of a run: one for each device named (`cuda:0,cuda:1`; `all` is every CUDA device).
+
+    A filter alone, which uses one core per worker, gets more of them on this machine's CPU for much audio.
+    """
 
     def __init__(
         self, plan: ModelPlan, inbox: Inbox, module: str = MODULE, spawn: Spawn | None = None
@@ -157,9 +164,14 @@ class Workers:
         sharing = len([name for name in names if name == "cpu"])
         self.slots = [Slot(replace(plan, device=name), sharing if name == "cpu" else 1) for name in names]
         self._retired_seconds = 0.0
+        alone = plan.filter is not None and plan.translator is None and plan.codec is None
+        self._widens = alone and plan.device in ("auto", "cpu") and spawn is None
 
-    def start(self) -> None:
-        """Start every worker that is not running."""
+    def start(self, seconds: float = 0.0) -> None:
+        """Start every worker that is not running. `seconds`: of audio that there is to do, if known."""
+        if self._widens:
+            wanted = min(cores(), int(seconds / WORTH_SECONDS))
+            self.slots += [Slot(self._plan) for _ in range(wanted - len(self.slots))]
         for slot in self.slots:
             slot.start(self._inbox, self._module, self._spawn)
 
