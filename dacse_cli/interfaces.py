@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Samples: TypeAlias = NDArray[np.float32]
-"""Audio, `[C, S]`."""
-Units: TypeAlias = NDArray[Any]
-"""What stands for audio, `[..., U, T]`: int16 codes of `U` codebooks, or float32 latents of width `U`."""
+    Samples: TypeAlias = NDArray[np.float32]
+    """Audio, `[C, S]`."""
+    Units: TypeAlias = NDArray[Any]
+    """What stands for audio, `[..., U, T]`: int16 codes of `U` codebooks, or float32 latents of width `U`."""
+else:  # importing numpy takes longer than a command that runs no model
+    Samples = Units = Any
 
 
 @dataclass(frozen=True)

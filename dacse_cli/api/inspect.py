@@ -6,9 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.audio.probe import scan
-from dacse_cli.pipeline.task.token_files import read_tokens
-from dacse_cli.tokens.files import has_token_suffix
+from dacse_cli.tokens.names import has_token_suffix
 
 
 def inspect(path: Path) -> dict[str, Any]:
@@ -17,6 +15,8 @@ def inspect(path: Path) -> dict[str, Any]:
 
 
 def _audio(path: Path) -> dict[str, Any]:
+    from dacse_cli.audio.probe import scan
+
     found = scan(path)
     info = found.info
     distinct = len(set(found.twins))
@@ -37,6 +37,8 @@ def _audio(path: Path) -> dict[str, Any]:
 
 
 def _tokens(path: Path) -> dict[str, Any]:
+    from dacse_cli.pipeline.task.token_files import read_tokens
+
     tokens = read_tokens(path)
     C, U, T = tokens.units.shape
     units = {"codebooks": U} if tokens.holds_codes else {"width": U, "dtype": str(tokens.units.dtype)}

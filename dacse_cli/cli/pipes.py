@@ -22,7 +22,7 @@ from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.forecast import Forecast
 from dacse_cli.pipeline.wire.events import Ended, Event
 from dacse_cli.pipeline.wire.outcome import Result
-from dacse_cli.tokens.files import SUFFIX
+from dacse_cli.tokens.names import SUFFIX
 
 PIPE = "-"
 Row = TypeVar("Row", Result, Forecast)

@@ -1,4 +1,4 @@
-"""Token files as values: the units of one recording, what decoding them needs, and their names.
+"""Token files as values: the units of one recording, and what decoding them needs.
 
 Version 2 holds codes `[C, K, T]` or latents `[C, W, T]`; version 1 held codes only and can still be read.
 Knows no bytes (`formats.py`) and no codecs. File names are never taken from the content of a file.
@@ -19,9 +19,6 @@ from dacse_cli.errors import InputError
 from dacse_cli.interfaces import Codes, Latents, Units
 
 FORMAT, VERSION = "dacse-tokens", 2
-SUFFIX, LATENTS_SUFFIX = ".tokens", ".latents"
-TOKEN_FORMATS = ("safetensors", "npz", "txt")
-LATENT_FORMATS = ("safetensors", "npz")
 MAX_CHANNELS = 64
 MAX_WIDTH = 65536
 _NUMBERS = ("sample_rate", "hop_length", "codebook_size", "original_sample_rate", "original_length")
@@ -88,35 +85,6 @@ class TokenFile:
 def refuse(why: str, *, reason: str = "not-tokens") -> InputError:
     """The `InputError` of a bad token file."""
     return InputError(why, reason=reason, hint="Token files are written by `dacse tokenize`.")
-
-
-def is_token_name(name: str) -> bool:
-    """Whether a file found in a folder is a token file (`x.tokens.npz`, ..., or Descript's `.dac`)."""
-    lower = name.lower()
-    codes = (f"{SUFFIX}.{form}" for form in TOKEN_FORMATS)
-    latents = (f"{LATENTS_SUFFIX}.{form}" for form in LATENT_FORMATS)
-    return lower.endswith((*codes, *latents, ".dac"))
-
-
-def has_token_suffix(name: str) -> bool:
-    """Whether a file named by the user can only be a token file (`codes.safetensors`)."""
-    return token_form(name) in (*TOKEN_FORMATS, "dac")
-
-
-def token_form(name: str) -> str:
-    """The form a token file's name says: one of `TOKEN_FORMATS`, or `dac`."""
-    return name.lower().rsplit(".", 1)[-1]
-
-
-def token_stem(name: str) -> str:
-    """A token file's name without its suffixes: `speech` of `speech.latents.safetensors`."""
-    stem = os.path.splitext(name)[0]  # noqa: PTH122 (no path)
-    return stem.removesuffix(SUFFIX).removesuffix(LATENTS_SUFFIX)
-
-
-def token_name(stem: str, form: str, *, latents: bool = False) -> str:
-    """The name of a token file: `speech.tokens.safetensors`, `speech.latents.safetensors`, `speech.dac`."""
-    return f"{stem}.dac" if form == "dac" else f"{stem}{LATENTS_SUFFIX if latents else SUFFIX}.{form}"
 
 
 def build(units: NDArray[Any], metadata: object) -> TokenFile:

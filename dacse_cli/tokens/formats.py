@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from dacse_cli.errors import InputError
 from dacse_cli.files.documents import parse_json
 from dacse_cli.files.names import LONGEST_QUOTED, shown
-from dacse_cli.tokens.files import LATENT_FORMATS, TokenFile, build, refuse
+from dacse_cli.tokens.files import TokenFile, build, refuse
+from dacse_cli.tokens.names import LATENT_FORMATS
 from dacse_cli.tokens.text import from_text, to_text
 
 _HEADER_BYTES = 1 << 20

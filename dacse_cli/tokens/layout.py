@@ -8,11 +8,13 @@ Knows nothing of text, models or files.
 from __future__ import annotations
 
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from dacse_cli.interfaces import Codes
+
+if TYPE_CHECKING:  # what trainings cost is reckoned without numpy
+    import numpy as np
+    from numpy.typing import NDArray
 
 BOS, PAD, EOS, START_CLEAN, UNK = range(5)
 SPECIALS = 5
@@ -37,6 +39,8 @@ class TokenLayout:
 
     def flatten(self, codes: NDArray[np.integer]) -> NDArray[np.int64]:
         """Codes `[K, T]` -> ids `[K*T]`; `ValueError` where a code is outside its codebook."""
+        import numpy as np
+
         K, T = codes.shape
         if self.n_codebooks != K:
             raise ValueError(f"codes have {K} codebooks, this layout has {self.n_codebooks}")
@@ -47,6 +51,8 @@ class TokenLayout:
 
     def unflatten(self, ids: NDArray[np.int64]) -> NDArray[np.int16]:
         """Ids `[K*T]` -> codes `[K, T]`; `ValueError` where an id is not of its position's codebook."""
+        import numpy as np
+
         K = self.n_codebooks
         if len(ids) % K:
             raise ValueError(f"{len(ids)} ids are not a whole number of frames of {K} codebooks")
@@ -57,6 +63,8 @@ class TokenLayout:
 
     def prompt(self, codes: NDArray[np.integer]) -> NDArray[np.int64]:
         """Noisy codes `[K, T]` -> prompt `[K*T + 2]`: bos, the flat codes, start_clean."""
+        import numpy as np
+
         return np.concatenate(([BOS], self.flatten(codes), [START_CLEAN])).astype(np.int64)
 
     @property

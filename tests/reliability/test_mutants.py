@@ -19,8 +19,9 @@ from dacse_cli.codec.descript.container import DacFile, read_dac, write_dac
 from dacse_cli.errors import InputError
 from dacse_cli.pipeline.run.decoders import Decoder
 from dacse_cli.pipeline.wire.messages import Look, Seen
-from dacse_cli.tokens.files import TOKEN_FORMATS, TokenFile
+from dacse_cli.tokens.files import TokenFile
 from dacse_cli.tokens.formats import dump, load
+from dacse_cli.tokens.names import TOKEN_FORMATS
 
 CODES = np.random.default_rng(0).integers(0, 1024, (1, 9, 8)).astype(np.int16)
 TOKENS = TokenFile(CODES, "descript/dac_44khz", 44100, 512, 1024, 44100, 8 * 512, "a.wav")

@@ -15,15 +15,9 @@ from safetensors.numpy import save
 
 from dacse_cli.errors import InputError
 from dacse_cli.interfaces import Codes, Latents
-from dacse_cli.tokens.files import (
-    TOKEN_FORMATS,
-    TokenFile,
-    has_token_suffix,
-    is_token_name,
-    token_name,
-    token_stem,
-)
+from dacse_cli.tokens.files import TokenFile
 from dacse_cli.tokens.formats import dump, load
+from dacse_cli.tokens.names import TOKEN_FORMATS, has_token_suffix, is_token_name, token_name, token_stem
 
 CODES = np.random.default_rng(0).integers(0, 1024, (2, 9, 40)).astype(np.int16)
 TOKENS = TokenFile(CODES, "descript/dac_44khz", 44100, 512, 1024, 48000, 22280, "speech.wav")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
-from typing import Any, TextIO, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
 from rich.table import Table
@@ -16,10 +16,12 @@ from rich.text import Text
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.text import chunks_text, clock, files_text
 from dacse_cli.files.names import shown
-from dacse_cli.hub.listing import Listed
-from dacse_cli.pipeline.record.status import Status
-from dacse_cli.pipeline.run.forecast import Forecast
 from dacse_cli.pipeline.wire.outcome import Outcome, Summary
+
+if TYPE_CHECKING:
+    from dacse_cli.hub.listing import Listed
+    from dacse_cli.pipeline.record.status import Status
+    from dacse_cli.pipeline.run.forecast import Forecast
 
 STYLE = {Outcome.DONE: "green", Outcome.WARNED: "yellow", Outcome.SKIPPED: "dim", Outcome.FAILED: "red"}
 

@@ -18,7 +18,6 @@ from dacse_cli.hub.names import is_inside
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
-from dacse_cli.speech import recogniser
 
 Download = Callable[[str, int, int], None]
 """Progress of a download: file, bytes done, bytes in total."""
@@ -105,8 +104,11 @@ class FoundModels:
 def find_models(request: Request, progress: Download | None = None) -> FoundModels:
     """Resolve names to folders, downloading what is missing. Raises `ModelError`s, `UsageError`."""
     options = request.models
-    if options.second_opinion and (missing := recogniser.lacks(options.second_opinion)):
-        raise ModelError(f"the second opinion {options.second_opinion}: {missing}")
+    if options.second_opinion:
+        from dacse_cli.speech import recogniser  # with numpy
+
+        if missing := recogniser.lacks(options.second_opinion):
+            raise ModelError(f"the second opinion {options.second_opinion}: {missing}")
     if request.form is Form.ENHANCE:
         return _for_enhancing(request, progress)
     model = None

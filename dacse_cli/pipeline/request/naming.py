@@ -11,7 +11,7 @@ from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.jobs import Found
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.wire.messages import Form
-from dacse_cli.tokens.files import (
+from dacse_cli.tokens.names import (
     LATENTS_SUFFIX,
     SUFFIX,
     has_token_suffix,

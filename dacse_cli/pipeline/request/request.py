@@ -8,7 +8,7 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions, check_dev
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.shards import Shard
 from dacse_cli.pipeline.wire.messages import Form
-from dacse_cli.tokens.files import LATENT_FORMATS, TOKEN_FORMATS
+from dacse_cli.tokens.names import LATENT_FORMATS, TOKEN_FORMATS
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from dacse_cli.pipeline.request.settings import pace_key, settings_hash_of
 from dacse_cli.pipeline.request.sizes import output_bytes
 from dacse_cli.pipeline.run.pool import LocalPool
 from dacse_cli.pipeline.run.supervisor import Supervisor
-from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.pipeline.wire.events import Tell
 
 
@@ -96,5 +95,7 @@ def _codec_spec(found: FoundModels) -> CodecSpec | None:
 def _chunks(info: AudioInfo, found: FoundModels, spec: CodecSpec | None) -> int:
     if spec is None:
         return 0
+    from dacse_cli.pipeline.task.chunks import ChunkGrid  # with numpy
+
     grid = ChunkGrid.from_options(found.chunk, spec.frame_rate)
     return len(grid.plan(math.ceil(info.seconds * spec.frame_rate)))

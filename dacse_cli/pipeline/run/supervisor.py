@@ -42,7 +42,7 @@ from dacse_cli.pipeline.wire.model_plan import ModelPlan
 from dacse_cli.pipeline.wire.outcome import Outcome
 from dacse_cli.pipeline.wire.process import Inbox
 from dacse_cli.platform import handling_stop_signals
-from dacse_cli.tokens.files import has_token_suffix
+from dacse_cli.tokens.names import has_token_suffix
 
 SCAN_AHEAD = 8
 """Inputs decoded before the workers ask for them; more where there are more workers."""

@@ -17,7 +17,7 @@ from dacse_cli.pipeline.wire.failures import failure_of
 from dacse_cli.pipeline.wire.messages import Look, Unreadable
 from dacse_cli.pipeline.wire.outcome import OutputFile
 from dacse_cli.pipeline.wire.process import Inbox
-from dacse_cli.tokens.files import has_token_suffix
+from dacse_cli.tokens.names import has_token_suffix
 
 THREADS = 8
 MAX_UPLOADS = 32

@@ -20,7 +20,8 @@ from dacse_cli.pipeline.task.reading.sources import FileSource, Signal, Source
 from dacse_cli.pipeline.task.task import Task
 from dacse_cli.pipeline.task.writing.sinks import FileSink, Sink
 from dacse_cli.pipeline.wire.messages import Form, Work
-from dacse_cli.tokens.files import TokenFile, has_token_suffix, token_form
+from dacse_cli.tokens.files import TokenFile
+from dacse_cli.tokens.names import has_token_suffix, token_form
 
 
 def open_task(work: Work, models: Models) -> Task:

@@ -13,8 +13,9 @@ from dacse_cli.files.problems import reason
 from dacse_cli.files.regular import NotRegularError, read_bytes
 from dacse_cli.interfaces import CodecSpec, Codes, Latents, in_words
 from dacse_cli.pipeline.wire.outcome import OutputFile
-from dacse_cli.tokens.files import TokenFile, check, token_form, token_stem
+from dacse_cli.tokens.files import TokenFile, check
 from dacse_cli.tokens.formats import dump, load
+from dacse_cli.tokens.names import token_form, token_stem
 
 MAX_TOKEN_FILE = 1 << 30
 """Bytes; 24 hours of 9 codebooks at 86 frames per second are 0.14 GB."""
