@@ -78,8 +78,9 @@ def page(command: Any, ctx: Any, *, everything: bool) -> str:
     for paragraph in paragraphs if everything else paragraphs[:1]:
         parts.append(textwrap.wrap(paragraph, width))
     if examples:
-        shown = examples if everything else examples[:_MOST_EXAMPLES]
-        parts.append([_head("Examples:"), *(f"  {line}" for line in shown)])
+        short = [line for line in examples if len(line) + 2 <= width] or examples
+        shown = examples if everything else short[:_MOST_EXAMPLES]
+        parts.append([_head("Examples:"), *(line for one in shown for line in _example(one, width))])
     arguments = [(_argument(p), _plain(p.help or "")) for p in _arguments(command, ctx)]
     if arguments:
         parts.append([_head("Arguments:"), *_columns(arguments, width, lines)])
@@ -96,6 +97,15 @@ def _prose(text: str) -> tuple[list[str], list[str]]:
     prose, _, examples = inspect.cleandoc(text).partition("[bold]Examples[/]")
     paragraphs = [" ".join(_plain(part).split()) for part in prose.split("\n\n") if part.strip()]
     return paragraphs, [_plain(line).strip() for line in examples.split("\n") if line.strip()]
+
+
+def _example(line: str, width: int) -> list[str]:
+    """A command over as many lines as it takes, as a shell continues them."""
+    pieces = textwrap.wrap(
+        line, width - 4, initial_indent="  ", subsequent_indent="    ",
+        break_long_words=False, break_on_hyphens=False,
+    ) if len(line) + 2 > width else [f"  {line}"]  # fmt: skip
+    return [*(f"{piece} \\" for piece in pieces[:-1]), pieces[-1]]
 
 
 def _plain(text: str) -> str:
