@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -33,7 +33,7 @@ from dacse_cli.cli.try_out import try_
 from dacse_cli.cli.usage import CLICK_ERROR, lines
 from dacse_cli.cli.watch import watch
 from dacse_cli.errors import DacseError
-from dacse_cli.files.names import shown
+from dacse_cli.files.names import quoted, shown
 
 app = typer.Typer(
     name="dacse",
@@ -133,12 +133,28 @@ def main() -> None:
     except DacseError as error:
         _say(f"dacse: {error.message}", f"  {error.hint}" if error.hint else None)
         sys.exit(error.exit_code)
+    except OSError as error:
+        _fail(error)
     except Exception as error:
-        if _verbose():
-            _say(*traceback.format_exc().splitlines())
-        _say(f"dacse: a bug: {type(error).__name__}: {error}")
-        _say("  Run it again with -v and report what it says.")
-        sys.exit(1)
+        _bug(error)
+
+
+def _fail(error: OSError) -> None:
+    """Say what is wrong with a path that the user named; what else the system reports is a bug."""
+    from dacse_cli.files.problems import concerns_name, reason
+
+    if error.filename is None or not concerns_name(error):
+        _bug(error)
+    _say(f"dacse: {quoted(os.fsdecode(error.filename))}: {reason(error)}")
+    sys.exit(2)
+
+
+def _bug(error: Exception) -> NoReturn:
+    if _verbose():
+        _say(*traceback.format_exc().splitlines())
+    _say(f"dacse: a bug: {type(error).__name__}: {error}")
+    _say("  Run it again with -v and report what it says.")
+    sys.exit(1)
 
 
 def _say(*lines: str | None) -> None:

@@ -51,6 +51,11 @@ _THIS_FILE_ONLY = {
 """Error -> reason code of an input that fails alone."""
 
 
+def concerns_name(error: OSError) -> bool:
+    """Whether the path itself is at fault: a name that no disk takes, or something else in its place."""
+    return error.errno in _THIS_FILE_ONLY or error.errno == errno.ELOOP
+
+
 def reason(error: OSError) -> str:
     """`error` in words, without the path."""
     if isinstance(error, NotRegularError):

@@ -41,9 +41,14 @@ class HubName:
         return self.repo if self.revision == MAIN else f"{self.repo}@{self.revision}"
 
 
+def is_known(name: str) -> bool:
+    """Whether it is the name of a built-in or a published model that dacse knows."""
+    return name in _KNOWN
+
+
 def guess(name: str) -> str | None:
     """The hint for a name that is no model, where it is close to one that is known without any network."""
-    return None if name in _KNOWN else did_you_mean(name, _KNOWN)
+    return None if is_known(name) else did_you_mean(name, _KNOWN)
 
 
 def is_commit(text: str) -> bool:

@@ -65,9 +65,9 @@ def resolve(
         model = local_model(BUILT_IN[name], name, "model", built_in=True)
         return model if kind == "model" else resolve_codec(model, offline=offline)
     folder = expanded(name) or Path(name)
-    if name and folder.is_dir():
+    if name and os.path.isdir(folder):  # noqa: PTH112 (a `Path` raises for a name that no disk takes)
         return local_model(folder, name, kind)
-    if name and folder.exists():
+    if name and os.path.exists(folder):  # noqa: PTH110
         raise HubError(f"{name} is a file", hint="name the folder with the config.json and the safetensors")
     hub_name = parse_hub_name(name)
     if hub_name is None:

@@ -408,3 +408,31 @@ def test_ctrl_c_while_the_command_is_being_imported_prints_nothing():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGINT
     assert done.stdout + done.stderr == ""
+
+
+LONG = "x" * 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["enhance", "{input}", LONG, "-m", "nano"],
+        ["enhance", "{input}", "out", "-m", LONG],
+        ["tokenize", "{input}", "--codec", LONG],
+        ["tokenize", "{input}", "--codec", "nano", "-o", LONG],
+        ["evaluate", LONG, LONG],
+        ["download", LONG],
+        ["status", LONG],
+        ["watch", LONG, LONG],
+        ["try", LONG],
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_name_that_no_disk_takes_is_one_line(words, tmp_path, monkeypatch):
+    """All of them ended as a bug."""
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), 16000)
+    monkeypatch.chdir(tmp_path)
+    done = dacse(*(word.format(input="a.wav") for word in words))
+    assert done.returncode in (2, 4, 5, 6)
+    assert "a bug" not in done.stderr and "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) <= 2

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dacse_cli import registry
-from dacse_cli.config import ChunkOptions, ModelOptions
+from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL, ChunkOptions, ModelOptions
 from dacse_cli.errors import CheckpointError, CodecError, ModelError, UsageError
 from dacse_cli.files.digest import file_sha256
 from dacse_cli.hub import ModelCard, Resolved, read_card, resolve, resolve_codec
-from dacse_cli.hub.names import is_inside
+from dacse_cli.hub.names import is_inside, is_known, parse_hub_name
+from dacse_cli.pipeline.request.plan import Plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
+from dacse_cli.tokens.header import codec_of
 
 Download = Callable[[str, int, int], None]
 """Progress of a download: file, bytes done, bytes in total."""
@@ -112,6 +114,8 @@ def find_models(request: Request, progress: Download | None = None) -> FoundMode
     if request.form is Form.ENHANCE:
         return _for_enhancing(request, progress)
     model = None
+    if options.codec is None and options.model == DEFAULT_MODEL:  # its codec is known: no need of the model
+        options = replace(options, codec=DEFAULT_CODEC)
     if options.codec is None:
         if registry.named(options.model):
             raise _no_codec(options.model)
@@ -121,6 +125,33 @@ def find_models(request: Request, progress: Download | None = None) -> FoundMode
     part = _codec_part(codec, latents=wanted)
     chunk = request.chunk.resolved(None)
     return FoundModels(request, None, codec, None, None, None, part, "generate", chunk)
+
+
+def with_codec_of_files(request: Request, todo: Plan) -> Request:
+    """`request` with the codec that its first token file names, where it names no codec and no model itself.
+
+    A name in a file is never fetched from the Hub unless it is one of the published codecs.
+    """
+    options = request.models
+    named = options.codec is not None or options.model != DEFAULT_MODEL
+    if request.form is not Form.DETOKENIZE or named or todo.own is not None:
+        return request
+    first = next((job for wave in todo.waves for job in wave), None)
+    codec = None if first is None else codec_of(first.source)
+    if codec is None or not (is_known(codec) or _is_cached(codec)):
+        return request
+    return replace(request, models=replace(options, codec=codec))
+
+
+def _is_cached(codec: str) -> bool:
+    """Whether a codec of this Hub id is in the cache."""
+    if parse_hub_name(codec) is None or Path(codec).exists():
+        return False
+    try:
+        resolve(codec, kind="codec", offline=True)
+    except ModelError:
+        return False
+    return True
 
 
 def _check_search(options: ModelOptions, searched: bool) -> None:

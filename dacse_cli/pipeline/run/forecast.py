@@ -16,7 +16,7 @@ from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.no_journal import NoJournal
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.speed import recalled
-from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_models
+from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_models, with_codec_of_files
 from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
@@ -46,6 +46,7 @@ class Forecast:
 def forecast(request: Request, tell: Tell, progress: Download | None = None) -> list[Forecast]:
     """What `run` would do. Raises as `run` does."""
     todo = plan(request)
+    request = with_codec_of_files(request, todo)
     found = find_models(replace(request, models=replace(request.models, offline=True)), progress)
     if found.latents != request.latents:  # the names of the outputs say so
         todo = plan(replace(request, latents=found.latents).check())

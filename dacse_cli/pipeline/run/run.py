@@ -17,7 +17,7 @@ from dacse_cli.pipeline.record.no_journal import NoJournal
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.speed import remember
 from dacse_cli.pipeline.record.store_place import StorePlace
-from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_models
+from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_models, with_codec_of_files
 from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.request.plan import Plan, plan
 from dacse_cli.pipeline.request.request import Request
@@ -42,6 +42,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
     """
     started = time.monotonic()
     todo = plan(request)
+    request = with_codec_of_files(request, todo)
     tell(Stage("finding the models"))
     found = find_models(request, progress)
     if found.latents != request.latents:  # the names of the outputs say so
