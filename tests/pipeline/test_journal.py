@@ -54,7 +54,9 @@ def test_looking_writes_nothing_not_even_failures(place, tmp_path):
     with Journal(place) as journal:
         write(journal, "a.wav")
     before = (tmp_path / ".dacse/journal.jsonl").read_bytes()
-    Journal.peek(place).fail("b.wav", RECIPE, "not-audio", "not an audio file")
+    looking = Journal.peek(place)
+    looking.fail("b.wav", RECIPE, "not-audio", "not an audio file")
+    assert list(looking.records) == ["a.wav"]
     assert (tmp_path / ".dacse/journal.jsonl").read_bytes() == before
 
 
@@ -102,6 +104,73 @@ def test_an_output_of_another_input_is_not_replaced(place):
         assert standing(journal, recipe=other, source="day2/a.wav") is Standing.OTHER_INPUT
         assert standing(journal, recipe=other, source="day1/a.wav") is Standing.OURS
         assert standing(journal, source="moved/a.wav") is Standing.DONE
+        again = replace(RECIPE, settings="other options")
+        assert standing(journal, recipe=again, source="moved/a.wav") is Standing.OURS
+
+
+def test_a_failure_makes_a_file_of_somebody_else_no_edited_output(place, tmp_path):
+    with Journal(place) as journal:
+        journal.fail("a.wav", RECIPE, "nan", "1 sample is NaN")
+        (tmp_path / "a.wav").write_bytes(b"mine")
+        assert standing(journal) is Standing.FOREIGN
+
+
+class Unread(LocalPlace):
+    """A folder whose files may not be read, for it takes hours."""
+
+    def sha256(self, key):
+        raise AssertionError(f"{key} is read")
+
+
+class Timeless(Unread):
+    """A place without modification times, as some object stores are."""
+
+    def modified(self, key):
+        return None
+
+
+@pytest.mark.parametrize("kind", [Unread, Timeless])
+def test_outputs_of_known_size_and_time_are_not_read_again(tmp_path, kind):
+    """A second run over a terabyte of outputs must not hash them all."""
+    with Journal(kind(tmp_path)) as journal:
+        write(journal, "a.wav")
+        assert standing(journal) is Standing.DONE
+    assert standing(Journal.peek(Timeless(tmp_path))) is Standing.DONE
+
+
+def test_the_journal_of_an_older_version_still_holds(place, tmp_path):
+    """Lines without numbers go by their time; names of inputs are hashed as they were."""
+    (tmp_path / "a.wav").write_bytes(b"result")
+    digests = {data: hashlib.sha256(data).hexdigest() for data in (b"result", b"older!")}
+
+    def old_lines(name, lines):
+        common = {"target": "a.wav", "state": "done", "size": 6, "source": 169470148228188}
+        lines = ({**common, "recipe": [100, 1, s], "time": t, "sha256": digests[d]} for s, t, d in lines)
+        (tmp_path / ".dacse" / name).write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    (tmp_path / ".dacse").mkdir()
+    # the second line was written after the clock was set back: it is not older than the first
+    old_lines("journal.1-of-2.jsonl", [("old", 300.0, b"older!"), ("new", 100.0, b"result")])
+    old_lines("journal.2-of-2.jsonl", [("older", 200.0, b"older!")])
+    with Journal(place) as journal:
+        assert standing(journal, recipe=replace(RECIPE, settings="new")) is Standing.DONE
+        other = replace(RECIPE, size=200)
+        assert standing(journal, recipe=other, source="day1/a.wav") is Standing.OURS
+        assert standing(journal, recipe=other, source="day2/a.wav") is Standing.OTHER_INPUT
+        write(journal, "a.wav")  # with a number: later than all of them
+    assert standing(Journal.peek(place)) is Standing.DONE
+
+
+def test_a_line_of_more_than_a_megabyte_is_passed_over(place, tmp_path):
+    def line(target, length):
+        data = {"target": target, "state": "failed", "recipe": [1, 1, "x"], "size": 0, "sha256": ""}
+        bare = len(json.dumps({**data, "message": ""})) + 1
+        return json.dumps({**data, "message": "m" * (length - bare)}) + "\n"
+
+    (tmp_path / ".dacse").mkdir()
+    lines = line("long", 1 << 20) + line("too long", (1 << 20) + 2) + line("after it", 200)
+    (tmp_path / ".dacse" / "journal.jsonl").write_text(lines)
+    assert list(Journal.peek(place).records) == ["long", "after it"]
 
 
 def test_an_output_of_several_files_is_done_while_all_of_them_are_as_made(place, tmp_path):
@@ -137,6 +206,87 @@ def test_the_lock_names_its_holder_alone(place, tmp_path):
         assert len((tmp_path / ".dacse" / "lock").read_text().splitlines()) == 1
         assert [path.name for path in holders(tmp_path)] == ["lock.1-of-2", "lock.2-of-2"]
     assert holders(tmp_path) == [] and not place.remote
+
+
+def test_a_long_name_of_an_earlier_holder_leaves_nothing_behind(place, tmp_path):
+    (tmp_path / ".dacse").mkdir()
+    (tmp_path / ".dacse" / "lock").write_text("process 1 on a host of a very long name\n" * 9)
+    with Journal(place):
+        assert len((tmp_path / ".dacse" / "lock").read_text().splitlines()) == 1
+
+
+def test_closing_twice_closes_nothing_of_others(place):
+    with Journal(place) as journal:
+        write(journal, "a.wav")
+    others = [os.open(os.devnull, os.O_RDONLY) for _ in range(3)]  # the numbers of what was closed
+    journal.__exit__(None, None, None)
+    for descriptor in others:
+        os.close(descriptor)
+    with pytest.raises(OutputError):
+        journal.intend("b.wav", RECIPE, "in", 1, "00")
+    assert list(journal.records) == ["a.wav"]
+
+
+@pytest.mark.parametrize("fault", [OSError(5, "broken disk"), KeyboardInterrupt()])
+def test_a_journal_that_cannot_be_opened_holds_nothing(place, tmp_path, monkeypatch, fault):
+    """Its lock stayed with the process: the next run of a server was refused by itself."""
+
+    def broken(shard):
+        raise fault
+
+    monkeypatch.setattr(place, "segment", broken)
+    with pytest.raises((OutputError, KeyboardInterrupt)), Journal(place):
+        pass
+    assert holders(tmp_path) == []
+
+
+def test_a_short_write_is_a_full_disk(place, monkeypatch):
+    with Journal(place) as journal:
+        monkeypatch.setattr(os, "write", lambda descriptor, data: len(data) - 1)
+        with pytest.raises(OutputError, match="No space left"):
+            journal.intend("a.wav", RECIPE, "in", 1, "00")
+        assert not journal.records
+
+
+class Segmented(LocalPlace):
+    """A place that wants a new segment after every record."""
+
+    number = 0
+
+    def segment(self, shard):
+        return self.folder / ".dacse" / f"journal.{self.number}.jsonl"
+
+    def grown(self, segment, size):
+        assert segment == self.segment(None) and size == segment.stat().st_size
+        self.number += 1
+        return True
+
+
+def test_a_journal_in_segments_is_one(tmp_path):
+    """Objects cannot be appended to: a store gets a journal in pieces, of which one is open at a time."""
+    with Journal(Segmented(tmp_path)) as journal:
+        opened = len(os.listdir("/proc/self/fd"))
+        for number in range(6):
+            write(journal, f"{number}.wav")
+        assert len(os.listdir("/proc/self/fd")) == opened
+    assert len(list((tmp_path / ".dacse").glob("journal.*"))) == 13
+    again = Journal.peek(LocalPlace(tmp_path))
+    assert all(standing(again, f"{number}.wav") is Standing.DONE for number in range(6))
+
+
+def test_opening_a_whole_journal_adds_nothing(place, tmp_path):
+    with Journal(place) as journal:
+        write(journal, "a.wav")
+    before = (tmp_path / ".dacse" / "journal.jsonl").read_bytes()
+    with Journal(place):
+        pass
+    assert (tmp_path / ".dacse" / "journal.jsonl").read_bytes() == before
+
+
+def test_outputs_are_named_below_their_place(place, tmp_path):
+    with Journal(place) as journal:
+        assert journal.key(tmp_path / "sub" / "a.wav") == "sub/a.wav"
+        assert journal.home(tmp_path / "sub" / "a.wav") == tmp_path
 
 
 def test_what_was_made_of_a_damaged_input_is_not_done_for_strict(place):

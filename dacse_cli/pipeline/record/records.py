@@ -54,11 +54,11 @@ class Record:
     size: int
     digest: bytes
     """First half of the sha256."""
-    made: int | None = None
-    source: int | None = None
-    parts: tuple[str, ...] = ()
-    message: str = ""
-    damaged: bool = False
+    made: int | None
+    source: int | None
+    parts: tuple[str, ...]
+    message: str
+    damaged: bool
 
 
 def digest_of(sha256: str) -> bytes:
@@ -101,11 +101,12 @@ def parse(line: bytes) -> tuple[int, float, str, Record] | None:
         data = json.loads(line)
         size, stamp, settings = data["recipe"]
         made, source, parts = data.get("made"), data.get("source"), data.get("parts", [])
+        number, message, damaged = data.get("n", 0), data.get("message", ""), data.get("damaged", False)
         wanted: list[tuple[Any, type]] = [
-            (data["target"], str), (settings, str), (data["sha256"], str), (data.get("message", ""), str),
-            *((value, int) for value in (size, stamp, data["size"], data.get("n", 0))),
+            (data["target"], str), (settings, str), (data["sha256"], str), (message, str),
+            *((value, int) for value in (size, stamp, data["size"], number)),
             *((value, int) for value in (made, source) if value is not None),
-            (parts, list), *((part, str) for part in parts), (data.get("damaged", False), bool),
+            (parts, list), *((part, str) for part in parts), (damaged, bool),
         ]  # fmt: skip
         if data["state"] not in STATES or any(type(value) is not kind for value, kind in wanted):
             return None
@@ -117,9 +118,9 @@ def parse(line: bytes) -> tuple[int, float, str, Record] | None:
             made=made,
             source=source,
             parts=tuple(parts),
-            message=data.get("message", ""),
-            damaged=data.get("damaged", False),
+            message=message,
+            damaged=damaged,
         )
-        return data.get("n", 0), float(data.get("time", 0.0)), data["target"], record
+        return number, float(data.get("time", 0.0)), data["target"], record
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         return None  # at worst an output counts as foreign, and is not touched
