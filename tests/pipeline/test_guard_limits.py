@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dacse_cli.pipeline.guard.frames import HOP, RATE, Frames, count, listen
 from dacse_cli.pipeline.guard.loops import Loop, find_loops, repeats
 from dacse_cli.pipeline.guard.measures import Measures, measure
-from dacse_cli.pipeline.guard.transcripts import Opinion, later_and_softer, opinion, pause
+from dacse_cli.pipeline.guard.transcripts import Opinion, described, later_and_softer, opinion, pause
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, doubts, loudness, sounds, windows
 from dacse_cli.speech.recogniser import Transcript
 
@@ -65,6 +68,18 @@ def test_a_loop_lasts_and_its_period_is_short() -> None:
     quarter = codes.copy()
     quarter[0, 22:35:2] += 1  # 14 of 29
     assert repeats(quarter, loop)
+    assert repeats(quarter, Loop(20, 49, 1))  # just half of 28 steps
+
+
+@settings(max_examples=40)
+@given(st.lists(st.integers(0, 1), min_size=1, max_size=40))
+def test_the_longest_run_is_the_loop(codes: list[int]) -> None:
+    """At 4 frames per second a loop is one frame, three times or more."""
+    runs = [len(list(same)) for _, same in itertools.groupby(codes)]
+    at = runs.index(max(runs))
+    start, stop = sum(runs[:at]), sum(runs[: at + 1])
+    want = [Loop(start, stop, 1)] if stop - start >= 3 else []
+    assert find_loops(np.array([codes], np.int16), 4.0) == want
 
 
 def transcript(words: list[str], sureness: float = -0.2) -> Transcript:
@@ -92,6 +107,13 @@ def test_words_count_from_a_certain_number_on() -> None:
     for sureness, want in ((-0.6, Opinion.OTHER), (-0.61, Opinion.NONE)):
         heard = transcript(ten, sureness)
         assert opinion(heard, transcript(changed(ten, 4)), lambda h=heard: h) is want
+
+
+def test_what_differs_is_told_in_words() -> None:
+    heard, said = transcript(["turn", "the", "very", "light"]), transcript(["turn", "the", "night", "off"])
+    assert described(heard, said) == ("very light -> night off",)
+    assert described(heard, transcript(["turn", "the", "light"])) == ("very -> (nothing)",)
+    assert described(heard, heard) == ()
 
 
 def test_a_pause_is_cut_in_its_middle() -> None:
@@ -140,6 +162,13 @@ def test_a_hole_may_last_fifteen_frames(silent: int, excused: bool) -> None:
     assert (measure(frames_of(heard), frames_of(said), 1e-2).excess == 0) is excused
 
 
+def test_every_hole_is_excused() -> None:
+    heard, said = flat(60, 1e-2), flat(60, 1e-2)
+    for part in (slice(1, 3), slice(10, 20), slice(58, 59)):
+        heard[part] = 0
+    assert measure(frames_of(heard), frames_of(said), 1e-2).excess == 0
+
+
 def test_silence_at_an_end_is_no_hole() -> None:
     for part in (slice(0, 5), slice(55, 60)):
         heard, said = flat(60, 1e-2), flat(60, 1e-2)
@@ -152,14 +181,23 @@ def test_what_is_inaudible_is_not_judged() -> None:
     for loudest, power in ((1.0, 0.9e-4), (1e-3, 0.9e-5)):
         heard, said = frames_of(flat(40, 0.0)), frames_of(flat(40, power))
         assert measure(heard, said, loudest).excess == 0
-        assert measure(heard, frames_of(flat(40, 2 * power)), loudest).excess > 1
+        found = measure(heard, frames_of(flat(40, 2 * power)), loudest)
+        # what was not heard counts as 10 dB below what is audible, and 3 dB are excused
+        assert found.excess == pytest.approx(10 * np.log10(1.8 * 10) - 3, abs=1e-3)
 
 
 def test_likeness_is_a_correlation() -> None:
     rising = flat(40, 1e-3) * np.geomspace(1, 100, 40, dtype=np.float32)[:, None]
     assert measure(frames_of(rising), frames_of(rising), 0.1).likeness == pytest.approx(1, abs=1e-4)
     assert measure(frames_of(rising), frames_of(rising[::-1]), 0.1).likeness < -0.9
-    assert measure(frames_of(rising), frames_of(flat(40, 0)), 0.1).likeness == 0
+    for silent in (flat(40, 0), rising * 1e-5):
+        assert measure(frames_of(rising), frames_of(silent), 0.1).likeness == 0
+    a, b = np.random.default_rng(0).uniform(1e-4, 1e-2, (2, 40, 20)).astype(np.float32)
+    loud = [(x + 1e-6) ** 0.15 for x in (a.astype(float), b.astype(float))]
+    want = np.corrcoef(*((x - x.mean(axis=0)).ravel() for x in loud))[0, 1]
+    for scale in (1, 1e6):  # the floor is 50 dB below the loudest
+        found = measure(frames_of(a * scale), frames_of(b * scale), 1e-1 * scale).likeness
+        assert found == pytest.approx(want, rel=1e-3)
 
 
 def test_voices_are_compared_at_the_answers_pitch() -> None:
@@ -170,7 +208,21 @@ def test_voices_are_compared_at_the_answers_pitch() -> None:
         assert (found.voiced, found.pitch) == (40, pytest.approx(pitch, abs=1e-4))
         if pitch > 0:
             assert found.gain == pytest.approx(10 * np.log10(2 * 0.5 / 0.4), abs=1e-3)
-    assert measure(frames_of(flat(40, 1e-2), 0.4), frames_of(flat(40, 2e-2), 0.24), 1.0).voiced == 0
+    for at in (0, 94):  # the shortest and the longest lag
+        said = frames_of(flat(40, 2e-2), 0.5, at)
+        assert measure(frames_of(flat(40, 1e-2), 0.4, at), said, 2e-2).pitch == pytest.approx(0.8, abs=1e-4)
+    none = measure(frames_of(flat(40, 1e-2), 0.4), frames_of(flat(40, 2e-2), 0.24), 1.0)
+    assert (none.voiced, none.pitch, none.gain) == (0, 1, 0)
+    assert measure(frames_of(flat(40, 0.0)), frames_of(flat(40, 1e-4), 0.5), 1e-2).gain == 60
+
+
+def test_louder_frames_count_more_for_the_pitch() -> None:
+    """By their amplitude: frames of four times the power count twice."""
+    bands, heard = flat(40, 1e-2), frames_of(flat(40, 1e-2), 0.5)
+    bands[:20] *= 4
+    heard.harmonic[:20] *= 0.4
+    found = measure(heard, frames_of(bands, 0.5), 1e-2)
+    assert found.pitch == pytest.approx((2 * 0.4 + 1) / 3, abs=1e-4)
 
 
 def test_speech_is_kept_at_the_inputs_pitch() -> None:
@@ -181,7 +233,8 @@ def test_speech_is_kept_at_the_inputs_pitch() -> None:
         assert found.spoken == spoken
     assert measure(heard, frames_of(flat(40, 1e-3)), 1e-2).kept == pytest.approx(10 * np.log10(0.2), abs=1e-3)
     assert measure(heard, frames_of(flat(40, 0.0)), 1e-2).kept == -60
-    assert measure(frames_of(flat(40, 1e-2), 0.19), frames_of(flat(40, 1e-3)), 1e-2).spoken == 0
+    none = measure(frames_of(flat(40, 1e-2), 0.19), frames_of(flat(40, 1e-3)), 1e-2)
+    assert (none.spoken, none.kept) == (0, 0)
 
 
 def test_a_tone_is_no_voice() -> None:
@@ -217,6 +270,42 @@ def test_frames_of_a_row_of_harmonics() -> None:
     assert len(part) == 5 and (part.bands == frames.bands[3:8]).all()
     assert [count(samples) for samples in (0, 640, 799, 800, RATE)] == [1, 1, 1, 2, 97]
     assert len(listen(sound[: 640 + HOP])) == 2
+
+
+def test_frames_are_what_their_definitions_say() -> None:
+    """The slow way: one window of 40 ms, power up to 4 kHz, triangles by ear, correlation by cosines."""
+    t = np.arange(640 + 2 * 160) / 16_000
+    sound = sum(np.cos(2 * np.pi * 97 * n * t + n * n) for n in range(1, 30))
+    sound = (sound + np.random.default_rng(0).standard_normal(len(t))).astype(np.float32)
+    window = np.hanning(642)[1:-1]
+    window /= np.sqrt(np.square(window).sum())
+    hz = np.arange(257) * 15.625
+    mel = np.linspace(*(2595 * np.log10(1 + np.array([100, 4000]) / 700)), 22)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    lags = np.arange(20, 115)  # 400 Hz to 70 Hz
+    cosines = np.cos(2 * np.pi * np.outer(np.arange(257), lags) / 512)
+    taper = np.array([(window[2 * lag :] * window[: 640 - 2 * lag]).sum() for lag in lags])
+    frames = listen(sound)
+    assert len(frames) == 3
+    for n in range(3):
+        power = np.abs(np.fft.rfft(sound[160 * n : 160 * n + 640] * window, 1024)[:257]) ** 2
+        want = [(power * np.interp(hz, edges[b : b + 3], [0, 1, 0])).sum() for b in range(20)]
+        np.testing.assert_allclose(frames.bands[n], want, rtol=1e-4)
+        voice = np.where((hz >= 80) & (hz < 1500), power, 0)
+        assert frames.power[n] == pytest.approx(2 * voice.sum() / 512, rel=1e-5)
+        np.testing.assert_allclose(
+            frames.periodic[n], 2 * voice @ cosines / 512 / taper, atol=2e-5 * frames.power[n]
+        )
+        root = np.cbrt(voice)
+        np.testing.assert_allclose(frames.harmonic[n], root @ cosines / root.sum(), atol=1e-5)
+
+
+def test_level_and_length_of_a_sound_do_not_decide_on_its_voice() -> None:
+    t = np.arange(640) / RATE
+    sound = sum(np.cos(2 * np.pi * 125 * n * t) for n in range(1, 12)).astype(np.float32)
+    np.testing.assert_allclose(listen(1e-6 * sound).harmonic, listen(sound).harmonic, atol=1e-3)
+    padded = np.concatenate([sound[:400], np.zeros(240, np.float32)])
+    np.testing.assert_array_equal(listen(sound[:400]).bands, listen(padded).bands)
 
 
 def test_white_noise_fills_a_band_by_its_width() -> None:

@@ -26,12 +26,11 @@ class Loop:
 def find_loops(codes: NDArray[np.int16], frame_rate: float) -> list[Loop]:
     """The longest run of each period in codes `[K, T]` that lasts for `SHORTEST_RUN` and three periods."""
     coarse = codes[:COARSE]
-    T = coarse.shape[1]
     loops = []
-    for period in range(1, min(T - 1, max(1, round(LONGEST_PERIOD * frame_rate))) + 1):
+    for period in range(1, round(LONGEST_PERIOD * frame_rate) + 1):
         same = (coarse[:, period:] == coarse[:, :-period]).all(axis=0)
         start, stop = _longest_run(same)
-        if stop - start >= max(SHORTEST_RUN * frame_rate - period, 2 * period, 2):
+        if stop - start >= max(SHORTEST_RUN * frame_rate - period, 2 * period):
             loops.append(Loop(start, stop + period, period))
     return loops
 

@@ -73,11 +73,9 @@ def measure(heard: Frames, said: Frames, loudest: float) -> Measures:
 def _excess(heard: Array, said: Array, floor: float) -> float:
     """dB over bands `[T, B]`, weighted by how loud the output is."""
     present = ~_holes(heard.max(axis=1) > floor)
-    top = said.max()
-    if top <= floor or not present.any():
-        return 0.0
     answer, given = (10 * np.log10(np.maximum(x[present], floor / 10)) for x in (said, heard))
-    weights = np.maximum(answer - max(10 * np.log10(top) - LOUD_DB, 10 * np.log10(floor)), 0)
+    least = 10 * np.log10(max(said.max() * 10 ** (-LOUD_DB / 10), floor))
+    weights = np.maximum(answer - least, 0)
     above = np.clip(answer - given - 3, 0, 20)
     return float((weights * above).sum() / max(weights.sum(), 1e-9))
 
