@@ -165,8 +165,6 @@ def check(tokens: TokenFile) -> None:
 
 
 def _check_codes(codes: NDArray[np.int16], size: int) -> None:
-    if size < 1:
-        raise refuse("the codebook size must be positive")
     if int(codes.max()) >= size:
         channel, book, frame = (int(i) for i in np.argwhere(codes >= size)[0])
         code = int(codes[channel, book, frame])

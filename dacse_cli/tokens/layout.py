@@ -47,7 +47,7 @@ class TokenLayout:
         if T and (codes.min() < 0 or codes.max() >= self.codebook_size):
             raise ValueError(f"a code is outside 0..{self.codebook_size - 1}")
         first_ids = SPECIALS + self.codebook_size * np.arange(K, dtype=np.int64)
-        return (codes.astype(np.int64).T + first_ids).reshape(-1)
+        return (codes.astype(np.int64).T + first_ids).ravel()
 
     def unflatten(self, ids: NDArray[np.int64]) -> NDArray[np.int16]:
         """Ids `[K*T]` -> codes `[K, T]`; `ValueError` where an id is not of its position's codebook."""

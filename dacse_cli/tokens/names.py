@@ -24,7 +24,7 @@ def has_token_suffix(name: str) -> bool:
 
 def token_form(name: str) -> str:
     """The form a token file's name says: one of `TOKEN_FORMATS`, or `dac`."""
-    return name.lower().rsplit(".", 1)[-1]
+    return name.lower().rpartition(".")[2]
 
 
 def token_stem(name: str) -> str:

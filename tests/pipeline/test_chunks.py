@@ -48,6 +48,44 @@ def test_every_legal_option_gives_a_plan(seconds, overlap, shortest, frames):
     assert sum(span.frames for span in grid.plan(frames)) >= frames
 
 
+def test_the_ends_of_options() -> None:
+    """The shortest chunk is one frame; an overlap of a whole chunk, which `check` refuses, ends too."""
+    assert ChunkGrid.from_options(ChunkOptions(1e-6, 0.0, 0.0), FRAME_RATE) == ChunkGrid(1, 0, 0)
+    assert ChunkGrid.from_options(ChunkOptions(4.0, 1.0, 0.0), FRAME_RATE).stride == 1
+    assert ChunkGrid.from_options(ChunkOptions(1.0, 0.5, 9.0), FRAME_RATE) == ChunkGrid(86, 43, 86)
+    fixed = ChunkGrid.from_options(ChunkOptions(1.0, 0.5, 0.5, fixed=True), FRAME_RATE, (2, 3))
+    assert fixed == ChunkGrid(86, 43, 0, True, (2, 3))
+
+
+@given(st.integers(1, 8), st.integers(0, 7), st.integers(0, 8))
+def test_the_longest_chunk_is_as_long_as_some_chunk(chunk: int, overlap: int, shortest: int) -> None:
+    """Memory is set aside for it: too small fails late, too large wastes it."""
+    grid = ChunkGrid(chunk, overlap % chunk, min(shortest, chunk))
+    lengths = [span.translated for frames in range(1, 3 * chunk + 1) for span in grid.plan(frames)]
+    assert max(lengths) == grid.longest
+    assert ChunkGrid(chunk, overlap % chunk, 0, context=(2, 3)).longest == chunk + 5
+
+
+@given(grids, st.integers(1, 900), st.integers(0, 40), st.integers(0, 40), st.booleans())
+def test_context_is_read_where_there_is_some(grid, frames, before, after, fixed):
+    shortest = 0 if fixed else grid.shortest
+    around = ChunkGrid(grid.chunk, grid.overlap, shortest, fixed, (before, after))
+    plain = ChunkGrid(grid.chunk, grid.overlap, shortest).plan(frames)
+    plan = around.plan(frames)
+    assert [(span.start, span.stop) for span in plan] == [(span.start, span.stop) for span in plain]
+    for span in plan:
+        read = list(range(frames))[span.first : span.last] + [-1] * span.trail
+        assert len(read) == span.translated <= around.longest
+        assert read[span.kept] == list(range(span.start, span.stop))
+        assert span.follow == min(after, frames - span.stop)
+        if fixed:
+            assert span.translated == before + grid.chunk + after
+            assert span.lead >= min(before, span.start) and (not span.trail or span.first == 0)
+        else:
+            assert (span.lead, span.trail) == (min(before, span.start), 0)
+    assert all(span == Span(span.start, span.stop, 0, 0, 0) for span in plain)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

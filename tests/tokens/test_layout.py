@@ -79,6 +79,8 @@ def test_an_id_of_another_codebook_is_refused():
     ids[3] += 1024
     with pytest.raises(ValueError, match="codebook of its position"):
         DAC.unflatten(ids)
+    with pytest.raises(ValueError, match="whole number of frames"):
+        DAC.unflatten(ids[:-1])
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,11 @@ def test_an_id_of_another_codebook_is_refused():
         "<|s99999_c1|>",
         "<|s32768_c1|>",
         "<|s100000_c1|>",
+        "5<|s1_c1|>",
+        "<|s1_c1|>5",
+        "<|s1_c1|><|s2_c1",
+        "<|s1_c|>",
+        "<|c1_s1|>",
     ],
 )
 def test_stray_text_is_refused(line):

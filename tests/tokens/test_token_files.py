@@ -6,6 +6,7 @@ import json
 import pickle
 import tracemalloc
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,14 @@ from dacse_cli.errors import InputError
 from dacse_cli.interfaces import Codes, Latents
 from dacse_cli.tokens.files import TokenFile
 from dacse_cli.tokens.formats import dump, load
-from dacse_cli.tokens.names import TOKEN_FORMATS, has_token_suffix, is_token_name, token_name, token_stem
+from dacse_cli.tokens.names import (
+    TOKEN_FORMATS,
+    has_token_suffix,
+    is_token_name,
+    token_form,
+    token_name,
+    token_stem,
+)
 
 CODES = np.random.default_rng(0).integers(0, 1024, (2, 9, 40)).astype(np.int16)
 TOKENS = TokenFile(CODES, "descript/dac_44khz", 44100, 512, 1024, 48000, 22280, "speech.wav")
@@ -44,6 +52,7 @@ def test_latents_come_back(form, dtype):
     assert back.metadata() == tokens.metadata()
     assert back.metadata()["units"] == "latents"
     assert "codebook_size" not in back.metadata()
+    assert back.codebook_size == 0
 
 
 def test_latents_are_not_taken_for_codes():
@@ -77,6 +86,8 @@ def test_names():
             assert is_token_name(name) and has_token_suffix(name)
             assert token_stem(name) == "a.b"
     assert token_name("a", "safetensors", latents=True) == "a.latents.safetensors"
+    assert token_name("a", "safetensors") == "a.tokens.safetensors"
+    assert token_form("A.tokens.NPZ") == "npz"
     assert not is_token_name("a.latents.txt")
 
 
@@ -96,7 +107,8 @@ def test_text_of_any_length_takes_twice_its_size(tmp_path):
 def test_text_holds_one_channel():
     back = load(dump(TOKENS.with_units(CODES[:1]), "txt"), "txt")
     assert (back.codes == CODES[:1]).all()
-    assert back.codec == ""
+    # it says nothing else
+    assert replace(back, units=CODES) == TokenFile(CODES, "", 0, 0, 0, 0, 0, "")
 
 
 def altered(**changes):
@@ -119,6 +131,22 @@ def bomb():
 
 def header_claims_more():
     return npz(codes=CODES, metadata=np.array("{}")).replace(b"(2, 9, 40)", b"(2, 9, 4e9)"[:10])
+
+
+def says(tokens=TOKENS, **changes):
+    """An npz whose metadata may hold JSON of any kind."""
+    metadata = {**tokens.metadata(), **changes}
+    return npz(codes=tokens.units, metadata=np.array(json.dumps(metadata)))
+
+
+def zeros_of(comment):
+    """A well compressed archive of an odd size when unpacked, with a comment of so many bytes; that size."""
+    out = io.BytesIO()
+    tokens = replace(TOKENS, units=np.zeros((1, 9, 9001), np.int8), original_length=5_016_000)
+    np.savez_compressed(out, codes=tokens.units, metadata=np.array(json.dumps(tokens.metadata())))
+    with zipfile.ZipFile(out, "a") as archive:
+        archive.comment = b"x" * comment
+        return out, sum(member.file_size for member in archive.infolist())
 
 
 def with_units(units, tokens=TOKENS, **changes):
@@ -161,6 +189,9 @@ LIMITS = {
         altered(sample_rate=rate, hop_length=hop)
         for rate, hop in (("441" + "0" * 12, "512" + "0" * 10), ("441" + "0" * 13, "512" + "0" * 11))
     ),
+    "codebook of one": tuple(
+        with_units(np.zeros((2, 9, 40), np.int16), codebook_size=size) for size in ("1", "0")
+    ),
     "length of a name": (altered(codec="x" * 4096), altered(codec="x" * 4097)),
 }
 """What is just taken, and what is just refused."""
@@ -173,6 +204,50 @@ def test_limits(name):
     load(taken, "safetensors")
     with pytest.raises(InputError):
         load(refused, "safetensors")
+
+
+def test_an_archive_may_unpack_to_twice_its_size_and_64_kilobytes():
+    out, unpacked = zeros_of(0)
+    assert unpacked % 2 == 1
+    short = (unpacked - 65536) // 2 - len(out.getvalue())
+    load(zeros_of(short + 1)[0].getvalue(), "npz")
+    with pytest.raises(InputError, match="far more than its size"):
+        load(zeros_of(short)[0].getvalue(), "npz")
+
+
+def test_numbers_may_be_numbers():
+    """Of at most 15 digits; in a file of one frame there may be no sound."""
+    numbers = {name: int(value) for name, value in TOKENS.metadata().items() if value.isdigit()}
+    del numbers["version"]
+    assert load(says(**numbers), "npz").metadata() == TOKENS.metadata()
+    load(says(codebook_size=10**15 - 1), "npz")
+    load(says(TOKENS.with_units(CODES[:, :, :1]), original_length=0), "npz")
+    for wrong in (10**15, -1, 512.0):
+        with pytest.raises(InputError, match="codebook_size"):
+            load(says(codebook_size=wrong), "npz")
+
+
+def test_the_order_of_an_array_in_memory_is_not_its_content():
+    back = load(npz(codes=np.asfortranarray(CODES), metadata=np.array(json.dumps(TOKENS.metadata()))), "npz")
+    assert (back.codes == CODES).all()
+
+
+def test_a_refusal_says_what_is_wrong_where():
+    codes = CODES % 100
+    codes[0, 4, 7] = codes[1, 2, 3] = 100
+    flat = {"codes": (CODES[0], TOKENS), "latents": (VALUES[0], LATENTS)}
+    for data, words in (
+        (with_units(codes, codebook_size="100"), "code 100 at frame 7, codebook 5 is not below 100"),
+        (altered(version="3"), "version 3; this dacse reads 1 and 2"),
+        *((with_units(*of), rf"{kind} have shape .*, expected \[channels, {kind}") for kind, of in flat.items()),
+    ):
+        with pytest.raises(InputError, match=words):
+            load(data, "safetensors")
+    with pytest.raises(InputError, match="the line holds something other"):
+        load(b"words", "txt")
+    for use in (lambda: dump(TOKENS, "wav"), lambda: load(b"", "wav")):
+        with pytest.raises(ValueError, match="unknown token format wav"):
+            use()
 
 
 def test_what_a_file_holds():
@@ -204,6 +279,11 @@ HOSTILE = {
     "header of 2**60 bytes": (b"\xff" * 8 + b"{}", "safetensors"),
     "other tensors": (save({"weights": CODES}, metadata=TOKENS.metadata()), "safetensors"),
     "no metadata": (save({"codes": CODES}), "safetensors"),
+    "other format": (altered(format="sounds"), "safetensors"),
+    "version as a number": (says(version=2), "npz"),
+    "no codec": (says(codec=None), "npz"),
+    "no sample rate": (altered(sample_rate="0"), "safetensors"),
+    "shape to be guessed": (says().replace(b"(2, 9, 40)", b"(-1, 9,40)"), "npz"),
     "other version": (altered(version="3"), "safetensors"),
     "number missing": (altered(hop_length="many"), "safetensors"),
     "number of 400 digits": (altered(hop_length="7" * 400), "safetensors"),
