@@ -44,6 +44,7 @@ TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "ledger": (
         ("pipeline/record/ledger.py", "pipeline/record/claims.py"),
         (
+            "tests/pipeline/test_ledger.py",
             "tests/reliability/test_outputs.py",
             "tests/pipeline/test_keep_mtime.py",
             "tests/reliability/test_runs.py",

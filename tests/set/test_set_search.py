@@ -18,7 +18,7 @@ from dacse_cli.interfaces import Codes, Draw
 from dacse_cli.set.expansion import EXPANSIONS, Propose, best, expand, first_scores, ranked
 from dacse_cli.set.network import SetNetwork, shifted
 from dacse_cli.set.scoring import NetworkScorer, ScoringWeights
-from dacse_cli.set.search import REPORT_EVERY, RowNoise, beam_search, greedy, read_back, rows_left
+from dacse_cli.set.search import RowNoise, beam_search, greedy, read_back, rows_left
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "set"
 NETWORKS = {"conformer": CONFIG, "lstm": LSTM, "attention": ATTENTION, "factored": FACTORED}
@@ -233,6 +233,7 @@ def test_hypotheses_are_read_back_through_their_parents() -> None:
     links = [torch.tensor([[0, 0], [0, 0]]), torch.tensor([[1, 0], [0, 0]]), torch.tensor([[1, 0]])]
     whole = read_back(written, links, 2)[..., 0]
     assert whole.tolist() == [[[1, 6, 9], [2, 5, 0]], [[3, 7, 0], [3, 8, 0]]]
+    assert read_back(written[:1], links[:1], 2)[..., 0].tolist() == [[[1], [2]], [[3], [4]]]
 
 
 class Watched(TableScorer):
@@ -251,13 +252,13 @@ class Watched(TableScorer):
 @pytest.mark.parametrize("beam", [1, 3])
 def test_reports_and_rows_that_end(beam: int) -> None:
     """Fails when a long search reports nothing or the wrong frame, or a scorer is cut at every frame."""
-    frames, said = [2 * REPORT_EVERY + 1, REPORT_EVERY, REPORT_EVERY], []
+    frames, said = [51, 25, 25], []
     scorer = Watched(3, frames[0], beam)
     if beam == 1:
         greedy(scorer, frames, None, said.append)
     else:
         beam_search(scorer, frames, best, said.append)
-    assert said == [REPORT_EVERY, 2 * REPORT_EVERY]
+    assert said == [25, 50]
     assert scorer.kept == [1]
 
 
@@ -272,15 +273,17 @@ def test_noise_of_a_row_is_its_own() -> None:
         assert torch.equal(one[0], three[0]) and not one[1].any()
         torch.testing.assert_close(three[1], 0.5 * three[0])
         assert not torch.equal(three[2], three[0])
+        assert not torch.equal(one[0, 0], one[0, 1])  # nor do codebooks share it
     assert abs(RowNoise([hot], Codes(9, 1024), cpu)(1).mean() - 0.5772) < 0.1  # of Gumbel's distribution
 
 
 def test_drawn_codes_follow_the_noise() -> None:
     """Fails when noise is drawn and not used: the best of logits plus noise."""
     scorer, noise = Watched(2, 4, 1), torch.zeros(2, K, V)
-    noise[..., 3] = 1e6
+    wanted = torch.arange(K) + torch.tensor([[1], [2]])  # another one for every row and codebook
+    noise.scatter_(2, wanted.unsqueeze(2), 1e6)
     found = greedy(scorer, [4, 2], lambda rows: noise[:rows])
-    assert (found[0] == 3).all() and (found[1, :2] == 3).all() and not found[1, 2:].any()
+    assert (found[0] == wanted[0]).all() and (found[1, :2] == wanted[1]).all() and not found[1, 2:].any()
 
 
 def test_rows_come_longest_first() -> None:

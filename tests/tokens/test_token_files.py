@@ -235,11 +235,12 @@ def test_the_order_of_an_array_in_memory_is_not_its_content():
 def test_a_refusal_says_what_is_wrong_where():
     codes = CODES % 100
     codes[0, 4, 7] = codes[1, 2, 3] = 100
-    flat = {"codes": (CODES[0], TOKENS), "latents": (VALUES[0], LATENTS)}
+    flat, latents = CODES[0], with_units(VALUES[0], LATENTS)
     for data, words in (
         (with_units(codes, codebook_size="100"), "code 100 at frame 7, codebook 5 is not below 100"),
         (altered(version="3"), "version 3; this dacse reads 1 and 2"),
-        *((with_units(*of), rf"{kind} have shape .*, expected \[channels, {kind}") for kind, of in flat.items()),
+        (with_units(flat), r"codes have shape .*, expected \[channels, codes, frames"),
+        (latents, r"latents have shape .*, expected \[channels, latents, frames"),
     ):
         with pytest.raises(InputError, match=words):
             load(data, "safetensors")

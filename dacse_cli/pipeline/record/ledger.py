@@ -293,4 +293,4 @@ class Ledger:
 def _discard(files: Iterable[OutputFile]) -> None:
     for file in files:
         with contextlib.suppress(OSError):
-            file.temp.unlink(missing_ok=True)
+            file.temp.unlink()
