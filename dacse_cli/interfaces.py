@@ -37,6 +37,8 @@ class Latents:
     """Continuous units: `width` float32 values per frame."""
 
     width: int
+    quantised: bool = False
+    """Whether they are sums of codebook vectors, as decoding codes makes them, not an encoder's output."""
 
 
 def in_words(units: Codes | Latents) -> str:

@@ -37,7 +37,9 @@ class LoadOptions:
     expansion: str | None = None
     """How its beam proposes codes; None: what its config.json says."""
     latents: bool = False
-    """Of a codec that has both: whether it makes latents instead of codes."""
+    """Of a codec that has both: whether it makes latents instead of codes,"""
+    quantised: bool = False
+    """and whether those after quantisation."""
     codec: CodecSpec | None = None
     """For translators and guided filters: the codec beside them."""
 

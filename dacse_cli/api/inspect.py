@@ -41,7 +41,9 @@ def _tokens(path: Path) -> dict[str, Any]:
 
     tokens = read_tokens(path)
     C, U, T = tokens.units.shape
-    units = {"codebooks": U} if tokens.holds_codes else {"width": U, "dtype": str(tokens.units.dtype)}
+    units: dict[str, Any] = {"codebooks": U}
+    if not tokens.holds_codes:
+        units = {"width": U, "dtype": str(tokens.units.dtype), "quantised": tokens.quantised}
     facts = {"kind": "tokens" if tokens.holds_codes else "latents", "channels": C, **units, "frames": T}
     if not tokens.codec:  # text and Descript's container say no more
         return {**facts, "largest_code": int(tokens.codes.max())}

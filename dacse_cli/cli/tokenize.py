@@ -30,6 +30,12 @@ def tokenize(
             help="Continuous latents instead of codes (of a DAC, before quantisation), stored in this type.",
         ),
     ] = None,
+    quantised: Annotated[
+        bool,
+        typer.Option(
+            "--quantised", help="With --latents: after quantisation, the vectors of all codebooks summed."
+        ),
+    ] = False,
     networks: Networks,
     channels: ChannelsOpt = "keep",
     batch: run.Batch,
@@ -58,6 +64,7 @@ def tokenize(
         sound=SoundOptions(channels),
         codes_format=codes_format,
         latents=latents,
+        quantised=quantised,
         strict=strict,
         shard=parse_shard(shard) if shard else None,
     )

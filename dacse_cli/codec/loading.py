@@ -32,5 +32,5 @@ def load_codec(
 
 def load(where: Path, options: LoadOptions) -> Codec:
     """`load_codec` as the registry calls it."""
-    units: UnitKind = "latents" if options.latents else "codes"
+    units: UnitKind = "quantised" if options.quantised else "latents" if options.latents else "codes"
     return load_codec(where, device=options.device, name=options.name or None, units=units)

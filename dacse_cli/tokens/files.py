@@ -41,12 +41,14 @@ class TokenFile:
     original_sample_rate: int
     original_length: int
     source: str
+    quantised: bool = False
+    """Of latents: whether they are the sums of codebook vectors that codes stand for."""
 
     @property
     def kind(self) -> Codes | Latents:
         """What the units are, by their type and shape."""
         width = self.units.shape[1]
-        return Codes(width, self.codebook_size) if self.holds_codes else Latents(width)
+        return Codes(width, self.codebook_size) if self.holds_codes else Latents(width, self.quantised)
 
     @property
     def holds_codes(self) -> bool:
@@ -68,6 +70,8 @@ class TokenFile:
         if not self.holds_codes:
             del numbers["codebook_size"]
         units = {"units": "codes" if self.holds_codes else "latents"}
+        if self.quantised:
+            units["quantised"] = "true"
         return {
             "format": FORMAT,
             "version": str(VERSION),
@@ -103,6 +107,7 @@ def build(units: NDArray[Any], metadata: object) -> TokenFile:
         units=_as_latents(units) if latents else _as_int16(units),
         codec=_text(metadata, "codec"),
         source=_text(metadata, "source"),
+        quantised=latents and metadata.get("quantised") == "true",
         **{"codebook_size": 0, **numbers},
     )
     check(tokens)

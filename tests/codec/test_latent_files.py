@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from safetensors.numpy import save
 
+import dacse_cli
+from dacse_cli.api.inspect import inspect
 from dacse_cli.audio.probe import scan
 from dacse_cli.codec.dac.codec import DacCodec
+from dacse_cli.codec.loading import load_codec
+from dacse_cli.codec.vae.shape import VaeShape
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import InputError, UsageError
 from dacse_cli.interfaces import Codes, Latents
@@ -20,6 +27,8 @@ from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.open import open_task
 from dacse_cli.pipeline.task.token_files import read_tokens
 from dacse_cli.pipeline.wire.messages import Form, Work
+
+NANO = Path(dacse_cli.__file__).parent / "models" / "nano" / "codec"
 
 
 def codec_of(tiny, units="codes"):
@@ -102,9 +111,40 @@ def test_a_model_of_codes_refuses_latents(tiny_dac, tmp_path, recording):
         made_by(codec_of(tiny), target, tmp_path / "b.wav", "enhance")
 
 
+def test_latents_after_quantisation_decode_as_the_codes_do(tmp_path, recording):
+    """With nano's codec; those before do not. The file says which they are, and `enhance` refuses it."""
+    sounds, widths = {}, {}
+    for kind in ("codes", "latents", "quantised"):
+        target = tmp_path / f"{kind}.tokens.safetensors"
+        written = made_by(
+            load_codec(NANO, units=kind), recording, target, "tokenize", scanned=scan(recording)
+        )
+        written.rename(target)
+        tokens = read_tokens(target)
+        assert tokens.quantised == (kind == "quantised")
+        widths[kind] = tokens.units.shape[1]
+        written = made_by(load_codec(NANO), target, tmp_path / "b.wav", "detokenize")
+        sounds[kind], _ = soundfile.read(written)
+    assert widths["quantised"] == widths["latents"]
+    np.testing.assert_allclose(sounds["quantised"], sounds["codes"], rtol=0, atol=1e-5)
+    assert np.abs(sounds["latents"] - sounds["codes"]).max() > 1e-3
+    assert inspect(target)["quantised"]
+    with pytest.raises(InputError, match="after quantisation"):
+        made_by(load_codec(NANO, units="latents"), target, tmp_path / "c.wav", "enhance")
+
+
+def test_a_codec_without_codebooks_has_none_after_quantisation(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(VaeShape().config()))
+    (tmp_path / "model.safetensors").write_bytes(save({}))
+    wanted = request(latents="float32", quantised=True)
+    with pytest.raises(UsageError, match="has no codebooks, so no latents after quantisation"):
+        find_models(replace(wanted, models=ModelOptions("nano", codec=str(tmp_path))))
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
+        ({"quantised": True}, "name their type with --latents"),
         ({"latents": "float32", "codes_format": "txt"}, "--format txt holds codes only"),
         ({"latents": "float32", "codes_format": "dac"}, "--format dac holds codes only"),
         ({"latents": "float64"}, "--latents float64 is not one of float32, float16"),
@@ -118,8 +158,9 @@ def test_impossible_requests_are_refused_before_any_work(options, says):
 def test_the_journal_tells_them_apart():
     """Files of one type were skipped as done when the other was asked for."""
     requests = [request(), request(latents="float32"), request(latents="float16")]
+    requests.append(request(latents="float16", quantised=True))
     found = [find_models(one) for one in requests]
-    assert [one.latents for one in found] == [None, "float32", "float16"]
-    assert len({settings_hash_of(a, b) for a, b in zip(requests, found, strict=True)}) == 3
+    assert [one.latents for one in found] == [None, "float32", "float16", "float16"]
+    assert len({settings_hash_of(a, b) for a, b in zip(requests, found, strict=True)}) == 4
     whole = replace(requests[2], form=Form.DETOKENIZE, latents=None)
     assert find_models(whole).latents is None

@@ -69,7 +69,7 @@ def test_to_tokenize_for_the_released_model_only_its_codec_is_fetched(monkeypatc
         return Resolved(tmp_path, name, None, "", kind="codec")
 
     monkeypatch.setattr(finding, "resolve", resolve)
-    monkeypatch.setattr(finding, "_codec_part", lambda codec, latents: None)
+    monkeypatch.setattr(finding, "_codec_part", lambda codec, **units: None)
     request = Request(Form.TOKENIZE, ("a.wav",), None, ModelOptions(), ChunkOptions(), SoundOptions())
     finding.find_models(request)
     assert asked == [("descript/dac_44khz", "codec")]

@@ -23,8 +23,8 @@ from dacse_cli.errors import CodecError, DeviceError, InputError
 from dacse_cli.interfaces import CodecSpec, Codes, Latents
 from dacse_cli.weights.loading import load_folder
 
-UnitKind = Literal["codes", "latents", "quantized"]
-"""`latents` are the encoder's output; `quantized` are what the decoder gets: the codes' vectors, added up."""
+UnitKind = Literal["codes", "latents", "quantised"]
+"""`latents` are the encoder's output; `quantised` are what the decoder gets: the codes' vectors, added up."""
 
 
 class DacCodec(NetworkCodec):
@@ -34,7 +34,7 @@ class DacCodec(NetworkCodec):
         self, network: Network, spec: CodecSpec, device: str = "cpu", units: UnitKind = "codes"
     ) -> None:
         """`spec` is that of the codes."""
-        latents = Latents(network.width)
+        latents = Latents(network.width, units == "quantised")
         self._kinds = spec.units, latents
         spec = (
             replace(spec, also=latents) if units == "codes" else replace(spec, units=latents, also=spec.units)
@@ -48,7 +48,7 @@ class DacCodec(NetworkCodec):
         if self.unit_kind == "latents":
             return latents
         codes = self._network.quantize(latents)
-        return self._network.embed(codes) if self.unit_kind == "quantized" else codes.to(torch.int16)
+        return self._network.embed(codes) if self.unit_kind == "quantised" else codes.to(torch.int16)
 
     def decode_tensor(self, units: Tensor, kept: slice) -> Tensor:
         latents = units if units.is_floating_point() else self._network.embed(units.to(torch.int64))

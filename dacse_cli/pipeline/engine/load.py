@@ -72,7 +72,8 @@ def _filter(part: Part, options: registry.LoadOptions) -> Filter:
 def _codec(plan: ModelPlan, part: Part) -> Codec:
     from dacse_cli.lm.device import resolve_device
 
-    options = registry.LoadOptions(part.name, resolve_device(plan.device), latents=part.latents)
+    device = resolve_device(plan.device)
+    options = registry.LoadOptions(part.name, device, latents=part.latents, quantised=part.quantised)
     return registry.load_codec(registry.by_name(part.kind), Path(part.folder), options)
 
 

@@ -122,7 +122,7 @@ def find_models(request: Request, progress: Download | None = None) -> FoundMode
         model = resolve(options.model, kind="model", offline=options.offline, progress=progress)
     codec = _find_codec(options, model, progress)
     wanted = request.latents is not None or (model is not None and _translates_latents(model.folder))
-    part = _codec_part(codec, latents=wanted)
+    part = _codec_part(codec, latents=wanted, quantised=request.quantised)
     chunk = request.chunk.resolved(None)
     return FoundModels(request, None, codec, None, None, None, part, "generate", chunk)
 
@@ -228,9 +228,12 @@ def _find_codec(options: ModelOptions, model: Resolved | None, progress: Downloa
     return resolve(options.codec, kind="codec", offline=options.offline, progress=progress)
 
 
-def _codec_part(codec: Resolved, *, latents: bool) -> Part:
+def _codec_part(codec: Resolved, *, latents: bool, quantised: bool = False) -> Part:
     kind, config = registry.kind_of(codec.folder, "codec")
-    return Part(kind.name, str(codec.folder), codec_name(codec), latents or kind.latents(config))
+    continuous = kind.latents(config)
+    if quantised and continuous:
+        raise UsageError(f"{codec.folder} has no codebooks, so no latents after quantisation")
+    return Part(kind.name, str(codec.folder), codec_name(codec), latents or continuous, quantised)
 
 
 def codec_name(codec: Resolved) -> str:

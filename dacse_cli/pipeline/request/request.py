@@ -29,6 +29,8 @@ class Request:
     """Of token files: safetensors, npz, txt or dac."""
     latents: str | None = None
     """Latents instead of codes, stored as float32 or float16; None: what the codec makes by itself."""
+    quantised: bool = False
+    """Whether they are those after quantisation."""
     overwrite: bool = False
     strict: bool = False
     """Whether cut or damaged recordings fail; else what can be read is done, with a warning."""
@@ -54,6 +56,8 @@ class Request:
             problems.append(f"--latents {self.latents} is not one of float32, float16")
         if self.latents and self.codes_format not in LATENT_FORMATS:
             problems.append(f"--format {self.codes_format} holds codes only, not latents")
+        if self.quantised and not self.latents:
+            problems.append("--quantised is for latents: name their type with --latents")
         if self.limit is not None and self.limit < 1:
             problems.append(f"--limit must be at least 1, not {self.limit}")
         if problems:

@@ -36,7 +36,10 @@ def settings_hash_of(request: Request, found: FoundModels) -> str:
     }
     if request.form is not Form.ENHANCE:
         half = found.latents == "float16"
-        special = {"latents": found.latents if half else found.makes_latents}
+        special = {
+            "latents": found.latents if half else found.makes_latents,
+            "quantised": request.quantised,
+        }
     return settings_hash(*parts, *({name: value} for name, value in special.items() if value))
 
 

@@ -71,6 +71,8 @@ def _open_tokens(work: Work, models: Models) -> Task:
     tokens = fitted(read_tokens(work.source), spec, models.codec_name)
     sound = work.sound
     if work.form is Form.ENHANCE:
+        if tokens.quantised:
+            raise InputError("latents after quantisation, which no model reads", reason="other-units")
         _check_sound(tokens, sound, models)
     if has_token_suffix(work.target.name):
         return EnhanceTokens(tokens, models, save=saver(work.target), guard=sound.guard)

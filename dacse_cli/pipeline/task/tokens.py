@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from dacse_cli.audio.info import resampled_length
 from dacse_cli.audio.loudness import SHORTEST, LoudnessMeter
 from dacse_cli.codec.stream import DecodeStream
-from dacse_cli.interfaces import Codec, Codes, Samples, Units
+from dacse_cli.interfaces import Codec, Codes, Latents, Samples, Units
 from dacse_cli.pipeline.task.chunks import Span, fill, join_units
 from dacse_cli.pipeline.task.guarding import Ruling, Watch
 from dacse_cli.pipeline.task.models import Models
@@ -85,6 +85,7 @@ class Tokenise:
             original_sample_rate=signal.sample_rate,
             original_length=signal.frames,
             source=self._name,
+            quantised=isinstance(spec.units, Latents) and spec.units.quantised,
         )
         warnings = self._rows.warnings
         if self._encoding.gain < 1:

@@ -18,7 +18,9 @@ class Part:
     name: str = ""
     """For token files and messages: a Hub id, a built-in name or a hash."""
     latents: bool = False
-    """Of a codec that has both: whether it makes latents instead of codes."""
+    """Of a codec that has both: whether it makes latents instead of codes,"""
+    quantised: bool = False
+    """and whether those after quantisation."""
 
 
 @dataclass(frozen=True)
