@@ -50,7 +50,8 @@ def off(ours: Tensor, theirs: Tensor) -> float:
 def test_mel(name):
     """Mirrored edges, periodic window, Slaney's filters, floor.
 
-    Bands near the floor beside a loud tone differ by 7e-3 between float32 and float64 alone.
+    Magnitudes are equal to 1e-6 of the loudest, their logarithms to 1e-4 within 60 dB of it: what is softer
+    depends on how a processor rounds in an FFT (5e-4 between two of them; 7e-3 beside a loud tone).
     """
     numbers = load_file(GOLDEN / "mel.safetensors")
     wave = {
@@ -61,7 +62,10 @@ def test_mel(name):
     }.get(name, numbers.get(f"{name}_wave"))
     mel = MelSpectrum()(wave.reshape(-1, wave.shape[-1]))
     theirs = numbers[f"{name}_mel"]
-    assert off(mel.reshape(theirs.shape), theirs) < (1e-2 if name == "sine" else 1e-4)
+    ours, loudest = mel.reshape(theirs.shape), theirs.exp().max()
+    assert off(ours.exp(), theirs.exp()) < 1e-6 * max(1.0, loudest)
+    loud = theirs.exp() > 1e-3 * loudest
+    assert off(ours[loud], theirs[loud]) < 1e-4
     if name == "speech":
         assert off(torch.from_numpy(mel_filters()).float(), numbers["mel_basis"]) < 1e-8
 

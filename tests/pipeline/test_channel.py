@@ -146,7 +146,7 @@ def test_the_longest_file_is_begun_first(tmp_path, monkeypatch):
     supervisor = supervisor_of(ledger)
     for job, frames in zip(jobs, (10, 40, 40, 20), strict=True):
         supervisor._infos[job.index] = AudioInfo(frames, 10, 1, "WAV", "PCM_16", 99)
-    monkeypatch.setattr(supervisor._workers, "start", lambda: None)
+    monkeypatch.setattr(supervisor._workers, "start", lambda seconds: None)
     monkeypatch.setattr(supervisor, "_hand_out", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         supervisor.run(jobs, probed=True)
