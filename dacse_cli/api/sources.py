@@ -34,7 +34,11 @@ def source_of(audio: Audio, sample_rate: int | None) -> Source:
         raise UsageError(f"samples need their sample_rate, {limits}, not {sample_rate}")
     samples = np.atleast_2d(full_scale(np.asarray(audio)))
     if samples.ndim != 2 or not 1 <= samples.shape[0] <= MAX_CHANNELS:
-        raise UsageError(f"samples must have shape [S] or [channels, S], not {list(samples.shape)}")
+        turned = samples.ndim == 2 and 1 <= samples.shape[1] <= MAX_CHANNELS
+        raise UsageError(
+            f"samples must have shape [S] or [channels, S], not {list(samples.shape)}"
+            + (": did you mean samples.T?" if turned else "")
+        )
     C, S = samples.shape
     check_samples(S, int((~np.isfinite(samples)).sum()), C)
     return ArraySource(samples, Signal.of_array(samples, sample_rate))

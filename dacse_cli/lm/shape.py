@@ -18,6 +18,7 @@ from dacse_cli.files import documents
 
 ARCHITECTURE = "LlamaForCausalLM"
 MAX_SIZE = 1 << 20  # above any real model, in every field: a wrong number must not become a huge table
+MAX_LAYERS = 4096  # each has nine tensors, whose names are listed before any weight is looked for
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def parse_shape(config: Mapping[str, Any]) -> LlamaShape:
         vocab_size=_size(config, "vocab_size"),
         hidden=hidden,
         intermediate=_size(config, "intermediate_size"),
-        layers=_size(config, "num_hidden_layers"),
+        layers=_size(config, "num_hidden_layers", most=MAX_LAYERS),
         heads=heads,
         kv_heads=_size(config, "num_key_value_heads", default=heads),
         head_dim=_size(config, "head_dim", default=hidden // heads),
@@ -186,14 +187,12 @@ def _rope_theta(config: Mapping[str, Any]) -> float:
     return next(iter(found.values()))
 
 
-def _size(config: Mapping[str, Any], key: str, *, default: int | None = None) -> int:
+def _size(config: Mapping[str, Any], key: str, *, default: int | None = None, most: int = MAX_SIZE) -> int:
     value = config.get(key)
     if value is None and default is not None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_SIZE:
-        raise CheckpointError(
-            f"config.json: {key} must be a whole number from 1 to {MAX_SIZE}, not {value!r}"
-        )
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise CheckpointError(f"config.json: {key} must be a whole number from 1 to {most}, not {value!r}")
     return value
 
 

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from dacse_cli import DacseError, Enhanced, Enhancer
-from dacse_cli.api.sources import full_scale
+from dacse_cli.api.sources import full_scale, source_of
 from dacse_cli.errors import InputError, LockedError, ModelError, OutputError, UsageError
 from dacse_cli.pipeline.wire.failures import Failure
 
@@ -90,6 +90,14 @@ def test_bad_audio_is_one_kind_of_error(enhancer, audio, rate, error):
     with pytest.raises(error) as caught:
         enhancer.enhance(audio, rate)
     assert isinstance(caught.value, DacseError)
+
+
+def test_the_other_order_of_axes_gets_a_guess():
+    """`[S, 2]` is how soundfile reads a stereo recording."""
+    with pytest.raises(UsageError, match=r"not \[8000, 2\]: did you mean samples\.T\?"):
+        source_of(np.zeros((8000, 2)), 16000)
+    with pytest.raises(UsageError, match=r"not \[2, 2, 2\]$"):
+        source_of(np.zeros((2, 2, 2)), 16000)
 
 
 def test_an_input_is_never_written_to(enhancer, tmp_path):

@@ -164,6 +164,7 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     "a flag as number": (config(num_hidden_layers=True), "num_hidden_layers must be a whole number"),
     "fractional layers": (config(num_hidden_layers=2.0), "num_hidden_layers must be a whole number"),
     "negative": (config(intermediate_size=-48), "intermediate_size must be a whole number"),
+    "a million layers": (config(num_hidden_layers=1 << 20), "num_hidden_layers must be a whole number"),
     "absurd size": (config(num_hidden_layers=10**9), "num_hidden_layers must be a whole number"),
     "zero epsilon": (config(rms_norm_eps=0), "rms_norm_eps must be"),
     "NaN epsilon": (

@@ -54,6 +54,17 @@ def test_a_child_imports_nothing_from_the_users_folder_and_outlives_signals(tmp_
     child.kill()
 
 
+def test_a_child_keeps_its_docstrings(monkeypatch):
+    """Under PYTHONOPTIMIZE=2 transformers fails, and the run ended with a hint about batch sizes."""
+    started = []
+    monkeypatch.setenv("PYTHONOPTIMIZE", "2")
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, env, **more: started.append(env) or exit())
+    with pytest.raises(SystemExit):
+        Child("dacse_cli.pipeline.children.model", queue.SimpleQueue())
+    assert "PYTHONOPTIMIZE" not in started[0]
+    assert "PATH" in started[0]
+
+
 @pytest.fixture
 def sleeper(tmp_path, monkeypatch):
     """A child's module that reads nothing for a long time."""
