@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,7 +107,18 @@ class _Stopped(SystemExit):
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    raise _Stopped(128 + number)
+    """Raise `_Stopped`; a moment later where soundfile's callbacks from C would drop the exception."""
+    if any(one.f_globals.get("__name__") == "soundfile" for one, _ in traceback.walk_stack(frame)):
+        threading.Timer(0.01, _signal_self, (number,)).start()
+    else:
+        raise _Stopped(128 + number)
+
+
+def _signal_self(number: int) -> None:
+    if sys.platform == "win32":
+        signal.raise_signal(number)  # kill would end the process without its handlers
+    else:
+        os.kill(os.getpid(), number)  # also interrupts what the main thread waits for
 
 
 def main() -> None:

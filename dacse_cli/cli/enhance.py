@@ -28,7 +28,7 @@ OutputOpt = Annotated[
         "-o",
         metavar="PATH",
         show_default="talk.enhanced.wav beside talk.wav",
-        help="A folder, a file, or a pattern for the names: 'out/{stem}_clean.{ext}'.",
+        help="A folder, a file, or a pattern ({stem}_clean.{ext}).",
     ),
 ]
 RayOpt = Annotated[
@@ -48,7 +48,7 @@ ReportOpt = Annotated[
         metavar="DIR",
         show_default=False,
         rich_help_panel="Run",
-        help="Write a page to see and hear the result, index.html, and for scripts report.jsonl.",
+        help="Write a page to see and hear the result. It is index.html; report.jsonl is for scripts.",
     ),
 ]
 

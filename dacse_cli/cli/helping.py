@@ -82,6 +82,8 @@ def page(command: Any, ctx: Any, *, everything: bool) -> str:
         shown = examples if everything else short[:_MOST_EXAMPLES]
         parts.append([_head("Examples:"), *(line for one in shown for line in _example(one, width))])
     arguments = [(_argument(p), _plain(p.help or "")) for p in _arguments(command, ctx)]
+    if arguments and not everything:
+        arguments = [_in_short(*one) for one in arguments]
     if arguments:
         parts.append([_head("Arguments:"), *_columns(arguments, width, lines)])
     if hasattr(command, "commands"):

@@ -40,7 +40,7 @@ def run(
     """
     token = token or secrets.token_urlsafe(24)
     if not _TOKEN.fullmatch(token):
-        raise UsageError("a token has 16 to 200 letters, digits, - and _")
+        raise UsageError("--token, or DACSE_TOKEN, takes 16 to 200 letters, digits, - and _")
     listening = listen(port)
     with listening, Workspace() as workspace:
         shelf = Shelf(workspace.folder)

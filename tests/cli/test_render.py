@@ -5,12 +5,16 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import soundfile
 
 from dacse_cli.cli import app as entry
 from dacse_cli.cli.launch import say_how_to_go_on
@@ -126,6 +130,32 @@ def test_so_does_a_stopped_training(monkeypatch, capsys, command, says):
         entry.main()
     assert end.value.code == 143
     assert capsys.readouterr().err == says
+
+
+def test_a_signal_is_not_lost_where_soundfile_drops_exceptions(monkeypatch):
+    """Ctrl-C while `dacse try` encoded its page printed a traceback, and the command went on to its end."""
+
+    class Interrupted(io.BytesIO):
+        def write(self, data):
+            if not self.tell():
+                signal.raise_signal(signal.SIGTERM)
+            return super().write(data)
+
+    before = signal.signal(signal.SIGTERM, entry._stop)
+    unraisable = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
+    def write():
+        soundfile.write(Interrupted(), np.zeros(100), 8000, format="RAW", subtype="PCM_16")
+        time.sleep(10)
+
+    try:
+        with pytest.raises(SystemExit) as end:
+            write()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert end.value.code == 143
+    assert not unraisable
 
 
 def test_details_cannot_move_the_cursor(monkeypatch):

@@ -55,7 +55,8 @@ class Networks:
         _network(
             "--model",
             "-m",
-            help="A Hub id, [cyan]id@revision[/], a local folder, or [cyan]nano[/] (built in, for any CPU).",
+            help="A Hub id, a folder, or [cyan]nano[/] (built in). "
+            "A revision of a Hub id is [cyan]id@revision[/].",
         ),
     ] = DEFAULT_MODEL
     codec: CodecOpt = None
@@ -75,7 +76,7 @@ class Generation(Networks):
         _network(
             "--model",
             "-m",
-            help="auto, nano (built in), a Hub id, id@revision, a folder. "
+            help="auto, nano (built in), a Hub id, a folder. id@revision is a Hub id's revision. "
             f"auto: {DEFAULT_MODEL} if there is a GPU, or if it is in the cache and --device is given; "
             "else nano.",
         ),

@@ -31,7 +31,7 @@ OutOpt = Annotated[
         "--output",
         "-o",
         show_default="beside the input",
-        help="A folder, a file, or a pattern for the names: 'out/{stem}_16k.{ext}'.",
+        help="A folder, a file, or {stem}_16k.{ext}.",
     ),
 ]
 FilterOpt = Annotated[

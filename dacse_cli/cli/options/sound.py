@@ -23,7 +23,9 @@ ChannelsOpt = Annotated[
 RateOpt = Annotated[
     str, _sound("--rate", metavar="keep|HZ", help="Sample rate of the output; keep is the input's.")
 ]
-_FORMAT_HELP = "keep (the input's where it can be written, else wav), wav, flac, ogg, opus, mp3, m4a."
+_FORMAT_HELP = (
+    "keep, wav, flac, ogg, opus, mp3, m4a. keep is the input's format where it can be written, else wav."
+)
 FormatOpt = Annotated[
     Literal["keep", "wav", "flac", "ogg", "opus", "mp3", "m4a"],
     _sound("--format", "-f", metavar="NAME", help=_FORMAT_HELP),
@@ -47,7 +49,7 @@ class Sound:
             "-s",
             metavar="NAME|SHARE",
             show_default="normal",
-            help="gentle, normal, strong, or 0 (the input) to 1. gentle leaves a quarter of the input in; "
+            help="gentle, normal, strong, or 0 to 1. 0 is the input; gentle leaves a quarter of it in; "
             "strong also lowers pauses, by up to 18 dB.",
         ),
     ] = None
