@@ -53,6 +53,7 @@ def known_options(command):
 
 OTHERS = {
     "--atten-lim", "--attn-limit-db", "--batch", "--html",  # of the tools in peers.md
+    "--force",  # of pipx
     "--check", "--nproc-per-node", "--version", "--help", "--help-all",
     "--install-completion", "--show-completion",
 }  # fmt: skip

@@ -63,7 +63,10 @@ def nano(monkeypatch, tmp_path):
         ("minutes = 75", "minutes = 1e-5"),
         ("width = 48", "width = 4"),
         ("blocks = [1, 2, 4, 8, 1, 2, 4, 8]", "blocks = [1]"),
+        ("minutes = 76", "minutes = 1e-5"),
         ("opinion = 0.025", ""),
+        ("opinion = 0.02\n", ""),
+        ("voice = 0.2", ""),
         (", libri = 0.43", ""),
         ("valid = 0.02", "valid = 0.0"),
     ):
@@ -122,6 +125,6 @@ def test_every_part_hands_on_to_the_next(tmp_path, nano):
 def test_its_recipes_are_read():
     codec = read_run_recipe(CodecRecipe, RECIPES / "codec.toml", ["data.recogniser=x"])
     assert [stage.name for stage in codec.stages()] == ["codec", "decoder"]
-    mask = read_run_recipe(MaskRecipe, RECIPES / "mask.toml").stages()
-    assert [stage.name for stage in mask] == ["distance", "listeners"]
+    mask = read_run_recipe(MaskRecipe, RECIPES / "mask.toml", ["data.recogniser=x"]).stages()
+    assert [stage.name for stage in mask] == ["distance", "listeners", "words"]
     assert read_run_recipe(LmRecipe, RECIPES / "lm.toml").stages()[0].targets == "residual"

@@ -15,7 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from safetensors.numpy import load_file, save_file
+
 HERE = Path(__file__).parent
+WEIGHTS = "model.safetensors"
 CARD = {
     "training": "kerstin (CC0), Picovoice speech-to-intent (Apache-2.0), Asterisk core sounds "
     "(CC-BY-SA 3.0; ru: CC-BY 3.0), LibriSpeech (CC BY 4.0; the filter), moodist noise (CC0 and Pixabay "
@@ -51,11 +54,13 @@ def train(work: Path, recogniser: Path, settings: Sequence[str]) -> None:
     dacse(
         "train", "codec", work / "speech", work / "codec", *noise, "-r", HERE / "codec.toml", *heard, *further
     )
-    dacse("train", "mask", work / "speech", work / "mask", *noise, "-r", HERE / "mask.toml")
+    dacse("train", "mask", work / "speech", work / "mask", *noise, "-r", HERE / "mask.toml", *heard)
     codec = work / "codec" / "decoder"
     dacse("train", "lm", work / "speech", work / "lm", *noise, "-r", HERE / "lm.toml", "--codec", codec)
     shutil.copytree(work / "lm" / "nano", work / "nano", dirs_exist_ok=True)
-    shutil.copytree(work / "mask" / "listeners", work / "nano" / "mask", dirs_exist_ok=True)
+    shutil.copytree(work / "mask" / "words", work / "nano" / "mask", dirs_exist_ok=True)
+    parts = [load_file(work / "mask" / stage / WEIGHTS) for stage in ("listeners", "words")]
+    save_file({k: (parts[0][k] + parts[1][k]) / 2 for k in parts[0]}, work / "nano" / "mask" / WEIGHTS)
     card = json.loads((work / "nano" / "dacse.json").read_text())
     (work / "nano" / "dacse.json").write_text(json.dumps({**card, **CARD}, indent=2) + "\n")
 
