@@ -83,11 +83,11 @@ def test_a_watched_folder_is_enhanced_as_it_fills(tmp_path, recording, tiny_mode
     """Files of two moments, one in a folder; a failed one is not tried again while it stays as it is."""
     inbox, out = tmp_path / "inbox", tmp_path / "out"
     inbox.mkdir()
+    (inbox / "text.wav").write_text("no audio")
+    (inbox / "a.flac").write_bytes(recording.read_bytes())
     command = ["watch", inbox, out, "--model", tiny_model, "--every", "0.2", "--settled", "0.5", "--json"]
     process = subprocess.Popen([*RUN, *map(str, command)], stdout=subprocess.PIPE, text=True)
     try:
-        (inbox / "text.wav").write_text("no audio")
-        (inbox / "a.flac").write_bytes(recording.read_bytes())
         first = [json.loads(process.stdout.readline()) for _ in range(3)]
         assert first[-1]["type"] == "summary"
         assert (first[-1]["done"], first[-1]["failed"]) == (1, 1)
