@@ -1,7 +1,7 @@
 """Requests to the Hub: what a repository holds, and bytes of a file; with bounded waiting.
 
-Knows nothing of the disk. The session (proxies, certificates), the token and the user agent are those of
-huggingface_hub. Its downloader is not used: it neither resumes across runs nor compares checksums.
+Knows nothing of the disk. The session (proxies, certificates) and the token are those of huggingface_hub. Its
+downloader is not used: it neither resumes across runs nor compares checksums.
 """
 
 from __future__ import annotations
@@ -99,13 +99,16 @@ class HubClient:
     """One Hub, for one download. Raises `HubError`; `TransientError` where trying later may help."""
 
     def __init__(self, timeout: float = DEFAULT_TIMEOUT) -> None:
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+        from huggingface_hub import constants, get_token
 
         self.endpoint = endpoint_from_environment()
         self.timeout = timeout
-        headers = build_hf_headers(library_name="dacse", library_version=__version__)
+        # not huggingface_hub's headers: to fill them it asks the Hub which coding agents there are
         # identity: lengths and ranges must mean the file's own bytes
-        self._headers = {**headers, "accept-encoding": "identity"}
+        self._headers = {"user-agent": f"dacse/{__version__}", "accept-encoding": "identity"}
+        token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        if token is not None:
+            self._headers["authorization"] = f"Bearer {token}"
 
     def repository(self, name: HubName) -> Repository:
         """The commit a revision stands for, and its files with size and checksum."""

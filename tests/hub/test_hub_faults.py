@@ -64,6 +64,17 @@ def test_listing_refused(hub: FakeHub, cache: Path, refusal: Refusal, message: s
     assert error.exit_code == 5
 
 
+def test_nothing_is_asked_besides(hub: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """huggingface_hub 2.4 asks for a list of coding agents before a process's first request."""
+    import huggingface_hub.utils as utils
+
+    detection = getattr(utils, "_detect_agent", None)
+    monkeypatch.setattr(detection, "_registry", None, raising=False)
+    hub.refuse_listing = Refusal(404, "RepoNotFound")
+    failure()
+    assert [path.partition("?")[0] for path, *_ in hub.requests] == [f"/api/models/{REPO}/revision/main"]
+
+
 def test_an_expired_token_is_named(hub: FakeHub, cache: Path) -> None:
     """ "Repository not found" for a token that ran out sends people to check the spelling."""
     hub.refuse_listing = Refusal(
