@@ -15,11 +15,12 @@ from dacse_cli.hub.card import read_card
 from dacse_cli.hub.folder import Kind, model_files
 from dacse_cli.hub.manifest import CONFIG
 from dacse_cli.hub.resolve import BUILT_IN
+from dacse_cli.registry import recognise
 
 KNOWN: tuple[tuple[str, Kind, str], ...] = (
     (DEFAULT_MODEL, "model", "920 million parameters"),
     (DEFAULT_CODEC, "codec", "44.1 kHz"),
-    ("KdaiP/DC-Speech-VAE", "codec", "22 kHz; 430 latents per second"),
+    ("KdaiP/DC-Speech-VAE", "codec", "22 kHz; 5.4 latents per second"),
 )
 
 
@@ -86,8 +87,6 @@ def _snapshot(name: str, kind: Kind, commit: str, folder: Path) -> Listed:
 
 def _kind(folder: Path) -> Kind | None:
     """What lies in `folder`, as far as dacse could run it; other programs' models are none of ours."""
-    from dacse_cli.registry import recognise  # with numpy
-
     try:
         found = recognise(read_json(folder / CONFIG))
     except (OSError, DocumentError):

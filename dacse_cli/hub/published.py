@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dacse_cli import registry
 from dacse_cli.files.documents import DocumentError, read_json
 from dacse_cli.hub.cache import blob_digest
 from dacse_cli.hub.manifest import CONFIG
@@ -51,8 +52,6 @@ def make_folder(published: Published, files: Sequence[Path], folder: Path) -> No
     digests = {path.name: blob_digest(path) or Stamps(path.parent).sha256(path.name) for path in files}
     stamps = Stamps(folder)
     if not (stamps.complete and _made_of(folder) == digests and _intact(stamps)):
-        from dacse_cli import registry  # with numpy
-
         registry.convert(registry.by_name(published.kind), files, folder)
         (folder / SOURCES).write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
     for name in (CONFIG, SINGLE):

@@ -26,6 +26,7 @@ from dacse_cli.hub.manifest import CARD, CONFIG
 from dacse_cli.hub.names import WITHOUT_HUB, guess, is_inside, parse_hub_name
 from dacse_cli.hub.resolved import Resolved, local_model
 from dacse_cli.hub.verify import verify_folder
+from dacse_cli.registry import recognise
 
 BUILT_IN: Mapping[str, Path] = {"nano": Path(__file__).parent.parent / "models" / "nano"}
 
@@ -170,8 +171,6 @@ def verify(resolved: Resolved) -> list[str]:
 
 def _role_of(folder: Path) -> str | None:
     """What a folder holds: a codec, a translator or a filter; None where loading it says what is wrong."""
-    from dacse_cli.registry import recognise  # with numpy
-
     with suppress(OSError, DocumentError):
         if kind := recognise(read_json(folder / CONFIG)):
             return kind.role
