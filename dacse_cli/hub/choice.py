@@ -23,8 +23,10 @@ class Choice:
 
     def describe(self) -> str:
         """One line for the user."""
-        other = DEFAULT_MODEL if self.model == BUILT_IN else BUILT_IN
-        return f"model {self.model}: {self.reason}; for the other one, --model {other}"
+        other = f"--model {BUILT_IN} takes the built-in one"
+        if self.model == BUILT_IN:
+            other = f"--model {DEFAULT_MODEL} takes the released one"
+        return f"model {self.model}: {self.reason}; {other}"
 
 
 def choose_model(named: str, device: str, *, offline: bool) -> Choice:

@@ -96,7 +96,8 @@ class Supervisor:
         if not jobs:
             return
         seconds = sum(info.seconds for index, info in self._infos.items() if self._ledger.is_open(index))
-        self._tell(Planned(len(jobs), seconds if probed else None))
+        known = probed and all(job.index in self._infos for job in jobs)  # token files are not probed
+        self._tell(Planned(len(jobs), seconds if known else None))
         if not self._loaded_at:
             self._tell(Stage("loading the models"))
         self._workers.start(seconds)
