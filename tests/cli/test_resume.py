@@ -1,4 +1,6 @@
-"""Killed in the middle of a long file: the next run takes over what was finished, and sounds the same."""
+"""What a run has generated serves the next one: after a kill in the middle of a long file, and for other
+settings of a finished one.
+"""
 
 import json
 import os
@@ -11,12 +13,12 @@ import pytest
 import soundfile
 from typed import start, typed
 
-SECONDS = 12
+SECONDS = 6
 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory):
-    """A recording of some fifty chunks."""
+    """A recording of some twenty-five chunks."""
     path = tmp_path_factory.mktemp("long") / "talk.wav"
     rng = np.random.default_rng(0)
     loud = np.abs(np.sin(np.arange(SECONDS * 16000) / 16000 * 9))
@@ -49,7 +51,7 @@ def chunks_in(folder):
     return list((folder / ".dacse" / "work").glob("*.chunks"))
 
 
-def stop_midway(source, output, folder, model, number, size=6000):
+def stop_midway(source, output, folder, model, number, size=2500):
     """Start a run and send its supervisor `number` when `size` bytes of chunks are kept."""
     run = start("enhance", *words(source, output, model))
     until = time.monotonic() + 600
@@ -73,7 +75,7 @@ def test_killed_twice_and_yet_nothing_is_generated_again(talk, whole, tiny_model
     end = finish(talk, tmp_path / "out", tiny_model)
     assert SECONDS / 20 < end["resumed"] < SECONDS
     assert (tmp_path / "out" / "talk.wav").read_bytes() == whole
-    assert not (tmp_path / "out" / ".dacse" / "work").exists()
+    assert chunks_in(tmp_path / "out") == [kept]  # for another loudness or format
 
 
 def test_stopped_by_hand_and_written_beside_nothing(talk, whole, tiny_model, tmp_path):
@@ -93,7 +95,6 @@ def test_what_was_kept_of_another_input_or_other_options_is_not_used(talk, whole
     damaged = shutil.copytree(tmp_path / "out", tmp_path / "damaged")
     end = finish(talk, tmp_path / "out", tiny_model, "--overlap", "0.1")
     assert end["resumed"] == 0
-    assert not kept.exists()
 
     (kept,) = chunks_in(damaged)
     content = bytearray(kept.read_bytes())
@@ -101,3 +102,29 @@ def test_what_was_kept_of_another_input_or_other_options_is_not_used(talk, whole
     kept.write_bytes(content[:-3])
     finish(talk, damaged, tiny_model)
     assert (damaged / "talk.wav").read_bytes() == whole
+
+
+def test_other_strength_loudness_and_format_without_the_model(talk, tiny_model, tmp_path):
+    """Each was hours of the language model again."""
+    samples, rate = soundfile.read(talk)
+    source, out, fresh = tmp_path / "talk.wav", tmp_path / "out", tmp_path / "fresh"
+    soundfile.write(source, samples[:rate], rate)
+    assert finish(source, out, tiny_model)["resumed"] == 0
+    other = ("--strength", "0.7", "--loudness", "-20", "--format", "flac", "--rate", "24000")
+    end = finish(source, out, tiny_model, *other)
+    assert end["resumed"] == pytest.approx(1.0, abs=0.02)
+    finish(source, fresh, tiny_model, *other)
+    assert (out / "talk.flac").read_bytes() == (fresh / "talk.flac").read_bytes()
+
+
+def test_a_short_recording_is_one_chunk_and_kept_as_well(talk, tiny_model, tmp_path):
+    samples, rate = soundfile.read(talk)
+    short = tmp_path / "short.wav"
+    soundfile.write(short, samples[: rate // 5], rate)
+    assert finish(short, tmp_path / "out", tiny_model)["resumed"] == 0
+    end = finish(short, tmp_path / "out", tiny_model, "--loudness", "-20")
+    assert end["resumed"] == pytest.approx(0.2, abs=0.02)
+    # what is generated from other input, or by other means, is not taken over
+    soundfile.write(short, samples[rate : rate + rate // 5], rate)
+    assert finish(short, tmp_path / "out", tiny_model)["resumed"] == 0
+    assert finish(short, tmp_path / "out", tiny_model, "--overlap", "0.05")["resumed"] == 0

@@ -34,7 +34,7 @@ def ask(index, row=0, asked=None, attempt=0, draw=None):
 
 
 def kept_at(path, **more):
-    keep = keep_for(path.parent, path.parent / "a.wav", RECIPE)
+    keep = keep_for(path.parent, "/in/a.wav", RECIPE, lasting=False)
     return ChunkCache(path, {**binding(keep), **more})
 
 
@@ -200,15 +200,14 @@ def test_a_full_disk_leaves_a_file_that_can_be_read(tmp_path):
 
 
 def keep_one(output, name, recipe=RECIPE):
-    target = output / name
-    keep = keep_for(output, target, recipe)
+    keep = keep_for(output, name, recipe, lasting=True)
     kept = ChunkCache(keep.path, binding(keep))
     kept.keep(ask(0), codes(100))
     return keep.path, kept
 
 
 def test_what_nobody_will_ask_for_is_swept(tmp_path):
-    names = ("same.wav", "changed.wav", "done.wav", "elsewhere.wav", "busy.wav")
+    names = ("same.wav", "changed.wav", "elsewhere.wav", "busy.wav")
     paths = {}
     for name in names:
         paths[name], kept = keep_one(tmp_path, name)
@@ -220,7 +219,7 @@ def test_what_nobody_will_ask_for_is_swept(tmp_path):
     (folder / "1.chunks").write_bytes(paths["same.wav"].read_bytes())  # under a name that is not its own
     other = Recipe(1, 2, "x")
     current = {"same.wav": RECIPE, "changed.wav": other, "busy.wav": other}
-    assert sweep(tmp_path, current, {"done.wav": RECIPE, "elsewhere.wav": other}) == 5
+    assert sweep(tmp_path, current) == 4
     left = {name for name in names if paths[name].exists()}
     assert left == {"same.wav", "elsewhere.wav", "busy.wav"}
     assert len(list(folder.iterdir())) == 3
@@ -231,10 +230,10 @@ def test_nothing_is_left_of_a_finished_file(tmp_path):
     kept.close()
     tidy(tmp_path)
     assert (tmp_path / ".dacse").exists()
-    forget(tmp_path, tmp_path / "a.wav")
+    forget(tmp_path, "a.wav")
     tidy(tmp_path)
     assert not (tmp_path / ".dacse").exists()
-    forget(tmp_path, tmp_path / "a.wav")
+    forget(tmp_path, "a.wav")
 
 
 class StoppedError(Exception):

@@ -243,25 +243,25 @@ def chunks(kept: Keep) -> Path:
 
 
 def test_kept_chunks_stay_while_they_are_of_use(out: Path, journal: Journal) -> None:
-    ledger, jobs = Ledger(journal, "old", quiet), [job(out, n, name) for n, name in enumerate("abc")]
+    ledger = Ledger(journal, "quiet", quiet, generation="old model")
+    jobs = [job(out, n, name) for n, name in enumerate("abc")]
     ledger.begin(jobs)
-    stale = [chunks(ledger.keep(index)) for index in range(3)]
+    keeps = [ledger.keep(index) for index in range(3)]
+    kept = [chunks(keep) for keep in keeps]
     ledger.sweep_kept()
-    assert all(path.exists() for path in stale)
+    assert all(path.exists() for path in kept)
     settle(ledger, jobs[0])
-    assert [path.exists() for path in stale] == [False, True, True]  # a finished output needs none
-    chunks(Keep(stale[0], "a", (*jobs[0].identity(), "old")))
     ledger.fail(1, Failure("nan", "1 sample is NaN"))
     ledger.fail(2, Failure("nan", "1 sample is NaN"))
-    newer = Ledger(journal, "new", quiet)
+    louder = Ledger(journal, "loud", quiet, generation="old model")
+    assert louder.begin(jobs) == jobs  # all are made again, and of the finished one the chunks are there
+    louder.sweep_kept()
+    assert [louder.keep(index) for index in range(3)] == keeps
+    assert all(path.exists() for path in kept)
+    newer = Ledger(journal, "quiet", quiet, generation="new model")
     newer.begin(jobs[1:2])
-    newer.sweep_kept()  # a is done, b has other settings now, c is none of this run's
-    assert [path.exists() for path in stale] == [False, False, True]
-    redo = Ledger(journal, "old", quiet, overwrite=True)
-    redo.begin(jobs[:1])
-    kept = chunks(redo.keep(0))
-    redo.sweep_kept()
-    assert kept.exists()  # it is to be done again
+    newer.sweep_kept()  # b's are of another model, a and c are not in this run
+    assert [path.exists() for path in kept] == [True, False, True]
 
 
 def test_single_files_leave_no_folder_behind(out: Path) -> None:

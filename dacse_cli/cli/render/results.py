@@ -88,7 +88,7 @@ class Printer:
                 "audio", f"{clock(summary.seconds)} in {clock(summary.elapsed)} ({pace:.2f} x real time)"
             )
         if summary.resumed:
-            table.add_row("taken over", f"{clock(summary.resumed)} of it from a stopped run")
+            table.add_row("taken over", f"{clock(summary.resumed)} of it from an earlier run")
         self._out.print(table)
 
     def page(self, path: str) -> None:

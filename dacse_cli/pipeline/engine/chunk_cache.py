@@ -1,6 +1,6 @@
-"""Finished chunks of an unfinished file, stored on disk so that the next run can use them.
+"""Generated chunks of an input, stored on disk so that the next run can use them.
 
-One file per target: a line of JSON that says on what the chunks depend, then one record per chunk and
+One file per input: a line of JSON that says on what the chunks depend, then one record per chunk and
 attempt, appended with one write as soon as it is there. A record counts only where everything fits: another
 first line empties the file, a torn end is cut off, and a record is used only for the very units it is the
 output of. So a damaged file costs translating again, nothing else. Records are not synced: a kill cannot lose
@@ -37,7 +37,7 @@ _TYPES = {"i": "<i2", "f": "<f4"}
 
 
 class ChunkCache:
-    """The chunks of one target under one binding. After a disk error nothing more is stored."""
+    """The chunks of one input under one binding. After a disk error nothing more is stored."""
 
     def __init__(self, path: Path, bound_to: Mapping[str, Any]) -> None:
         self._path = path
@@ -92,7 +92,7 @@ class ChunkCache:
         make_own_folder(self._path.parents[2])
         self._path.parent.mkdir(exist_ok=True)
         self._descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
-        if not lock(self._descriptor):  # another process makes this very output
+        if not lock(self._descriptor):  # another process is at this very input
             self.close()
             return
         if self._read(0, len(self._binding)) == self._binding:

@@ -1,4 +1,4 @@
-"""A task that goes on where a stopped one was: chunks that were finished are not translated again."""
+"""A task that uses what an earlier run has generated of its input: those chunks are not translated again."""
 
 from __future__ import annotations
 
@@ -18,8 +18,15 @@ from dacse_cli.pipeline.wire.outcome import Finished
 class Resuming:
     """A `Task` around another. `on_recalled` gets the seconds of audio of each chunk that was kept."""
 
-    def __init__(self, task: Task, cache: ChunkCache, on_recalled: Callable[[float], None]) -> None:
-        self._task, self._cache, self._on_recalled = task, cache, on_recalled
+    def __init__(
+        self,
+        task: Task,
+        cache: ChunkCache,
+        on_recalled: Callable[[float], None],
+        *,
+        lasting: bool = False,
+    ) -> None:
+        self._task, self._cache, self._on_recalled, self._lasting = task, cache, on_recalled, lasting
         self._seconds = 0.0
         self._asked = 0
 
@@ -41,7 +48,7 @@ class Resuming:
         return again
 
     def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
-        if self._asked > 1:  # an only chunk is written out at once
+        if self._lasting or self._asked > 1:  # an only chunk is written out at once
             self._cache.keep(chunk, units)
         return self._task.deliver(chunk, units)
 
@@ -66,4 +73,4 @@ def resuming(task: Task, keep: Keep | None, models: Models, on_recalled: Callabl
     device = models.translator.device
     runs = models.translator.describe().replace(device, device.split(":")[0])
     bound_to = {**binding(keep), "runs": runs, "dacse": __version__}
-    return Resuming(task, ChunkCache(keep.path, bound_to), on_recalled)
+    return Resuming(task, ChunkCache(keep.path, bound_to), on_recalled, lasting=keep.lasting)

@@ -4,7 +4,7 @@ journal      which output was made from what;  records: its lines;  no_journal: 
 ledger       the outcome of every job of a run
 claims       which input an output belongs to
 place        outputs in a folder;  store_place: in an object store
-chunk_cache  where finished chunks of unfinished files are kept
+chunk_cache  where generated chunks are kept, for a stopped run and for other settings
 status       all journals of a place, summed up
 speed        how fast earlier runs were
 """

@@ -139,8 +139,13 @@ class Journal:
         return self._records
 
     def home(self, target: Path) -> Path:
-        """The folder for what is kept of an unfinished target."""
+        """The folder for generated chunks of a target's input."""
         return self.place.folder
+
+    @property
+    def keeps_chunks(self) -> bool:
+        """Whether generated chunks stay there when an output is finished."""
+        return not self.place.remote
 
     def key(self, target: Path) -> str:
         """A target's path below the place."""

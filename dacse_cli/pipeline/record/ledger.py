@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dacse_cli.errors import DacseError, InputError
@@ -45,7 +45,11 @@ class _Open:
 
 
 class Ledger:
-    """Outcomes of all jobs of a run. `settings` is the hash of everything that changes the sound."""
+    """Outcomes of all jobs of a run.
+
+    `settings` is the hash of everything that changes the sound, `generation` of what decides the generated
+    chunks.
+    """
 
     def __init__(
         self,
@@ -53,12 +57,13 @@ class Ledger:
         settings: str,
         tell: Tell,
         *,
+        generation: str = "",
         overwrite: bool = False,
         keep_mtime: bool = False,
         strict: bool = False,
     ) -> None:
         self.summary = Summary()
-        self._journal, self._settings, self._tell = journal, settings, tell
+        self._journal, self._settings, self._generation, self._tell = journal, settings, generation, tell
         self._overwrite, self._keep_mtime, self._strict = overwrite, keep_mtime, strict
         self._publish: Publish | None = None
         self._open: dict[int, _Open] = {}
@@ -129,25 +134,26 @@ class Ledger:
         self._open[index].started = time.monotonic()
 
     def keep(self, index: int) -> Keep:
-        """Where a worker keeps a job's finished chunks."""
+        """Where a worker keeps a job's generated chunks."""
         opened = self._open[index]
-        assert opened.recipe is not None
         home = self._journal.home(opened.job.target)
         self._homes.add(home)
-        return keep_for(home, opened.job.target, opened.recipe)
+        lasting = self._journal.keeps_chunks
+        return keep_for(home, opened.job.source_name, self._generated_by(opened), lasting=lasting)
+
+    def _generated_by(self, opened: _Open) -> Recipe:
+        """What the generated chunks of a job depend on."""
+        assert opened.recipe is not None
+        return replace(opened.recipe, settings=self._generation)
 
     def sweep_kept(self) -> None:
-        """Remove chunks of stopped runs that are of no use any more. For before jobs are given out."""
-        done = self._journal.records.items()
-        finished = {target: record.recipe for target, record in done if record.state == "done"}
+        """Remove chunks of earlier runs that are of no use any more. For before jobs are given out."""
         current = {
-            self._journal.key(opened.job.target): opened.recipe
+            opened.job.source_name: self._generated_by(opened)
             for opened in self._open.values()
-            if opened.recipe is not None and done
+            if opened.recipe is not None
         }
-        for target in current:
-            finished.pop(target, None)  # to be done again
-        sweep(self._journal.place.folder, current, finished)
+        sweep(self._journal.place.folder, current)
 
     def settle(self, index: int, finished: Finished, warnings: Iterable[str], *, damaged: bool) -> None:
         """Give a finished job's files their final names. Raises `OutputError`."""
@@ -217,7 +223,8 @@ class Ledger:
         job, recipe, finished = opened.job, opened.recipe, opened.finished
         assert finished is not None and recipe is not None
         self._record(job, recipe, finished, opened.damaged)
-        forget(self._journal.home(job.target), job.target)
+        if not self._journal.keeps_chunks:
+            forget(self._journal.home(job.target), job.source_name)
         guard = finished.guard
         warnings = [*(guard.warnings() if guard else []), *finished.warnings]
         reason = (guard and guard.reason) or ("warning" if warnings else "")

@@ -14,12 +14,14 @@ from dacse_cli.pipeline.record.records import Record
 class NoJournal:
     """Answers as a `Journal` does; whatever exists is foreign, and keys are whole paths."""
 
+    keeps_chunks = False
+
     def __init__(self) -> None:
         self.place = LocalPlace(Path())
         self.records: Mapping[str, Record] = {}
 
     def home(self, target: Path) -> Path:
-        """The folder for what is kept of an unfinished target."""
+        """The folder for generated chunks of a target's input, while the target is unfinished."""
         return target.parent
 
     def key(self, target: Path) -> str:

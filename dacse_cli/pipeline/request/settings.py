@@ -1,4 +1,6 @@
-"""What outputs depend on, as a hash for the journal; and what made them, in words for people."""
+"""What outputs depend on, as a hash for the journal; what generated chunks depend on, as a hash for the chunk
+cache; and what made them, in words for people.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +11,19 @@ from dacse_cli.pipeline.request.find_models import FoundModels
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.wire.coding import to_json
 from dacse_cli.pipeline.wire.messages import Form
+
+
+def generation_hash_of(request: Request, found: FoundModels) -> str:
+    """Hash over the models and options that decide what is generated for given noisy units.
+
+    Strength, loudness, rate, format and channels are not among them: where one of these alone has changed,
+    the generated chunks of the last run serve again.
+    """
+    models = request.models
+    precision = (models.deterministic, models.kv, models.dtype)
+    search = (models.beam, models.expansion)
+    translator, codec = (model and model.sha256 for model in (found.model, found.codec))
+    return settings_hash(translator, codec, found.chunk.to_json(), precision, search)
 
 
 def settings_hash_of(request: Request, found: FoundModels) -> str:

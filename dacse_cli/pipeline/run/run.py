@@ -21,7 +21,12 @@ from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_m
 from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.request.plan import Plan, plan
 from dacse_cli.pipeline.request.request import Request
-from dacse_cli.pipeline.request.settings import pace_key, settings_hash_of, shown_settings
+from dacse_cli.pipeline.request.settings import (
+    generation_hash_of,
+    pace_key,
+    settings_hash_of,
+    shown_settings,
+)
 from dacse_cli.pipeline.request.sizes import COMPRESSED, output_bytes
 from dacse_cli.pipeline.run.decoders import Decoders
 from dacse_cli.pipeline.run.pool import LocalPool, Pool
@@ -56,6 +61,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
             journal,
             settings_hash_of(request, found),
             tell,
+            generation=generation_hash_of(request, found),
             overwrite=request.overwrite,
             keep_mtime=request.keep_mtime,
             strict=request.strict,

@@ -34,7 +34,7 @@ class Detail:
 class Progress:
     """Seconds of audio done so far in this run, and seconds of work since the models were ready.
 
-    `resumed` are seconds of audio whose chunks a stopped run had finished.
+    `resumed` are seconds of audio whose chunks an earlier run had generated.
     """
 
     seconds: float

@@ -43,13 +43,15 @@ class Load:
 
 @dataclass(frozen=True)
 class Keep:
-    """Where the finished chunks of a job are kept, and what they depend on."""
+    """Where the generated chunks of a job are kept, and what they depend on."""
 
     path: Path
-    target: str
-    """Below the output folder."""
+    source: str
+    """The input's name in the journal."""
     recipe: tuple[int, int, str]
-    """Size and stamp of the input, hash of the settings."""
+    """Size and stamp of the input, hash of what decides the generated units."""
+    lasting: bool
+    """Whether they are kept when the output is finished; otherwise only for a run that goes on."""
 
 
 @dataclass(frozen=True)

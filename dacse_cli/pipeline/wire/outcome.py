@@ -148,7 +148,7 @@ class Summary:
 
     @property
     def resumed(self) -> float:
-        """Seconds of that audio which a stopped run had generated already."""
+        """Seconds of that audio which an earlier run had generated already."""
         return self._count().resumed
 
     @property

@@ -28,16 +28,16 @@ class ModelPart(Origin):
     codebooks: int | None = None
     """Use the codec's first so many codebooks only; None: all."""
     embeddings: str = "random"
-    """Of a fresh network over codes, and of a factored head: `random`, or `codebooks`: from the codec's
-    codebook vectors."""
+    """Of a fresh network over codes, and of a factored head: `random`; `codebooks`, from the codec's codebook
+    vectors; or `copy`, those and a head that begins by answering with the noisy codes."""
 
     def problems(self) -> list[str]:
         """What cannot be."""
         found = super().problems()
         if self.units not in ("codes", "latents"):
             found.append(f"units {self.units!r} is not codes or latents")
-        if self.embeddings not in ("random", "codebooks"):
-            found.append(f"embeddings {self.embeddings!r} is not random or codebooks")
+        if self.embeddings not in ("random", "codebooks", "copy"):
+            found.append(f"embeddings {self.embeddings!r} is not random, codebooks or copy")
         if self.codebooks is not None and self.codebooks < 1:
             found.append("codebooks must be at least 1")
         return found

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from dacse_cli.codec.dac.codec import UnitKind
 from dacse_cli.codec.loading import load_codec
 from dacse_cli.errors import CheckpointError, UsageError
@@ -22,16 +24,17 @@ from dacse_cli.training.runs.loop import Listener, Outcome
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
 from dacse_cli.training.runs.start import Ready, carry_out
+from dacse_cli.training.set.batch import collate
 from dacse_cli.training.set.folders import ModelWriter, check_books
 from dacse_cli.training.set.recipe import SetRecipe, Stage
 from dacse_cli.training.set.sizes import config_from, shape_of, sized_config
-from dacse_cli.training.set.start import fit_scale, start_embeddings, start_head
+from dacse_cli.training.set.start import fit_scale, start_embeddings, start_head, start_copy
 from dacse_cli.training.set.trainer import SetTrainer
 
 LONGEST_TAIL = 1.25
 """A last chunk of less than a quarter joins the one before it (`ChunkOptions.min_seconds`)."""
-FITTED = 64
-"""Pairs from which the scale of latents is taken."""
+FITTED = 128
+"""Pairs from which the scale of latents, or the copying head, is taken."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +66,16 @@ def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Ready
         _writer(recipe, codec, sounding.spec, data, stage, trained.shape)(folder, trained)
 
     def trainer(fresh: bool) -> SetTrainer:
-        if fresh and start is None and network.shape.latents is not None:
+        over_codes = network.shape.latents is None
+        if fresh and start is None and (not over_codes or recipe.model.embeddings == "copy"):
             source, _ = data.stage(0, recipe.stages()[0])
-            rows = recipe.stages()[0].rows
-            fit_scale(network, [pair for n in range(-(-FITTED // rows)) for pair in source.batch(n)])
+            batches = [source.batch(n) for n in range(-(-FITTED // recipe.stages()[0].rows))]
             source.close()
+            if over_codes:
+                here, books = Machine(torch.device("cpu")), network.shape.codes.books
+                start_copy(network, [collate(pairs, here, books) for pairs in batches])
+            else:
+                fit_scale(network, [pair for pairs in batches for pair in pairs])
         return SetTrainer(network, recipe, machine, data.stage, write)
 
     return Ready(settings_of("set", recipe.model, recipe.data, data, codec, start), trainer)
@@ -103,7 +111,9 @@ def _network(
     else:
         raise nothing_named("network")
     network = fresh_network(shape_of(config, units), recipe.run.seed)
-    if model.embeddings == "codebooks" and isinstance(units, Codes):
+    if model.embeddings != "random" and isinstance(units, Codes):
+        if model.embeddings == "copy" and network.shape.head_width is None:
+            raise UsageError("embeddings = copy needs a network with head_width")
         sounding = stored_codec(codec.folder)
         start_embeddings(network, sounding)
         start_head(network, sounding)
