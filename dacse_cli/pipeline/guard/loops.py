@@ -25,9 +25,11 @@ class Loop:
 
 def find_loops(codes: NDArray[np.int16], frame_rate: float) -> list[Loop]:
     """The longest run of each period in codes `[K, T]` that lasts for `SHORTEST_RUN` and three periods."""
-    coarse = codes[:COARSE]
-    loops = []
-    for period in range(1, round(LONGEST_PERIOD * frame_rate) + 1):
+    coarse, frames = codes[:COARSE], codes.shape[1]
+    loops: list[Loop] = []
+    if frames < SHORTEST_RUN * frame_rate:
+        return loops
+    for period in range(1, min(round(LONGEST_PERIOD * frame_rate), frames // 3) + 1):
         same = (coarse[:, period:] == coarse[:, :-period]).all(axis=0)
         start, stop = _longest_run(same)
         if stop - start >= max(SHORTEST_RUN * frame_rate - period, 2 * period):

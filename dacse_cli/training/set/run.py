@@ -28,7 +28,7 @@ from dacse_cli.training.set.batch import collate
 from dacse_cli.training.set.folders import ModelWriter, check_books
 from dacse_cli.training.set.recipe import SetRecipe, Stage
 from dacse_cli.training.set.sizes import config_from, shape_of, sized_config
-from dacse_cli.training.set.start import fit_scale, start_embeddings, start_head, start_copy
+from dacse_cli.training.set.start import fit_scale, start_copy, start_embeddings, start_head
 from dacse_cli.training.set.trainer import SetTrainer
 
 LONGEST_TAIL = 1.25
