@@ -16,6 +16,7 @@ import traceback
 from contextlib import suppress
 
 import forked
+from numba.core.registry import cpu_target
 
 from dacse_cli.cli.app import main
 
@@ -25,10 +26,16 @@ WARM = (
     "soundfile",
     "soxr",
     "torch",
+    "dacse_cli.cli.launch",
+    "dacse_cli.cli.outputs",
+    "dacse_cli.cli.pipes",
+    "dacse_cli.cli.render.screen",
     "dacse_cli.codec.loading",
+    "dacse_cli.codec.memory",
     "dacse_cli.hub.choice",
     "dacse_cli.lm.checkpoint",
     "dacse_cli.lm.cpu.kernel",
+    "dacse_cli.lm.memory",
     "dacse_cli.lm.translator",
     "dacse_cli.pipeline.children.decoder",
     "dacse_cli.pipeline.children.model",
@@ -99,6 +106,9 @@ def serve(connection):
 if __name__ == "__main__":
     for name in WARM:
         importlib.import_module(name)
+    # what numba knows of Python and numpy is collected when it compiles or loads its first function
+    for context in (cpu_target.typing_context, cpu_target.target_context):
+        context.refresh()
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     serve(socket.socket(fileno=int(sys.argv[1])))

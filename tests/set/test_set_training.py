@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -269,3 +270,28 @@ def test_a_head_starts_from_the_codebooks(small_codec: Path) -> None:
     true, own = true - true.mean(0), network.head.codes[1].t()
     wanted, got = true @ true.t(), own @ own.t()
     torch.testing.assert_close(got / got.norm(), wanted / wanted.norm(), atol=1e-4, rtol=1e-3)
+
+
+def test_a_network_begins_by_copying(small_codec: Path) -> None:
+    """Where both sides are equal the likeliest code is the noisy one, whatever the past."""
+    from tiny_set import FACTORED
+
+    from dacse_cli.training.codec.network import stored_codec
+    from dacse_cli.training.set.start import start_copy, start_head
+
+    rng = np.random.default_rng(0)
+    codes = [rng.integers(0, 32, (3, 40)).astype(np.int16) for _ in range(20)]
+    wide = {"codebook_size": 32, "head_width": 8, "embedding_width": 24, "joint_width": 128, "dropout": 0.0}
+    wide["encoder"] = CONFIG["encoder"] | {"width": 128}
+    network = fresh_network(parse_shape(FACTORED | wide), 0)
+    start_head(network, stored_codec(small_codec))
+    batch = collate([CodePair(row, row) for row in codes], MACHINE)
+    start_copy(network, [batch])
+    network.eval()
+    past = torch.randint(0, 32, batch.clean.shape)
+    with torch.no_grad():
+        logits = network(batch.noisy, past)
+        assert torch.equal(logits, network(batch.noisy, past.flip(0)))
+    assert (logits.argmax(-1) == batch.noisy).float().mean() > 0.7
+    losses = torch.nn.functional.cross_entropy(logits.flatten(0, 2), batch.clean.flatten())
+    assert losses < 0.6 * math.log(32)

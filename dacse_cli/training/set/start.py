@@ -16,9 +16,9 @@ from dacse_cli.training.lm.shards import CodePair
 from dacse_cli.training.set.batch import Batch, at_real_frames
 
 SMALL = 0.3
-"""Deviation of its embeddings where positions are added; so the norm after them hardly depends on the frame."""
+"""Deviation of embeddings where positions are added: the norm behind them then changes little by frame."""
 OPEN = 3.0
-"""Deviations by which the encoder's outputs are shifted, so that the joiner's LeakyReLU begins nearly linear."""
+"""Deviations that are added to the encoder's outputs, so that the joiner's LeakyReLU begins nearly linear."""
 SHARPNESS = tuple(2.0 ** (n / 2) for n in range(-8, 13))
 """What is tried for the head's scale."""
 
