@@ -160,8 +160,8 @@ def test_a_signal_ends_the_run_in_order(tmp_path, tiny_model, number, code):
 
 def test_kill_and_rerun_gives_what_one_run_gives(tmp_path, tiny_model):
     """A broken file under a final name would be skipped for ever; here none can exist."""
-    for i in range(12):
-        put(tmp_path / f"in/{i:02}.wav", 0.6, seed=i)
+    for i in range(8):
+        put(tmp_path / f"in/{i:02}.wav", 0.4, seed=i)
     args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--batch-size", 2)
     run = start(*args)
     wait_for(lambda: len(list(tmp_path.glob("out/*.wav"))) >= 3)
@@ -170,7 +170,7 @@ def test_kill_and_rerun_gives_what_one_run_gives(tmp_path, tiny_model):
     done = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("out/*.wav")}
     assert dacse(*args).returncode == 0
     assert dacse("enhance", tmp_path / "in", tmp_path / "one", *args[3:]).returncode == 0
-    for i in range(12):
+    for i in range(8):
         name = f"{i:02}.wav"
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
         assert name not in done or (tmp_path / "out" / name).stat().st_mtime_ns == done[name]
@@ -198,15 +198,15 @@ def worker_of(pid):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the worker in /proc")
 def test_a_killed_worker_costs_nothing_and_a_killed_parent_leaves_no_worker(tmp_path, tiny_model):
-    for i in range(10):
-        put(tmp_path / f"in/{i}.wav", 1.0, seed=i)
+    for i in range(6):
+        put(tmp_path / f"in/{i}.wav", 0.5, seed=i)
     args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--batch-size", 2, "--json")
     run = start_interpreter(*args)
     wait_for(lambda: list(tmp_path.glob("out/*.wav")))
     os.kill(worker_of(run.pid), signal.SIGKILL)
     out, err = run.communicate(timeout=100)
     assert run.returncode == 0, err
-    assert json.loads(out.splitlines()[-1])["done"] == 10
+    assert json.loads(out.splitlines()[-1])["done"] == 6
 
     run = start_interpreter(*args, "--overwrite")
     wait_for(lambda: worker_of(run.pid) is not None)

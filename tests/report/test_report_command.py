@@ -1,13 +1,10 @@
 """`dacse enhance --report` as it is typed."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import soundfile
-
-RUN = [sys.executable, "-m", "dacse_cli", "enhance"]
+from typed import typed
 
 
 def test_a_run_and_its_rerun_draw_the_same_files(tmp_path, tiny_model):
@@ -16,9 +13,17 @@ def test_a_run_and_its_rerun_draw_the_same_files(tmp_path, tiny_model):
     noise = 0.1 * np.random.default_rng(0).standard_normal(13_230)  # 0.6 s: repeated, just what DNSMOS wants
     soundfile.write(tmp_path / "in/b.flac", noise, 22_050)
     (tmp_path / "in/text.wav").write_text("no audio")
-    command = [*RUN, tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--report", tmp_path / "rep"]
+    command = [
+        "enhance",
+        tmp_path / "in",
+        tmp_path / "out",
+        "--model",
+        tiny_model,
+        "--report",
+        tmp_path / "rep",
+    ]
     for outcome in ("done", "skipped"):
-        result = subprocess.run([*map(str, command), "--json"], capture_output=True, text=True, timeout=600)
+        result = typed(*command, "--json", timeout=600)
         assert result.returncode == 3
         last = json.loads(result.stdout.splitlines()[-1])
         assert last == {"type": "report", "page": str(tmp_path / "rep/index.html")}
@@ -36,7 +41,7 @@ def test_a_report_that_cannot_be_written_is_said_before_any_work(tmp_path, tiny_
     soundfile.write(tmp_path / "a.wav", np.zeros(1600), 16_000)
     (tmp_path / "file").write_text("in the way")
     command = [
-        *RUN,
+        "enhance",
         tmp_path / "a.wav",
         tmp_path / "out",
         "--model",
@@ -44,7 +49,7 @@ def test_a_report_that_cannot_be_written_is_said_before_any_work(tmp_path, tiny_
         "--report",
         tmp_path / "file",
     ]
-    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+    result = typed(*command)
     assert result.returncode == 6
     assert not (tmp_path / "out").exists()
     assert "Traceback" not in result.stderr

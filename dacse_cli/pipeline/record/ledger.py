@@ -45,10 +45,8 @@ class _Open:
 
 
 class Ledger:
-    """Outcomes of all jobs of a run.
-
-    `settings` is the hash of everything that changes the sound, `generation` of what decides the generated
-    chunks.
+    """Outcomes of all jobs of a run. `settings` is the hash of all that changes the sound, `generation` of what
+    decides the generated chunks.
     """
 
     def __init__(
@@ -136,9 +134,8 @@ class Ledger:
     def keep(self, index: int) -> Keep:
         """Where a worker keeps a job's generated chunks."""
         opened = self._open[index]
-        home = self._journal.home(opened.job.target)
+        home, lasting = self._journal.home(opened.job.target), self._journal.keeps_chunks
         self._homes.add(home)
-        lasting = self._journal.keeps_chunks
         return keep_for(home, opened.job.source_name, self._generated_by(opened), lasting=lasting)
 
     def _generated_by(self, opened: _Open) -> Recipe:
@@ -148,11 +145,8 @@ class Ledger:
 
     def sweep_kept(self) -> None:
         """Remove chunks of earlier runs that are of no use any more. For before jobs are given out."""
-        current = {
-            opened.job.source_name: self._generated_by(opened)
-            for opened in self._open.values()
-            if opened.recipe is not None
-        }
+        known = [opened for opened in self._open.values() if opened.recipe is not None]
+        current = {opened.job.source_name: self._generated_by(opened) for opened in known}
         sweep(self._journal.place.folder, current)
 
     def settle(self, index: int, finished: Finished, warnings: Iterable[str], *, damaged: bool) -> None:
