@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, NoReturn
@@ -49,14 +49,33 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
-for panel, commands in {
-    "Enhance": (enhance, try_, watch, serve, tokenize, detokenize),
-    "Look": (inspect, evaluate, status, doctor, models),
-    "Prepare and train": (download, mix),
-}.items():
-    for command in commands:
-        app.command(command.__name__.rstrip("_"), cls=Command, rich_help_panel=panel)(command)
-app.add_typer(train, rich_help_panel="Prepare and train")
+_SHORTLY: dict[str, dict[Callable[..., object], str]] = {
+    "Enhance": {
+        enhance: "Enhance noisy speech: audio or token files in, enhanced ones out",
+        try_: "Compare three strengths on a recording's noisiest seconds",
+        watch: "Enhance what appears in a folder, until Ctrl-C",
+        serve: "Serve a page and an HTTP API on this computer",
+        tokenize: "Turn audio into token files: a codec's codes or latents",
+        detokenize: "Turn token files back into audio",
+    },
+    "Look": {
+        inspect: "Show what a file holds: format, length, level, channels, codes",
+        evaluate: "Score enhanced speech: DNSMOS, PESQ, STOI, word error, voice",
+        status: "Show what an output folder holds, and what failed",
+        doctor: "Show what this installation can do",
+        models: "List models: built in, in the cache, published",
+    },
+    "Prepare and train": {
+        download: "Fetch a model and its codec into the local cache",
+        mix: "Make noisy/clean pairs for training from clean speech",
+    },
+}
+"""Commands by heading, as `dacse --help` lists them on one line each."""
+for panel, commands in _SHORTLY.items():
+    for command, shortly in commands.items():
+        name = command.__name__.rstrip("_")
+        app.command(name, cls=Command, rich_help_panel=panel, short_help=shortly)(command)
+app.add_typer(train, rich_help_panel="Prepare and train", short_help="Train models, or plan what that takes")
 
 
 def _print_version(value: bool) -> None:

@@ -60,7 +60,7 @@ class Tables:
         typer.Option(
             "--by",
             metavar="LIST:COLUMN",
-            help="Means by a property of the recordings, for example manifest.csv:snr; also manifest.jsonl.",
+            help="Means by a property of the recordings; for example manifest.csv:snr or manifest.jsonl:snr.",
         ),
     ] = None
     csv: Annotated[

@@ -39,8 +39,9 @@ class Mixture:
         str,
         _what(
             "--recipe",
-            help="general (the published mixture), custom (the published eight tasks), extended (also codecs "
-            "and clipping), one task, or shares of tasks: natural=3,reverb=1.",
+            help="What is mixed: general, custom, extended; also filter, a task, or shares: "
+            "natural=3,reverb=1. general is the published mixture, custom has the published eight tasks, "
+            "extended also codecs and clipping.",
         ),
     ] = "general"
     room: Annotated[
@@ -66,7 +67,7 @@ class Mixture:
         _what(
             "--split",
             metavar="NAME=SHARE,...",
-            help="Folders that share no speaker, noise or room, for example train=90,valid=5,test=5.",
+            help="Folders that share no speaker, noise or room; for example train=90,valid=5,test=5.",
         ),
     ] = None
     split_by: Annotated[
@@ -106,7 +107,7 @@ def mix(
         typer.Argument(
             metavar="CLEAN...",
             show_default=False,
-            help="Clean speech: files, folders (searched recursively) or patterns in quotes.",
+            help="Clean speech: files, folders (searched recursively); patterns in quotes.",
         ),
     ],
     output: Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="A folder.")],

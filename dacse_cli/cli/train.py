@@ -19,6 +19,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Train a language model, SET, a filter or a codec; plan what that takes.",
 )
-for command in (lm, mask, codec, vae, plan):
-    app.command(cls=Command)(command)
-app.command("set", cls=Command)(set_)
+for command, shortly in {
+    lm: "Train DAC-SE1's language model",
+    set_: "Train SET, the transducer, or one of its baselines",
+    mask: "Train a filter that masks spectra",
+    codec: "Train a codec by the DAC recipe",
+    vae: "Train a speech VAE by the recipe of DC-Speech-VAE",
+    plan: "Compute what a training takes: memory, FLOPs, hours",
+}.items():
+    app.command(command.__name__.rstrip("_"), cls=Command, short_help=shortly)(command)

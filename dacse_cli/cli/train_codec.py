@@ -19,7 +19,7 @@ def codec(
         typer.Argument(
             metavar="CLEAN...",
             show_default=False,
-            help="Clean recordings: files, folders (searched recursively) or patterns in quotes.",
+            help="Clean recordings: files, folders (searched recursively); patterns in quotes.",
         ),
     ],
     output: OutArg,

@@ -19,7 +19,7 @@ def mask(
         typer.Argument(
             metavar="CLEAN...",
             show_default=False,
-            help="Clean speech: files, folders (searched recursively) or patterns in quotes.",
+            help="Clean speech: files, folders (searched recursively); patterns in quotes.",
         ),
     ],
     output: OutArg,

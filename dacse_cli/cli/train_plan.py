@@ -35,7 +35,7 @@ def plan(
         typer.Option(
             "--mfu",
             show_default="0.4; for all but language models 0.2",
-            help="Assumed model FLOPs utilisation, as a share of the peak.",
+            help="Assumed share of the peak FLOPs (MFU).",
         ),
     ] = None,
     frames: Annotated[
@@ -45,9 +45,7 @@ def plan(
     accumulate: Annotated[int, typer.Option("--accumulate", min=1, help="Backward passes per step.")] = 16,
     checkpointing: Annotated[
         bool,
-        typer.Option(
-            "--checkpointing/--no-checkpointing", help="Recompute activations instead of storing them."
-        ),
+        typer.Option("--checkpointing/--no-checkpointing", help="Recompute activations; takes less memory."),
     ] = True,
     json: run.JsonOpt = False,
 ) -> None:

@@ -21,7 +21,7 @@ SettledOpt = Annotated[
         "--settled",
         min=0,
         metavar="SECONDS",
-        help="Process a file once it has been unchanged for this long.",
+        help="Take up files unchanged for this long.",
     ),
 ]
 

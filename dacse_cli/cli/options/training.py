@@ -101,7 +101,7 @@ class Pairs:
         typer.Argument(
             metavar="DATA",
             show_default=False,
-            help="Pairs: what `dacse mix` has written, or a folder with noisy/ and clean/. With --noise also "
+            help="Pairs: a folder with noisy/ and clean/, as `dacse mix` writes it. With --noise also "
             "clean speech alone.",
         ),
     ]

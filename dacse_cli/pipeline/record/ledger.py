@@ -45,7 +45,7 @@ class _Open:
 
 
 class Ledger:
-    """Outcomes of all jobs of a run. `settings` is the hash of all that changes the sound, `generation` of what
+    """Outcomes of all jobs of a run. `settings` is the hash of what changes the sound, `generation` of what
     decides the generated chunks.
     """
 
