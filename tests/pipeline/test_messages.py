@@ -42,7 +42,7 @@ MESSAGES = [
         Form.ENHANCE,
         SoundOptions(loudness="match"),
         SCAN,
-        Keep(Path("k"), "b", (1, 2, "s")),
+        Keep(Path("k"), "b", (1, 2, "s"), True),
     ),
     Work(1, Path("a"), Path("b"), Form.DETOKENIZE, SoundOptions(loudness=-16.0), None),
     Failed(1, Failure("nan", "bad", None, 3, "Traceback")),
