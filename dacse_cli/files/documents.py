@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from dacse_cli.errors import ModelError
 from dacse_cli.files.names import quoted
 from dacse_cli.files.problems import reason
 from dacse_cli.files.regular import read_bytes
@@ -48,6 +49,19 @@ class Limits:
 def read_json(path: str | os.PathLike[str], limits: Limits | None = None) -> Any:
     """The JSON document in a regular file. Raises `FileNotFoundError`, and `DocumentError` for all else."""
     return parse_json(_read(path, limits or Limits()), limits)
+
+
+def read_config(path: str | os.PathLike[str], wrong: type[ModelError]) -> dict[str, Any]:
+    """The JSON object in a model's file. Raises `wrong` with the path: missing, damaged, no object."""
+    try:
+        value = read_json(path)
+    except FileNotFoundError as error:
+        raise wrong(f"{path} cannot be read: no such file") from error
+    except DocumentError as error:
+        raise wrong(f"{path} {error}: the file is damaged or not a model's") from error
+    if not isinstance(value, dict):
+        raise wrong(f"{path} holds a {type(value).__name__}, not a JSON object")
+    return value
 
 
 def read_toml(path: str | os.PathLike[str], limits: Limits | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import CheckpointError
-from dacse_cli.files import documents
+from dacse_cli.files.documents import read_config
 
 ARCHITECTURE = "LlamaForCausalLM"
 MAX_SIZE = 1 << 20  # above any real model, in every field: a wrong number must not become a huge table
@@ -95,20 +95,7 @@ class LlamaShape:
 
 def read_shape(folder: Path) -> LlamaShape:
     """The shape in `folder/config.json`. Raises `CheckpointError`."""
-    return parse_shape(read_json(folder / "config.json"))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A small JSON object from a file. Raises `CheckpointError`: missing, cut, not an object."""
-    try:
-        value = documents.read_json(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path} cannot be read: no such file") from error
-    except documents.DocumentError as error:
-        raise CheckpointError(f"{path} {error}: the file is damaged or not a model's") from error
-    if not isinstance(value, dict):
-        raise CheckpointError(f"{path} holds a {type(value).__name__}, not a JSON object")
-    return value
+    return parse_shape(read_config(folder / "config.json", CheckpointError))
 
 
 def parse_shape(config: Mapping[str, Any]) -> LlamaShape:

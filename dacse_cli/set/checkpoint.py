@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from dacse_cli.errors import CheckpointError
-from dacse_cli.lm.shape import read_json
+from dacse_cli.files.documents import read_config
 from dacse_cli.set.network import SetNetwork
 from dacse_cli.set.shape import SetShape, parse_shape
 from dacse_cli.weights.folder import SINGLE
@@ -22,7 +22,7 @@ from dacse_cli.weights.outline import outline
 
 def read_shape(folder: Path) -> SetShape:
     """What `folder/config.json` says. Raises `CheckpointError`."""
-    return parse_shape(read_json(folder / "config.json"))
+    return parse_shape(read_config(folder / "config.json", CheckpointError))
 
 
 def load_network(folder: Path) -> SetNetwork:

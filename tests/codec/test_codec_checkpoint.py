@@ -222,7 +222,7 @@ def test_missing_and_damaged_files(saved_dac):
     with pytest.raises(CodecError, match=r"only pytorch_model\.bin"):
         load_codec(folder)
     (folder / "config.json").unlink()
-    with pytest.raises(CodecError, match="cannot read"):
+    with pytest.raises(CodecError, match="cannot be read"):
         load_codec(folder)
 
 

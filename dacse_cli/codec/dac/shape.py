@@ -13,7 +13,7 @@ from typing import Any
 
 from dacse_cli.codec.dac.receptive import decode_margin, decode_tail, encode_margin
 from dacse_cli.errors import CodecError
-from dacse_cli.files import documents
+from dacse_cli.files.documents import read_config
 from dacse_cli.interfaces import CodecSpec, Codes, Latents
 
 _WIDTH = (1, 65536)
@@ -100,15 +100,7 @@ _DEFAULTS: dict[str, Any] = {
 def read_shape(folder: Path) -> DacShape:
     """The shape that `folder/config.json` describes; `CodecError` says what is wrong with it."""
     path = folder / "config.json"
-    try:
-        config = documents.read_json(path)
-    except FileNotFoundError as error:
-        raise CodecError(f"cannot read {path}: no such file") from error
-    except documents.DocumentError as error:
-        raise CodecError(f"{path} {error}") from error
-    if not isinstance(config, dict):
-        raise CodecError(f"{path} is not a codec's config")
-    return shape_from_config(config, source=str(path))
+    return shape_from_config(read_config(path, CodecError), source=str(path))
 
 
 def shape_from_config(config: dict[str, Any], *, source: str) -> DacShape:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dacse_cli.codec.vae.codec import VaeCodec, VaeNetwork, place_vae, vae_shapes
 from dacse_cli.codec.vae.shape import AutoencoderShape, VaeShape, VocoderShape
 from dacse_cli.errors import CodecError
-from dacse_cli.files.documents import DocumentError, read_json
+from dacse_cli.files.documents import read_config
 from dacse_cli.weights.loading import load_tensors
 from dacse_cli.weights.safetensors_file import find_tensors, read_tensors
 from dacse_cli.weights.saving import save_folder
@@ -150,15 +150,8 @@ class _Source:
 
 
 def _config(folder: Path) -> Mapping[str, Any]:
-    try:
-        config = read_json(folder / "config.json")
-    except FileNotFoundError:
-        return {}
-    except (OSError, DocumentError) as error:
-        raise CodecError(f"{folder / 'config.json'} cannot be read: {error}") from error
-    if not isinstance(config, dict):
-        raise CodecError(f"{folder / 'config.json'} does not hold an object")
-    return config
+    path = folder / "config.json"
+    return read_config(path, CodecError) if path.exists() else {}
 
 
 def _list(config: Mapping[str, Any], key: str) -> tuple[Any, ...]:

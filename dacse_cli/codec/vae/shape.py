@@ -21,7 +21,7 @@ from dacse_cli.codec.vae.receptive import (
     griffin_lim_layers,
 )
 from dacse_cli.errors import CodecError
-from dacse_cli.files.documents import DocumentError, read_json
+from dacse_cli.files.documents import DocumentError, read_config, read_json
 from dacse_cli.files.names import quoted
 from dacse_cli.interfaces import CodecSpec, Latents
 
@@ -168,13 +168,7 @@ class VaeShape:
 def read_vae_shape(path: Path) -> VaeShape:
     """The shape that a config.json, or the one in a folder, describes. Raises `CodecError`."""
     path = path / "config.json" if path.is_dir() else path
-    try:
-        config = read_json(path)
-    except OSError as error:
-        raise CodecError(f"cannot read {path}: {error.strerror or error}") from error
-    except DocumentError as error:
-        raise CodecError(f"{path} {error}") from error
-    return shape_from_config(config, str(path))
+    return shape_from_config(read_config(path, CodecError), str(path))
 
 
 def read_spec(folder: Path, name: str) -> CodecSpec:

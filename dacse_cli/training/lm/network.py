@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from dacse_cli.errors import CheckpointError, UsageError
+from dacse_cli.files.documents import read_config
 from dacse_cli.lm.checkpoint import find_checkpoint
-from dacse_cli.lm.shape import parse_shape, read_json
+from dacse_cli.lm.shape import parse_shape
 from dacse_cli.tokens.layout import BOS, EOS, PAD, TokenLayout
 from dacse_cli.training.codec.network import stored_codec
 from dacse_cli.training.export import write_json, write_network
@@ -47,7 +48,7 @@ def fresh_network(
 
 def stored_network(folder: Path, layout: TokenLayout) -> LlamaForCausalLM:
     """The network in `folder`, checked as for generation. Raises `CheckpointError`."""
-    config = read_json(folder / "config.json")
+    config = read_config(folder / "config.json", CheckpointError)
     shape = parse_shape(config)
     if shape.vocab_size != layout.vocab_size:
         raise CheckpointError(

@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from dacse_cli.errors import UsageError, did_you_mean
-from dacse_cli.lm.shape import LlamaShape, parse_shape, read_json
+from dacse_cli.errors import CheckpointError, UsageError, did_you_mean
+from dacse_cli.files.documents import read_config
+from dacse_cli.lm.shape import LlamaShape, parse_shape
 from dacse_cli.tokens.layout import BOS, EOS, PAD, TokenLayout
 
 RELEASED_LAYOUT = TokenLayout(9, 1024)
@@ -57,7 +58,7 @@ def config_from(path: Path, layout: TokenLayout) -> Config:
 
     Raises `CheckpointError` for what is no Llama's config, `UsageError` for another vocabulary.
     """
-    config = {"vocab_size": layout.vocab_size, "model_type": "llama"} | read_json(path)
+    config = {"vocab_size": layout.vocab_size, "model_type": "llama"} | read_config(path, CheckpointError)
     parse_shape(config)
     if config["vocab_size"] != layout.vocab_size:
         raise UsageError(

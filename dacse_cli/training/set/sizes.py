@@ -8,9 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from dacse_cli.errors import UsageError
+from dacse_cli.errors import CheckpointError, UsageError
+from dacse_cli.files.documents import read_config
 from dacse_cli.interfaces import Codes, Latents
-from dacse_cli.lm.shape import read_json
 from dacse_cli.set.shape import MODEL_TYPE, SetShape, parse_shape
 
 Config: TypeAlias = dict[str, Any]
@@ -62,4 +62,4 @@ def shape_of(config: Config, units: Codes | Latents) -> SetShape:
 
 def config_from(path: Path) -> Config:
     """A config from a JSON file, in which units may be left out. Raises `CheckpointError`."""
-    return read_json(path)
+    return read_config(path, CheckpointError)
