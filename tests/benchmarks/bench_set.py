@@ -29,7 +29,7 @@ from dacse_cli.set.translator import SetTranslator
 from dacse_cli.training.set.sizes import shape_of, sized_config
 
 UNITS, FRAME_RATE = Codes(14, 1024), 50
-SHAPES["set-small's size"] = (384, 1152, 7, 6, 6, 14)
+SHAPES["set-small's size"] = (320, 768, 4, 5, 5, 14)
 Write = Callable[[list[Any]], object]
 """Chunks of noisy codes `[K, T]` -> something; the work that is timed."""
 
