@@ -1,5 +1,4 @@
-"""How hypotheses grow by a frame, and which are kept. Pure functions on tensors; no network, no
-state.
+"""How hypotheses grow by a frame, and which are kept. Pure functions on tensors; no network, no state.
 
 A frame has K codes, independent of each other given what came before, so its score is the sum of theirs. Two
 ways to propose codes for a frame:

@@ -41,7 +41,7 @@ class ConformerShape:
     causal: bool = False
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = []
         if self.width % self.heads:
             found.append(f"width {self.width} is not a multiple of {self.heads} heads")
@@ -67,7 +67,7 @@ class PredictorShape:
     kernel: int | None = _number(1, 255, None)
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         own = (self.heads, self.feed_forward, self.kernel)
         if self.kind == "lstm":
             return ["an LSTM has no heads, feed_forward or kernel"] if any(v is not None for v in own) else []
@@ -124,7 +124,7 @@ class SetShape:
     search: SearchShape = field(default_factory=SearchShape)
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = []
         of_codes = (self.codebooks, self.codebook_size, self.embedding_width)
         if self.latents is None and None in of_codes:

@@ -39,7 +39,7 @@ class Steps(Protocol):
         """
 
     def keep(self, rows: int) -> None:
-        """Only the first `rows` rows go on."""
+        """Keep only the first `rows` rows."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class ConformerSteps:
             self.bias.fill_(-torch.inf)
 
     def keep(self, rows: int) -> None:
-        """Only the first `rows` rows go on."""
+        """Keep only the first `rows` rows."""
         self.keys, self.values = self.keys[:, :rows], self.values[:, :rows]
         self.ring = self.ring[:, : rows * self.beam]
         if self.bias is not None:

@@ -1,5 +1,5 @@
-"""What outputs depend on, as a hash for the journal; what generated chunks depend on, as a hash for the chunk
-cache; and what made them, in words for people.
+"""The dependencies of outputs, as a hash for the journal; those of generated chunks, as a hash for the chunk
+cache; and what made them, as text for display.
 """
 
 from __future__ import annotations
