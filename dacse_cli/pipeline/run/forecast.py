@@ -38,7 +38,7 @@ class Forecast:
     """0 where nothing is generated."""
     output_bytes: int
     expected_seconds: float | None
-    """Estimated seconds of the run, from the speed of the last run; None before the first run."""
+    """Estimated seconds for this file, from the speed of the last run; None before the first run."""
     skipped: str = ""
     """Why the file would not be processed; empty where it would."""
 
