@@ -1,6 +1,6 @@
 """What a run is asked to do, as frozen dataclasses, checked in one place.
 
-Knows no paths and no devices, only values; every object goes through JSON unchanged, because a run
+Holds values only, no paths and no devices; every object goes through JSON unchanged, because a run
 crosses process borders.
 """
 
@@ -117,7 +117,7 @@ class ChunkOptions(Options):
     min_seconds: float | None = None
     """A shorter last chunk joins its neighbour; None is a quarter of a chunk (1 s of 4 s)."""
     fixed: bool = False
-    """The model knows no other chunk length; set from its card, never by a user."""
+    """The model supports no other chunk length; set from its card, never by a user."""
 
     def problems(self) -> list[str]:
         found = []

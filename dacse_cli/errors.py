@@ -1,6 +1,6 @@
 """Every error a user can cause, as facts: what failed, where, and what to do next.
 
-Knows nothing of terminals: the command line turns a class into an exit code and a line of text.
+Independent of terminals: the command line turns a class into an exit code and a line of text.
 """
 
 from __future__ import annotations

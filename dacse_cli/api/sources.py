@@ -1,4 +1,4 @@
-"""What a caller gives the library, a path or an array, as a checked recording. Knows no models."""
+"""The input of a library call, a path or an array, as a checked recording."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Files <-> samples. Knows containers, disks and sample rates; knows no codec, no tokens, no job names.
+"""Files <-> samples: containers, disks and sample rates; independent of codecs, tokens and jobs.
 
 Reading:
 
-    containers  which kind a file is, and how much sound is really in it
+    containers  the kind of a file, and the true length of its audio
     source      a file opened for libsndfile
     probe       header and full decode before work starts -> `info`, the facts
     read        samples of libsndfile's formats;  media: of the others, by PyAV;  recording: of either

@@ -1,4 +1,4 @@
-"""Pauses made quieter: what lies far below the speech around it is lowered, without a shift in time."""
+"""Downward expander: sound far below the level of the surrounding speech is attenuated, without delay."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ FULL_BELOW = 35.0
 DEPTH = 18.0
 """dB by which a pause is lowered at most."""
 _FORGETS = 0.02
-"""dB a frame by which the level that counts as speech sinks: 2 dB a second."""
+"""dB per frame by which the reference level of speech decays: 2 dB per second."""
 _CLOSES = 1.0
-"""dB a frame by which the gain falls; it rises one frame ahead, so that no onset is cut."""
+"""dB per frame by which the gain falls; it rises one frame early, so that no onset is cut."""
 _SILENT = -120.0
 
 
@@ -29,12 +29,12 @@ class Expander:
         self._frame = max(1, sample_rate // FRAMES_A_SECOND)
         self._rest = np.zeros((channels, 0), np.float32)
         self._waiting = np.zeros((channels, 0), np.float32)
-        """The frame before `_rest`, whose gain wants to know the next one's."""
+        """The frame before `_rest`, whose gain depends on that of the next."""
         self._speech = -math.inf
         self._wanted = self._gain = 0.0  # dB: of the waiting frame; at its start
 
     def push(self, samples: Samples) -> Samples:
-        """What `samples` `[C, n]` complete, `[C, m]`."""
+        """Add `samples` `[C, n]`; returns the finished samples `[C, m]`."""
         joined = np.concatenate([self._rest, samples], axis=1)
         whole = joined.shape[1] // self._frame * self._frame
         self._rest = joined[:, whole:]
@@ -50,7 +50,7 @@ class Expander:
         return np.concatenate(pieces, axis=1) if pieces else self._rest[:, :0]
 
     def _next(self, frame: Samples) -> Samples:
-        """Take a frame in and give the one before it out, at a gain that is ready for `frame`."""
+        """Add a frame and return the previous one, with a gain that leads over to `frame`."""
         wanted = self._wanted_gain(frame)
         out = self._lowered(self._waiting, max(self._wanted, wanted))
         self._waiting, self._wanted = frame, wanted

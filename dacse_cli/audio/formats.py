@@ -35,10 +35,10 @@ WRITABLE = {
 """Lower-case suffix -> the libsndfile container written under it."""
 
 ONLY_READABLE = frozenset({".sph", ".nist", ".voc", ".mp2", ".mpga"})
-"""Lower-case suffixes of libsndfile's formats that are read and not written."""
+"""Lower-case suffixes of libsndfile's formats that are read but not written."""
 AUDIO_SUFFIXES = frozenset(WRITABLE) | ONLY_READABLE | kinds.READABLE
 """Lower-case suffixes taken from a folder walk; media files also without the extra that reads them, so that
-they end as "failed" and are not overlooked in silence."""
+they end as "failed" and are not silently ignored."""
 
 _LINEAR = ("PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 _RIFF_SUBTYPES = frozenset({*_LINEAR, "PCM_U8", "ULAW", "ALAW"})
@@ -55,7 +55,7 @@ SUBTYPES = {
     "OGG": frozenset({"VORBIS", "OPUS"}),
     "MP3": frozenset({"MPEG_LAYER_III"}),
 }
-"""Container -> sample formats that come back with exactly as many samples as were written."""
+"""Container -> sample formats that are read back with exactly the number of samples written."""
 
 _SAMPLE_BYTES = {
     "PCM_S8": 1,
@@ -91,7 +91,7 @@ class OutputFormat:
     suffix: str
     sample_rate: int
     note: str | None
-    """What differs from the request, one line, or None."""
+    """How it differs from the request, in one line, or None."""
 
 
 def suffix_for(requested: str, source_suffix: str) -> str:
@@ -105,7 +105,7 @@ def suffix_for(requested: str, source_suffix: str) -> str:
 
 
 def can_write(suffix: str) -> bool:
-    """Whether a name with this suffix can be an output's."""
+    """Whether an output can have this suffix."""
     return suffix.lower() in WRITABLE or suffix.lower() in kinds.WRITABLE
 
 

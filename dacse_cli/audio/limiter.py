@@ -1,4 +1,4 @@
-"""A limiter that looks ahead: short peaks are turned down smoothly, everything else keeps its level.
+"""A look-ahead limiter: short peaks are attenuated smoothly, everything else keeps its level.
 
 The gain that each sample needs follows from the true peak around it, at four times the rate. The smallest
 gain within reach, averaged by a Hann window of the same reach, is never above what any sample needs: the mean
@@ -17,7 +17,7 @@ Samples = NDArray[np.float32]
 REACH = 0.015
 """Seconds before and after a peak over which the gain moves."""
 MARGIN = 0.1
-"""dB kept below the ceiling, for what the moving gain does between samples."""
+"""dB of margin below the ceiling, for inter-sample effects of the changing gain."""
 _FACTOR = 4
 
 
@@ -32,7 +32,7 @@ class Limiter:
         window = np.hanning(2 * self._reach + 3)[1:-1]
         self._window = window / window.sum()
         self._between = np.zeros((channels, 0), np.float32)
-        """Oversampled, not yet whole samples."""
+        """Oversampled values of incomplete samples."""
         self._peaks = np.zeros(0, np.float32)
         """Of the samples themselves, as far as not oversampled yet: that loses their highest part."""
         self._waiting = np.zeros((channels, 0), np.float32)
@@ -41,7 +41,7 @@ class Limiter:
         """Gains from two reaches before the next sample that goes out."""
 
     def push(self, samples: Samples) -> Samples:
-        """What `samples` `[C, n]` complete, `[C, m]`."""
+        """Add `samples` `[C, n]`; returns the finished samples `[C, m]`."""
         self._waiting = np.concatenate([self._waiting, samples], axis=1)
         self._peaks = np.concatenate([self._peaks, np.abs(samples).max(axis=0, initial=0.0)])
         self._hear(self._resampler.push(samples))

@@ -2,8 +2,8 @@
 
 Measures only; the level of an output is set in `pipeline.task.writing.levelling`.
 
-pyloudnorm, the usual library for it, wants a whole recording at once; a test compares the two. Ten numbers a
-second are kept for the gates, which look back over all that was heard.
+pyloudnorm, the usual library for it, wants a whole recording at once; a test compares the two. Ten numbers
+per second are kept for the gates, which refer to the whole signal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dacse_cli.audio.resample import StreamResampler
 
 Samples = NDArray[np.float32]
 FLOOR = -70.0
-"""LUFS of what is too quiet to measure: the standard's absolute gate."""
+"""LUFS reported for signals too quiet to measure: the standard's absolute gate."""
 _SURROUND = 1.41
 _WEIGHTS = {
     4: (1, 1, _SURROUND, _SURROUND),
@@ -57,10 +57,10 @@ def _k_weighting(rate: int) -> NDArray[np.float64]:
 
 
 class LoudnessMeter:
-    """Takes samples `[C, n]` as they come; `integrated` says the loudness of all."""
+    """Takes samples `[C, n]` block by block; `integrated` returns the loudness of all."""
 
     def __init__(self, sample_rate: int, channels: int) -> None:
-        # below, the shelf of the filter lies beyond what the rate can hold
+        # below, the filter's shelf lies above the Nyquist frequency
         self._resampler = (
             StreamResampler(sample_rate, _MEASURED_AT, channels) if sample_rate < _LOWEST_RATE else None
         )

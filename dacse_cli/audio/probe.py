@@ -1,4 +1,4 @@
-"""Looking at a recording before work starts: its header, and what a full decode shows."""
+"""Facts about a recording before work starts: from its header, and from a full decode."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["AudioInfo", "AudioScan", "probe", "scan"]
 
 
 MAX_SECONDS = 100 * 3600.0
-"""Of audio in one file: a small file can claim more than any disk can take."""
+"""Most seconds of audio in one file: a small file can claim more than any disk can hold."""
 
 
 def probe(path: str | os.PathLike[str]) -> AudioInfo:
@@ -35,9 +35,8 @@ def scan(
 ) -> AudioScan:
     """Decode all of `path` in constant memory; raises `InputError` as `Source` does.
 
-    What can be decoded counts as there: a cut or damaged file gets a warning, not an error. NaN and
-    infinite samples are counted; what they mean is the caller's to decide. `on_progress` gets the seconds
-    decoded so far.
+    What can be decoded counts as there: a cut or damaged file gets a warning, not an error. NaN and infinite
+    samples are counted; the caller decides about them. `on_progress` gets the seconds decoded so far.
     """
     with open_recording(path) as reader:
         channels = reader.info.channels

@@ -1,7 +1,7 @@
 """Samples out of a file, block by block, in constant memory.
 
 Only `SoundFile.read(n)` is used: on a cut MP3 `SoundFile.blocks` yields memory that was never written, and
-a read of everything at once throws away all that came before an error.
+reading everything at once loses all samples before an error.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class AudioReader:
     """A recording read from start to end, at most `frames` samples per channel of it.
 
     The constructor raises `InputError` as `Source` does. Damage inside the file raises nothing: the samples
-    before it are returned, then the end, and `damage` says what the decoder said. What is joined on at
-    another rate or with other channels is brought to those of the start.
+    before it are returned, then the end, and `damage` holds the decoder's message. Appended recordings with
+    another rate or other channels are converted to those of the first.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class AudioReader:
             count -= passed
 
     def warning(self) -> str | None:
-        """After the last read: in one line how the file is not whole, or None."""
+        """After the last read: in one line, how the file is incomplete or damaged, or None."""
         there, rate = self.frames_read, self.info.sample_rate
         promised = self._source.promised_frames()
         if self.damage is not None:

@@ -10,7 +10,7 @@ from dacse_cli.audio.info import resampled_length
 
 __all__ = ["StreamResampler", "resample", "resampled_length"]
 
-# 20 bits, what librosa and with it the published code use: the codec sees the samples it was trained on.
+# 20 bits, what librosa and with it the published code use: so the codec gets the samples it was trained on.
 _QUALITY = "HQ"
 
 

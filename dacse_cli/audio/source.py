@@ -1,4 +1,4 @@
-"""Opening a recording safely: the one place where libsndfile meets a file that somebody sent.
+"""Opening a recording safely: the only place where libsndfile opens files from outside.
 
 Refuses what is no regular file before reading a byte, says in words why a file cannot be used, and shows
 libsndfile each of the recordings in a file with a header that counts what is there (see `containers.layout`).
@@ -29,7 +29,7 @@ MAX_CHANNELS = 64
 # The most that any format here packs into a byte: digital silence in FLAC, 65,535 samples in 12 bytes.
 _MAX_FRAMES_PER_BYTE = 8192
 _ENDLESS = 2**40
-"""Bytes that a stream is said to have where libsndfile would take its length from them."""
+"""Claimed size of a stream whose length libsndfile would otherwise compute from its size."""
 _CONVERT = "convert it first, for example: ffmpeg -i IN OUT.wav"
 _OPEN_ERRORS = {
     errno.ENOENT: ("missing", "no such file"),
@@ -88,14 +88,14 @@ class Source:
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        with contextlib.suppress(OSError):  # it was only read: what was read is not wrong for it
+        with contextlib.suppress(OSError):  # the file was only read, so an error at closing does not matter
             if hasattr(self, "sound"):
                 self.sound.close()
             self._closing.close()
 
     @property
     def note(self) -> str | None:
-        """What is odd about the file although all of it can be read, one line, or None."""
+        """A remark about an unusual but fully readable file, one line, or None."""
         return self._layout.note
 
     @property

@@ -1,4 +1,4 @@
-"""Samples into a file that is read back before anybody is told that it is there.
+"""Samples into a file that is read back and verified before it gets its name.
 
 libsndfile reports a full disk for WAV only: FLAC, Ogg and MP3 lose their last kilobytes without an error.
 So every write goes through a stream that keeps its error, and an output counts as written when it has been
@@ -171,7 +171,7 @@ class OutputWriter:
         return replace(self._part.seal(), clipped=self._clipped)
 
     def _abandon_sound(self) -> None:
-        """Let libsndfile write its last words while its descriptor is still this file's and no other's."""
+        """Close libsndfile's file while its descriptor still belongs to this file."""
         if self._sound is not None:
             with contextlib.suppress(soundfile.LibsndfileError):
                 self._sound.close()
@@ -239,7 +239,7 @@ class OutputWriter:
         self._fail(found, None)
 
     def _fail(self, says: str, cause: Exception | None) -> NoReturn:
-        """Remove the file and raise the reason the system gave, or what libsndfile `says`."""
+        """Remove the file and raise the system's error, or libsndfile's message `says`."""
         self._abandon_sound()
         if self._stream.error is not None:
             self._part.fail(self._stream.error)

@@ -8,5 +8,5 @@
     numerics, memory   float32 products on CUDA; the C allocator
     receptive  the context of a convolutional network
 
-Knows no token ids, no audio files and no progress.
+Independent of token ids, audio files and progress.
 """

@@ -1,6 +1,6 @@
-"""How a codec's float32 products are computed on a CUDA device, and the settings put back as they were.
+"""Exact float32 products for codecs on a CUDA device; the previous settings are restored.
 
-Knows torch's process-wide settings, no networks.
+Changes process-wide settings of torch.
 """
 
 from __future__ import annotations

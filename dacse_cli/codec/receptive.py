@@ -1,6 +1,6 @@
 """Receptive fields of convolutions, from kernels, strides and paddings: the inputs that an output depends on.
 
-Integers only: knows no tensors, no weights and no network's list of layers.
+Integers only: independent of tensors, weights and the list of a network's layers.
 """
 
 from __future__ import annotations

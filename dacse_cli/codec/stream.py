@@ -1,7 +1,7 @@
-"""A codec fed piece by piece: what is final comes out at once, memory does not grow with length.
+"""Streaming codec: final output is returned immediately, and memory does not grow with length.
 
-Knows windows and buffers, not networks. `Codec.encode` and `Codec.decode` run these same streams, so the
-pieces joined are bit for bit the result of one call with the same window.
+Handles windows and buffers, not networks. `Codec.encode` and `Codec.decode` run these same streams, so the
+concatenated pieces are bit-identical to one call with the same window.
 
 `push` and `finish` compute at once. To compute windows of many recordings in one batch, take them by
 `windows` and `last_windows`, and give all to `Codec.encode_windows` or `decode_windows`; the results joined

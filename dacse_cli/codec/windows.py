@@ -42,8 +42,8 @@ class Windowing:
     def next_window(self, start: int, total: int, *, ended: bool) -> WindowPlan | None:
         """The window that keeps frames from `start` on, or None while that cannot be decided.
 
-        `total` frames are there; `ended` says that no more will come. A window that reaches the end keeps
-        all up to it, so one that only touches the last frame seen so far must wait.
+        `total` frames are available; `ended` says that there will be no more. A window that reaches the end
+        keeps all up to it, so one that only touches the last frame seen so far must wait.
         """
         left = max(0, start - self.margin)
         right = left + self.length
@@ -56,7 +56,7 @@ class Windowing:
         return WindowPlan(start, total, left, total)
 
     def first_needed(self, start: int, total: int) -> int:
-        """The first frame that any later window may look at, once frames before `start` are done."""
+        """The first frame that later windows may need, once frames before `start` are done."""
         first = start - self.margin
         if self.equal:
             first = min(first, total - self.length)

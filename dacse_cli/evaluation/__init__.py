@@ -1,7 +1,7 @@
 """Scores for enhanced recordings: metrics, confidence intervals, tables. Runs no enhancer.
 
     run        `evaluate(clean, enhanced, noisy) -> Report`, the one call
-    pairs      which recordings belong together;  recording: one of them in memory
+    pairs      matching of recordings;  recording: one of them in memory
     metric     what a metric is;  metrics: one module each;  registry: the list of them
     scoring    one recording, all systems, all metrics
     bootstrap  means and confidence intervals;  groups: means by a property

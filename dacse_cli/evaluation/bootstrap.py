@@ -1,4 +1,4 @@
-"""Means over files with confidence intervals, by resampling the files. Knows numbers only."""
+"""Means over files with confidence intervals, by resampling the files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DRAWS_AT_ONCE = 1 << 20
 
 
 class Estimate(NamedTuple):
-    """A mean over files, and the ends of its 95 % interval (None where a single file tells nothing)."""
+    """A mean over files, and the ends of its 95 % interval (None for a single file)."""
 
     mean: float
     low: float | None

@@ -1,4 +1,4 @@
-"""Recordings in groups by a property of theirs, such as the signal-to-noise ratio, as a list of them says it.
+"""Recordings in groups by a property, such as the signal-to-noise ratio, taken from a list.
 
 Reads CSV tables with a head line and the `manifest.jsonl` of `dacse mix`. Computes no score.
 """
@@ -18,10 +18,10 @@ from dacse_cli.files.problems import reason
 from dacse_cli.files.regular import read_bytes
 
 MOST_VALUES = 12
-"""Values that each get a row; numbers of more values are put into four ranges of about equally many files."""
+"""Most values with a row each; more numeric values are put into four ranges of about equal size."""
 _RANGES = 4
 _NAMES = ("file", "key", "path", "name", "noisy", "enhanced", "clean")
-"""Columns that may name a recording; the first that is there does."""
+"""Columns that may name a recording; the first existing one is used."""
 _MOST_BYTES = 256 << 20
 Row = Mapping[str, object]
 
@@ -31,14 +31,14 @@ class Groups:
     """The groups that a table is divided by."""
 
     property: str
-    """What they differ in."""
+    """The property by which recordings are grouped."""
     groups: tuple[tuple[str, frozenset[str]], ...]
     """(value or range, keys of the recordings), in the order of the values."""
     unknown: int = 0
-    """Recordings that the list says nothing of."""
+    """Recordings that are not in the list."""
 
     def of(self, key: str) -> str:
-        """The group of a recording; empty for one of none."""
+        """The group of a recording; empty if it is in none."""
         return next((value for value, keys in self.groups if key in keys), "")
 
 

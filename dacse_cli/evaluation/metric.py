@@ -1,6 +1,6 @@
 """What a metric is: its columns, what it needs, and how its scorer is loaded.
 
-Knows no files and no report; a scorer gets arrays and gives numbers.
+A scorer gets arrays and returns numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dacse_cli.config import Options
 
 Samples = npt.NDArray[np.float32]
 SPEECH_RATE = 16_000
-"""Samples per second at which the speech metrics and their models are defined."""
+"""Sample rate for which the speech metrics and their models are defined."""
 
 T = TypeVar("T")
 
@@ -43,14 +43,14 @@ class Clip:
     """One recording at the rate its metric asks for."""
 
     samples: Samples
-    """What is scored, [S]; mono, as long as `clean` where there is one."""
+    """The scored signal, [S]; mono, as long as `clean` where there is one."""
     clean: Samples
     """The reference [S]; empty for a metric that needs none."""
     rate: int
 
 
 Scorer = Callable[[Clip], tuple[Score, ...]]
-"""One score a column of the metric; raises `UnscorableError`."""
+"""One score per column of the metric; raises `UnscorableError`."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class ScoringOptions(Options):
     wavlm: str | None = None
     """Folder of a `transformers` WavLM model, for SpeechBERTScore."""
     wavlm_layer: int = 14
-    """Whose output is compared; 14 of WavLM-large is what the metric's authors recommend."""
+    """Layer whose output is compared; the metric's authors recommend 14 of WavLM-large."""
     seed: int = 0
     resamples: int = 2000
     """Bootstrap resamples behind a confidence interval."""
@@ -81,7 +81,7 @@ class ScoringOptions(Options):
 
 @dataclass(frozen=True)
 class Column:
-    """One number of a metric, as it stands in a table."""
+    """One number of a metric, as a table column."""
 
     name: str
     unit: str
@@ -109,7 +109,7 @@ class Metric:
     packages: tuple[str, ...] = ()
     """Modules it imports."""
     install: str = ""
-    """What to run when one of them is missing."""
+    """The command to run when one of them is missing."""
     lacks: Callable[[ScoringOptions], str | None] = _lacks_nothing
     """What it still lacks when all packages are there, as a sentence: a model that was not named."""
 

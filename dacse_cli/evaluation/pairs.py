@@ -1,6 +1,6 @@
-"""Which recordings belong together: same path below their folders, whatever the suffix.
+"""Matches recordings: same path below their folders, whatever the suffix.
 
-Knows names only; opens no file.
+Uses names only; opens no file.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ NAMED_AT_MOST = 5
 
 @dataclass(frozen=True)
 class Item:
-    """One recording as all systems render it."""
+    """One recording with the outputs of all systems."""
 
     key: str
     """Relative path without suffix, with `/`."""

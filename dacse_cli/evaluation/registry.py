@@ -1,6 +1,6 @@
 """All metrics, and which of them a run can compute.
 
-Imports a metric's package only to see that it is there; loads no model.
+Imports a metric's package only to check that it is installed; loads no model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def requested(names: Sequence[str] | None, *, have_clean: bool) -> tuple[Metric, ...]:
-    """The metrics named, in the registry's order; None is all that can be had with these inputs.
+    """The metrics named, in the registry's order; None means all that are possible with these inputs.
 
     Raises `UsageError` for a name that is no metric.
     """
@@ -44,7 +44,7 @@ def requested(names: Sequence[str] | None, *, have_clean: bool) -> tuple[Metric,
 
 
 def obstacle(metric: Metric, options: ScoringOptions, *, have_clean: bool) -> str | None:
-    """Why `metric` cannot be computed here, with the way out; None if it can."""
+    """Why `metric` cannot be computed here, with a remedy; None if it can."""
     if metric.needs_clean and not have_clean:
         return "needs the clean recordings"
     for package in metric.packages:

@@ -16,21 +16,21 @@ from dacse_cli.evaluation.scoring import FileScores
 
 @dataclass(frozen=True)
 class Report:
-    """Everything an evaluation found out."""
+    """All results of an evaluation."""
 
     metrics: tuple[Metric, ...]
-    """Those that were computed."""
+    """The metrics that were computed."""
     missing: Mapping[str, str]
     """Metric -> why it could not be computed and what to do about it."""
     files: Sequence[FileScores]
     """Sorted by recording, then in the order of the systems."""
     remarks: Sequence[str]
-    """What a reader must know to compare the systems: recordings that one of them lacks."""
+    """Remarks needed to compare the systems: recordings that one of them lacks."""
     options: ScoringOptions
     packages: Mapping[str, str]
     """Package -> version."""
     groups: Groups | None = None
-    """By which property the means are given once more, each group on its own."""
+    """The property by which means are also given per group."""
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -54,7 +54,7 @@ class Report:
             yield value, replace(self, files=files, groups=None)
 
     def check(self) -> None:
-        """Raise `InputError` where there are such files."""
+        """Raise `InputError` if there are failures."""
         if self.failures:
             names = ", ".join(f"{file.system}/{file.key}" for file in self.failures[:3])
             raise InputError(

@@ -107,7 +107,7 @@ def _scored_in_processes(
 @lru_cache(maxsize=1)
 def _loaded(names: tuple[str, ...], options: ScoringOptions, threads: int) -> Scoring:
     """The models of this process, loaded with its first item."""
-    # torch and CTranslate2 read it when they start; processes that each take all cores wait for one another
+    # torch and CTranslate2 read it when they start; processes that each use all cores block one another
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     return Scoring([BY_NAME[name] for name in names], options)
 

@@ -1,4 +1,4 @@
-"""One item, all its systems, all metrics: files in, scores out. Knows no tables and no processes."""
+"""One item, all its systems, all metrics: files in, scores out."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from dacse_cli.evaluation.pairs import Item
 from dacse_cli.evaluation.recording import Recording, fit
 
 TOLERATED_SECONDS = 0.02
-"""Difference in length that is not worth a remark: codecs and resamplers round."""
+"""Largest difference in length without a remark: codecs and resamplers round."""
 NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 
 @dataclass(frozen=True)
 class FileScores:
-    """What one system got for one recording."""
+    """The scores of one system for one recording."""
 
     system: str
     key: str
@@ -46,7 +46,7 @@ def versions(metrics: Iterable[Metric]) -> dict[str, str]:
 
 
 class Scoring:
-    """Loaded metrics. One per process; items come one after another."""
+    """Loaded metrics. One per process; items are scored one after another."""
 
     def __init__(self, metrics: Sequence[Metric], options: ScoringOptions) -> None:
         """Load every metric's model. Raises `ModelError`."""

@@ -27,7 +27,7 @@ class Form:
     """How a report is written out."""
 
     text: Callable[[str], str]
-    """What comes from outside, safe to show."""
+    """Makes text from outside safe to show."""
     table: Callable[[Rows], str]
     """Rows, the first of which is the head."""
 

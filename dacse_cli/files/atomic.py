@@ -1,4 +1,4 @@
-"""Files that are either whole under their final name or not there at all.
+"""Atomic files: complete under their final name, or absent.
 
 A part file lies in the folder of its target, is locked while its writer lives, and its name follows from the
 target's name: a rerun takes over what a killed run left behind. Imports neither numpy nor soundfile, so that
@@ -58,7 +58,7 @@ class PartFile:
             raise file_error(error, target) from error
 
     def seal(self) -> Written:
-        """Hash the file, bring it to the disk and close it; on failure remove it and raise."""
+        """Hash the file, sync it to disk and close it; on failure remove it and raise."""
         try:
             size = os.fstat(self.descriptor).st_size
             sha256 = descriptor_sha256(self.descriptor)
@@ -79,7 +79,7 @@ class PartFile:
                 os.close(descriptor)
 
     def fail(self, error: OSError) -> NoReturn:
-        """Remove the file and raise what `error` means."""
+        """Remove the file and raise the error for `error`."""
         failure = file_error(error, self.target)
         self.discard()
         raise failure from error
@@ -102,12 +102,12 @@ def write_bytes_atomically(target: Path, data: bytes) -> None:
     """Write `data` to `target` so that it is never seen in part. Raises `OutputError`, `LockedError`."""
     try:
         commit(stage_bytes(target, data).temp, target)
-    except InputError as error:  # there is no other file that could still be written
+    except InputError as error:  # no other file could still be written
         raise OutputError(error.message) from error
 
 
 def commit(temp: Path, target: Path) -> None:
-    """Give `temp` its final name and bring that to the disk.
+    """Give `temp` its final name and sync the folder to disk.
 
     A symbolic link at `target` is replaced, not followed. On failure `temp` is removed; raises `OutputError`,
     or `InputError` with reason `in-the-way` for a folder of that name.
@@ -165,7 +165,7 @@ def _open_locked(path: Path) -> int:
 
 
 def lock_file(descriptor: int) -> bool:
-    """Whether nobody else holds the file; True where the file system knows no locks."""
+    """Lock the file; False if another process holds it, True where the file system has no locks."""
     if os.name != "posix":  # part files go unlocked there: one run an output folder is up to the caller
         return True
     import fcntl
@@ -188,7 +188,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 
 def remove_if_stale(path: Path) -> bool:
-    """Remove a file that its writers lock, unless somebody does; whether it is gone."""
+    """Remove a file unless a writer holds its lock; whether it is gone."""
     try:
         descriptor = open_own(path, os.O_RDWR)
     except OSError:

@@ -153,7 +153,7 @@ def _finite(text: str) -> float:
 
 
 def _check(document: Any, limits: Limits) -> None:
-    """What the parsers do not bound: depth, strings, and the integers of TOML."""
+    """Check the limits that parsers do not enforce: depth, strings, and the integers of TOML."""
     level: list[Any] = [document]
     for _ in range(limits.depth + 1):
         for value in level:

@@ -1,4 +1,4 @@
-"""Files that should be a recording or weights and are a web page, or a placeholder of Git.
+"""Files that should be a recording or weights but are a web page, or a placeholder of Git.
 
 Downloads end as web pages where a login was asked for; git-lfs and git-annex put small texts in place of
 large files.
@@ -21,13 +21,13 @@ _TEXTS = (
 
 
 def foreign_content(head: bytes) -> tuple[str, str] | None:
-    """What a file is and what to do about it, judged by its first bytes; None if not known."""
+    """What a file is, by its first bytes, and what to do about it; None if unknown."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")[:64].lower()
     return next(((what, help_) for marks, what, help_ in _TEXTS if start.startswith(marks)), None)
 
 
 def missing_content(path: str | os.PathLike[str]) -> tuple[str, str] | None:
-    """Why a symbolic link leads nowhere and what to do about it; None for what is no such link."""
+    """Why a symbolic link is broken and what to do about it; None for all other paths."""
     try:
         target = Path(path).readlink().as_posix()
     except OSError:

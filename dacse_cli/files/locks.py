@@ -1,7 +1,7 @@
 """Locks on open files, which the kernel releases however their process ends.
 
-On file systems without locks, and on Windows, every lock succeeds: there, that two runs do not write into one
-folder is up to the user.
+On file systems without locks, and on Windows, every lock succeeds: there, the user must ensure that two runs
+do not write into one folder.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def is_locked(path: Path) -> bool:
     """Whether a process holds the lock of the file at `path` alone."""
     try:
         descriptor = open_own(path, os.O_RDONLY)
-    except OSError:  # gone meanwhile, or not a file of ours
+    except OSError:  # removed meanwhile, or not a file made by dacse
         return False
     try:
         return not lock(descriptor, shared=True)

@@ -43,7 +43,7 @@ def quoted(value: object) -> str:
 
 
 def csv_text(text: str) -> str:
-    """`text` as a cell that no spreadsheet takes for a formula; a number stays one."""
+    """`text` as a cell that no spreadsheet interprets as a formula; a number stays a number."""
     safe = shown(text)
     return f"'{safe}" if safe.lstrip().startswith(_FORMULA) and not _NUMBER.fullmatch(safe) else safe
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def expanded(text: str) -> Path | None:
-    """`text` as a path, with `~` and variables replaced; None where there is no home to put for `~`."""
+    """`text` as a path, with `~` and variables replaced; None where `~` has no home folder."""
     # not Path.expanduser, which raises without a home; os.path's leaves the ~, which would become a folder
     found = os.path.expandvars(os.path.expanduser(text))  # noqa: PTH111
     return None if found == "~" or found.startswith("~/") else Path(found)

@@ -52,7 +52,7 @@ _THIS_FILE_ONLY = {
 
 
 def concerns_name(error: OSError) -> bool:
-    """Whether the path itself is at fault: a name that no disk takes, or something else in its place."""
+    """Whether the path itself is the cause: an invalid name, or something else at this path."""
     return error.errno in _THIS_FILE_ONLY or error.errno == errno.ELOOP
 
 
@@ -108,7 +108,7 @@ def _free_space(path: Path) -> str:
 
 
 def _free_files(folder: Path) -> int | None:
-    """Files that may still be made there; None where the file system does not count them."""
+    """Number of files that can still be created; None where the file system does not count them."""
     if not hasattr(os, "statvfs"):
         return None
     try:

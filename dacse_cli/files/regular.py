@@ -1,7 +1,7 @@
 """Opening files from outside: regular files only, without ever waiting.
 
-A FIFO blocks the program that opens it, a device may do something when it is opened, and a symbolic link in a
-folder of ours may lead to a file of somebody else's.
+A FIFO blocks the program that opens it, a device may do something when it is opened, and a symbolic link in
+one of dacse's folders may lead to a file of another user.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@
     published  which published pickles dacse converts
     listing    which models there are
 
-Knows neither tensors nor torch; huggingface_hub is imported only when the network is used.
+Imports no torch; huggingface_hub is imported only when the network is used.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from dacse_cli.hub.problems import TransientError
 
 PART = ".dacse-part"
 ORPHAN_SECONDS = 60.0
-"""A download writes all the time; where locks lie, as on some network disks, age tells an orphan."""
+"""Age from which an unlocked part is an orphan: locks are unreliable on some network disks."""
 
 _DIGEST = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
@@ -53,7 +53,7 @@ def blob_digest(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class RepoCache:
-    """Where one repository lies below the cache root."""
+    """The paths of one repository below the cache root."""
 
     root: Path
     repo: str
@@ -71,11 +71,11 @@ class RepoCache:
         return self.folder / "snapshots" / commit
 
     def part(self, file: RemoteFile) -> Path:
-        """Where a file grows until it is whole; one name a content, so that a later run goes on with it."""
+        """Path of a partial download; its name depends on the content, so that a later run continues it."""
         return self.blobs / f"{file.digest}{PART}"
 
     def commit_of(self, revision: str) -> str | None:
-        """The commit a branch or tag stood for when it was last fetched."""
+        """The commit that a branch or tag pointed to when it was last fetched."""
         if is_commit(revision):
             return revision
         try:
@@ -85,7 +85,7 @@ class RepoCache:
         return commit if is_commit(commit) else None
 
     def set_commit(self, revision: str, commit: str) -> None:
-        """Remember what a branch or tag stands for."""
+        """Store the commit that a branch or tag points to."""
         if revision != commit and self.commit_of(revision) != commit:
             ref = self.folder / "refs" / revision
             ref.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class RepoCache:
         self.link(file, commit)
 
     def link(self, file: RemoteFile, commit: str) -> None:
-        """Show the blob in the snapshot; where links are not to be had, the file itself moves there."""
+        """Link the blob into the snapshot; where links are not supported, the file itself is moved there."""
         blob, pointer = self.blobs / file.digest, self.snapshot(commit) / file.path
         pointer.parent.mkdir(parents=True, exist_ok=True)
         if blob_digest(pointer) == file.digest and pointer.exists():
@@ -124,7 +124,7 @@ class RepoCache:
                 with self._lock(path.name.partition(".")[0], timeout=0.05):
                     path.unlink(missing_ok=True)
             except TimeoutError:
-                continue  # somebody is writing it right now
+                continue  # another process is writing it
 
     @contextmanager
     def exclusive(self, file: RemoteFile, seconds: float, watch: Callable[[int], None]) -> Iterator[None]:

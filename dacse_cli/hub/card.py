@@ -1,4 +1,4 @@
-"""`dacse.json`, the card beside a model: which codec it speaks and what it was trained on."""
+"""`dacse.json`, the card beside a model: its codec and what it was trained on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dacse_cli.hub.manifest import CARD
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What a model says of itself; None where it says nothing, and the released model's value holds."""
+    """The fields of a model's card; None where a field is missing, which means the released model's value."""
 
     codec: str | None = None
     """A Hub id, or a folder inside the model's own."""
     chunk_seconds: float | None = None
     fixed_chunk: bool | None = None
-    """True where the model was trained on chunks of exactly `chunk_seconds` and knows no other length."""
+    """True where the model was trained on chunks of exactly `chunk_seconds` and supports no other length."""
     method: str | None = None
-    """How its answers are best used: `generate`, `filter` or `mask` (see `config.SoundOptions`)."""
+    """The default method for this model: `generate`, `filter` or `mask` (see `config.SoundOptions`)."""
     filter: str | None = None
     """A folder inside the model's own, with the filter for the methods `filter` or `mask`."""
     training: str | None = None

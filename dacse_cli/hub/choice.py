@@ -1,4 +1,4 @@
-"""Which model `auto` means on this machine, and why. Imports no torch: a command says it at once."""
+"""Which model `auto` means on this machine, and why. Imports no torch, so that commands report it early."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Choice:
 def choose_model(named: str, device: str, *, offline: bool) -> Choice:
     """`named`, unless that is `auto`: the released model where a GPU can run it, else the built-in one.
 
-    A `device` that the user named counts as the wish for the released model where that is on this disk.
-    Raises `DeviceError` for what names no device.
+    If the user names a `device`, the released model is chosen where it is on this disk. Raises `DeviceError`
+    for an unknown device.
     """
     if named != AUTO_MODEL:
         return Choice(named)

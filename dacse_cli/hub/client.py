@@ -1,6 +1,6 @@
 """Requests to the Hub: what a repository holds, and bytes of a file; with bounded waiting.
 
-Knows nothing of the disk. The session (proxies, certificates) and the token are those of huggingface_hub. Its
+Does not access the disk. The session (proxies, certificates) and the token are those of huggingface_hub. Its
 downloader is not used: it neither resumes across runs nor compares checksums.
 """
 
@@ -30,11 +30,11 @@ _LISTING = Limits(size=LISTING_LIMIT)
 SILENCE = 10.0
 """Seconds without a byte after which one request is given up and the next one tried."""
 PULSE = 64 << 10
-"""New bytes that count as a sign of life: fewer than this in all of a timeout is as good as none."""
+"""Fewer new bytes than this within a timeout count as none."""
 
 
 class Patience:
-    """Bounds a wait: `seconds` without a sign of life, or `MAX_TRIES` failures without new bytes."""
+    """Bounds a wait: `seconds` without progress, or `MAX_TRIES` failures without new bytes."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -45,7 +45,7 @@ class Patience:
 
     @property
     def left(self) -> float:
-        """Seconds that may still pass without a sign of life."""
+        """Seconds that may still pass without progress."""
         return self._deadline - time.monotonic()
 
     @property
@@ -54,10 +54,10 @@ class Patience:
         return max(0.05, min(SILENCE, self.left))
 
     def reached(self, position: int) -> bool:
-        """Note that the bytes up to `position` are here; False when they come too slowly to go on.
+        """Note that the bytes up to `position` have arrived; False when they arrive too slowly to continue.
 
-        Any bytes put off the deadline, but only bytes never seen before wipe out failures: a server that
-        starts again at 0 each time would otherwise be asked for ever.
+        Any bytes extend the deadline, but only new bytes reset the failure count: otherwise a server that
+        restarts at 0 each time would be retried for ever.
         """
         if abs(position - self._pulse) >= PULSE:
             self._pulse = position
@@ -68,7 +68,7 @@ class Patience:
         return self.left > 0
 
     def rest(self, error: TransientError) -> None:
-        """Sleep before the next try, or raise `error` when patience is at its end."""
+        """Sleep before the next try, or raise `error` when a bound is reached."""
         self._failures += 1
         pause = error.retry_after or FIRST_PAUSE * 4 ** (self._failures - 1)
         if self._failures >= MAX_TRIES or pause >= self.left:
@@ -111,7 +111,7 @@ class HubClient:
             self._headers["authorization"] = f"Bearer {token}"
 
     def repository(self, name: HubName) -> Repository:
-        """The commit a revision stands for, and its files with size and checksum."""
+        """The commit of a revision, and its files with size and checksum."""
         patience = Patience(self.timeout)
         while True:
             try:
@@ -132,7 +132,7 @@ class HubClient:
         return parse_json(bytes(body), _LISTING)
 
     def file_url(self, name: HubName, commit: str, path: str) -> str:
-        """Where the content of one file is served."""
+        """URL of the content of one file."""
         return f"{self.endpoint}/{name.repo}/resolve/{commit}/{quote(path)}"
 
     @contextmanager

@@ -28,7 +28,7 @@ Progress = Callable[[str, int, int], None]
 def fetch_model(name: HubName, cache: RepoCache, client: HubClient, progress: Progress | None = None) -> str:
     """Bring the model's files into the cache and return the commit they are of (40 hex).
 
-    Only what is missing or damaged travels. Raises `HubError`.
+    Only missing or damaged files are downloaded. Raises `HubError`.
     """
     if published := PUBLISHED.get(name.repo):
         return _fetch_published(name, published, cache, client, progress or _ignore)
@@ -40,7 +40,7 @@ def fetch_model(name: HubName, cache: RepoCache, client: HubClient, progress: Pr
         for inner in (card.codec, card.filter):
             if inner and holds_folder(repository, inner):
                 fetch.folder(inner)
-        # last, so that a revision never points at a snapshot that is not whole
+        # last, so that a revision never points at an incomplete snapshot
         cache.set_commit(name.revision, repository.commit)
     except OSError as error:
         raise disk_problem(error, cache.root) from error
@@ -50,7 +50,7 @@ def fetch_model(name: HubName, cache: RepoCache, client: HubClient, progress: Pr
 def _fetch_published(
     name: HubName, published: Published, cache: RepoCache, client: HubClient, progress: Progress
 ) -> str:
-    """Bring pickles of one or more repositories into the cache and make a folder of safetensors of them.
+    """Fetch pickles of one or more repositories into the cache and convert them to a folder of safetensors.
 
     Raises `HubError`, `CodecError`.
     """
@@ -85,7 +85,7 @@ class _Fetch:
     progress: Progress
 
     def folder(self, folder: str) -> None:
-        """Fetch the model in one folder of the repository, and stamp what is there."""
+        """Fetch the model in one folder of the repository, and stamp its files."""
         files = select_files(self.repository, str(self.name), folder)
         stamps = Stamps(self.cache.snapshot(self.repository.commit) / folder)
         self._all(files, stamps)
@@ -112,7 +112,7 @@ class _Fetch:
             self._one(file, stamps)
 
     def _intact(self, file: RemoteFile, stamps: Stamps) -> bool:
-        """Whether the snapshot shows this very content; remembers it if so."""
+        """Whether the snapshot's file has the expected content; records its stamp if so."""
         path, name = self._pointer(file), PurePosixPath(file.path).name
         if not path.is_file() or path.stat().st_size != file.size:
             return False
@@ -129,7 +129,7 @@ class _Fetch:
             self.progress(file.path, done, file.size)
 
         with self.cache.exclusive(file, self.client.timeout, report):
-            if not self._intact(file, stamps):  # another process may have been faster
+            if not self._intact(file, stamps):  # another process may have fetched it meanwhile
                 url = self.client.file_url(self.name, self.repository.commit, file.path)
                 subject = Subject(self.name, self.client.endpoint, file.path)
                 self._reuse_blob(file)

@@ -30,7 +30,7 @@ class ModelFiles:
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """The files whose content makes it this model and no other."""
+        """The files whose content identifies the model."""
         return (CONFIG, *self.weights)
 
 

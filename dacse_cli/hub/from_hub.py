@@ -1,6 +1,6 @@
-"""A model of the Hub: the copy in the cache where that is whole, else fetched.
+"""A model of the Hub: the cached copy if it is complete, else fetched.
 
-Knows neither built-in models nor folders of the user.
+Built-in models and the user's folders are handled in `resolve`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Access:
 
 
 def model_from_hub(name: HubName, kind: Kind, access: Access) -> Resolved:
-    """The folder of a Hub model. Raises `HubError` where it is neither here nor to be had."""
+    """The folder of a Hub model. Raises `HubError` where it is neither cached nor available."""
     cache = RepoCache(cache_root(access.cache_dir), name.repo)
     commit = cache.commit_of(name.revision)
     state = _State.of(cache.snapshot(commit), kind) if commit else _State()
@@ -67,7 +67,7 @@ def _snapshot(cache: RepoCache, name: HubName, commit: str, kind: Kind) -> Resol
 
 @dataclass(frozen=True)
 class _State:
-    """What the cache holds of a model: all files whole (`usable`), and surely all there are (`complete`)."""
+    """State of a cached model: all its files are intact (`usable`), and none can be missing (`complete`)."""
 
     usable: bool = False
     complete: bool = False

@@ -1,4 +1,4 @@
-"""Which models there are: built in, in the cache, and known by name. Looks at files' names and sizes only."""
+"""The available models: built in, in the cache, and known by name. Uses only files' names and sizes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KNOWN: tuple[tuple[str, Kind, str], ...] = (
 
 @dataclass(frozen=True)
 class Listed:
-    """One model or codec. `bytes` is on this disk; 0 where nothing is."""
+    """One model or codec. `bytes` is its size on this disk; 0 where it is absent."""
 
     name: str
     kind: Kind
@@ -34,7 +34,7 @@ class Listed:
     """`built-in`, `cached`, `incomplete` or `known`."""
     bytes: int = 0
     licence: str | None = None
-    """By its own card; None where that says nothing."""
+    """Licence by its own card; None where that names none."""
     revision: str | None = None
     folder: str | None = None
     note: str = ""
@@ -45,7 +45,7 @@ class Listed:
 
 
 def list_models(cache_dir: Path | None = None) -> list[Listed]:
-    """Built-in ones, then what the cache holds of the kinds dacse runs, then what `dacse download` knows."""
+    """Built-in models, then cached ones of the kinds dacse runs, then others known to `dacse download`."""
     found = [_built_in(name, folder) for name, folder in BUILT_IN.items()]
     try:
         cached = list(_cached(cache_root(cache_dir)))
@@ -86,7 +86,7 @@ def _snapshot(name: str, kind: Kind, commit: str, folder: Path) -> Listed:
 
 
 def _kind(folder: Path) -> Kind | None:
-    """What lies in `folder`, as far as dacse could run it; other programs' models are none of ours."""
+    """The kind of the model in `folder`; None for models that dacse cannot run."""
     try:
         found = recognise(read_json(folder / CONFIG))
     except (OSError, DocumentError):

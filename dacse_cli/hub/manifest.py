@@ -1,4 +1,4 @@
-"""What a repository holds and which of it is fetched: from the Hub's answer to a list of files. Pure."""
+"""The contents of a repository and the files to fetch: the Hub's answer -> a list of files. Pure."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Repository:
 def parse_repository(answer: Any) -> Repository:
     """The Hub's JSON (`/api/models/ID/revision/REV?blobs=true`) -> `Repository`.
 
-    Raises KeyError, TypeError or ValueError for anything a Hub would not say.
+    Raises KeyError, TypeError or ValueError for an invalid answer.
     """
     commit = str(answer["sha"])
     if not is_commit(commit):
@@ -59,7 +59,7 @@ def _remote_file(entry: Any) -> RemoteFile:
 def select_files(repository: Repository, name: str, folder: str = "") -> list[RemoteFile]:
     """The files of one model in `folder` ("" is the root), small ones first; nothing else is fetched.
 
-    Raises `HubError` where they are no model: no config, or no safetensors (a pickle is never fetched).
+    Raises `HubError` where they are not a model: no config, or no safetensors (a pickle is never fetched).
     """
     here = {PurePosixPath(file.path).name: file for file in repository.files if _parent(file.path) == folder}
     weights = [SINGLE] if SINGLE in here else sorted(n for n in here if n.endswith(".safetensors"))

@@ -1,4 +1,4 @@
-"""How a model is called: a Hub id with an optional revision. Pure text, no disk, no network."""
+"""Names of models: a Hub id with an optional revision. Text only, no disk, no network."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class HubName:
 
 
 def is_known(name: str) -> bool:
-    """Whether it is the name of a built-in or a published model that dacse knows."""
+    """Whether it is the name of a built-in model or of a known published one."""
     return name in _KNOWN
 
 
 def guess(name: str) -> str | None:
-    """The hint for a name that is no model, where it is close to one that is known without any network."""
+    """The hint for an unknown name that is close to one known without the network."""
     return None if is_known(name) else did_you_mean(name, _KNOWN)
 
 
@@ -66,7 +66,7 @@ def parse_hub_name(text: str) -> HubName | None:
     """`org/name` or `org/name@revision` -> `HubName`; None where the text is neither."""
     repo, at, revision = text.partition("@")
     if not _REPO.fullmatch(repo) or ".." in repo or "--" in repo:
-        return None  # the two marks the Hub itself forbids: they would make cache folders ambiguous
+        return None  # character pairs that the Hub forbids: they would make cache folders ambiguous
     if not at:
         return HubName(repo)
     # a revision becomes a file below refs/, so it must not climb out of there

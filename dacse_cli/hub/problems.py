@@ -1,4 +1,4 @@
-"""What can go wrong between here and the Hub, as `HubError`s with facts and a next step.
+"""Errors of requests to the Hub, as `HubError`s with facts and a next step.
 
 Messages are made from status codes and reasons only, never from a request: its headers hold the token
 and a redirected address may hold a signature.
@@ -21,7 +21,7 @@ LOGIN = "log in with `hf auth login` (or set HF_TOKEN)"
 
 
 class TransientError(HubError):
-    """The Hub gave no usable answer now, but may later; `retry_after` is its own wish in seconds."""
+    """The Hub gave no usable answer now, but may later; `retry_after` is its requested delay in seconds."""
 
     def __init__(self, message: str, *, hint: str | None = None, retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -36,7 +36,7 @@ class HubSpaceError(HubError):
 
 @dataclass(frozen=True)
 class Subject:
-    """What a request was about, for the message when it is refused."""
+    """The subject of a request, for the message when it is refused."""
 
     name: HubName
     endpoint: str
@@ -44,7 +44,7 @@ class Subject:
 
     @property
     def page(self) -> str:
-        """Where a person can look at the repository."""
+        """Address of the repository's web page."""
         return f"{self.endpoint}/{self.name.repo}"
 
     def __str__(self) -> str:
@@ -132,7 +132,7 @@ def interrupted(what: str, endpoint: str) -> TransientError:
 
 
 def not_the_hub(what: str, endpoint: str) -> TransientError:
-    """The error for an answer that no Hub would give, as from the login page of a guest network."""
+    """The error for an answer that is not from a Hub, such as the login page of a guest network."""
     return TransientError(
         f"{endpoint} sent {what}",
         hint="a proxy or a network login page may be in between: open the address in a browser",

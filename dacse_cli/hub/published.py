@@ -1,7 +1,8 @@
-"""Models that were published as pickles: which files they are, and the folder that dacse makes of them.
+"""Models that were published as pickles: their files, and the folder that dacse makes from them.
 
 The files are read without unpickling and kept in the snapshot of the model's repository as config.json and
-safetensors, so that everything else finds a folder like any other. Which files it was made of stands beside.
+safetensors, so that everything else finds a folder like any other. The checksums of the original files are
+stored beside them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dacse_cli.hub.stamps import Stamps
 from dacse_cli.weights.folder import SINGLE
 
 SOURCES = "dacse-sources.json"
-"""Checksums of the files that a folder was made of, in the folder."""
+"""Name of the file with the checksums of the original files, in the folder."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def _made_of(folder: Path) -> object:
 
 
 def _intact(stamps: Stamps) -> bool:
-    """Whether the folder's files are still as they were written."""
+    """Whether the folder's files are unchanged since they were written."""
     try:
         return all(stamps.remembered(name) == stamps.sha256(name) for name in (CONFIG, SINGLE))
     except OSError:

@@ -1,4 +1,4 @@
-"""From what a user calls a model to a folder on this disk, by way of the Hub only where that is needed.
+"""From a model's name to a folder on this disk, using the Hub only where necessary.
 
 Order: a name that ships with dacse, an existing folder, a Hub id. A Hub model that dacse fetched before is
 used without any network; its files are checked against their checksums (by stamp, so in no time).
@@ -33,7 +33,7 @@ BUILT_IN: Mapping[str, Path] = {"nano": Path(__file__).parent.parent / "models" 
 
 @dataclass(frozen=True)
 class Downloaded:
-    """A model and the codec it speaks; no codec where the name was a codec's own."""
+    """A model and its codec; no codec where the name is that of a codec."""
 
     model: Resolved
     codec: Resolved | None
@@ -90,8 +90,8 @@ def resolve_codec(
     """The codec of a resolved model: `codec` if given, else what the model's card names, else the default.
 
     A card may name a Hub id or a folder inside the model's own, nothing outside of it. The card of a local
-    folder reaches no network, except for the codec that dacse itself takes by default: it may come from a
-    stranger, and a request tells an address and an access token to whoever it names.
+    folder reaches no network, except for the codec that dacse itself takes by default: the folder may come
+    from a stranger, and a request would reveal an address and an access token to the named server.
     """
     named = codec
     if named is None:

@@ -21,7 +21,7 @@ class Resolved:
 
     folder: Path
     name: str
-    """As the user or a model card called it."""
+    """The name used by the user or a model card."""
     revision: str | None
     """The commit (40 hex) of a Hub model."""
     sha256: str

@@ -64,7 +64,7 @@ class Stamps:
             return  # no stamps yet, or not ours: everything is hashed
 
     def save(self) -> None:
-        """Write atomically, as far as the place allows."""
+        """Write atomically, if the folder is writable."""
         if self._file is None:
             return
         files = {name: asdict(stamp) for name, stamp in sorted(self._entries.items())}
@@ -78,7 +78,7 @@ class Stamps:
             return
 
     def remembered(self, name: str) -> str | None:
-        """The sha256 last recorded, whatever the file is now."""
+        """The sha256 last recorded, even if the file has changed."""
         stamp = self._entries.get(name)
         return stamp.sha256 if stamp else None
 
@@ -88,11 +88,11 @@ class Stamps:
         return stamp is not None and (stamp.size, stamp.mtime_ns) == (now.st_size, now.st_mtime_ns)
 
     def sha256(self, name: str) -> str:
-        """The file's sha256: remembered if size and time are as then, else computed."""
+        """The file's sha256: the recorded one if size and time are unchanged, else computed."""
         return self._entries[name].sha256 if self.is_current(name) else file_sha256(self.folder / name)
 
     def record(self, name: str, sha256: str) -> None:
-        """Remember the file as it is now under this checksum."""
+        """Record the file's present size and time with this checksum."""
         now = (self.folder / name).stat()
         self._entries[name] = Stamp(now.st_size, now.st_mtime_ns, sha256)
 

@@ -1,7 +1,7 @@
 """One file from the Hub into a part file: continued by Range, checked by checksum.
 
-Knows nothing of the cache's layout. Whatever the server does, the part ends up with exactly the promised
-bytes or a `HubError` says why not; bytes that arrived are kept for the next try, in this run or a later one.
+Independent of the cache's layout. Whatever the server does, the partial file ends with exactly the expected
+bytes, or a `HubError` is raised; bytes that arrived are kept for the next try, in this run or a later one.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dacse_cli.hub.stamps import digest_like
 
 @dataclass(frozen=True)
 class Transfer:
-    """What is fetched from where to where; `report` gets the bytes there so far."""
+    """One transfer: source, target and expected content; `report` gets the number of bytes so far."""
 
     client: HubClient
     url: str
@@ -60,7 +60,7 @@ class Transfer:
     def _append(self, out: BinaryIO, here: int, patience: Patience) -> None:
         with self.client.open(self.url, self.subject, patience, start=here) as answer:
             if here and not _continues(answer, here):
-                out.truncate(0)  # the server starts over, so do we
+                out.truncate(0)  # the server restarts from 0, so the file does, too
                 here = 0
             self._check_length(answer, self.file.size - here)
             for chunk in answer.chunks:

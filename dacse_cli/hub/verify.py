@@ -1,4 +1,4 @@
-"""Whether model files still hold what they held when they were fetched. Reads, never repairs."""
+"""Whether model files are unchanged since they were fetched. Reads only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dacse_cli.hub.stamps import Stamps, git_blob_hash
 
 
 def damages(folder: Path, files: ModelFiles) -> list[str]:
-    """What is wrong with a Hub snapshot's files, one sentence each; stamped files are not read again."""
+    """Damages of a Hub snapshot's files, one sentence each; stamped files are not read again."""
     stamps = Stamps(folder)
     found = [problem for name in files.all if (problem := _damage(stamps, name))]
     stamps.save()
@@ -22,10 +22,10 @@ def damages(folder: Path, files: ModelFiles) -> list[str]:
 
 
 def verify_folder(folder: Path, kind: Kind) -> list[str]:
-    """What is wrong with the model in `folder`, one sentence each, after reading every byte.
+    """Damages of the model in `folder`, one sentence each, after reading every byte.
 
-    A cached Hub file must have the checksum it was fetched under. A file of a local folder may change
-    openly, by an edit that moves its time; one that changes under the same size and time is damaged.
+    A cached Hub file must have the checksum it was fetched under. A file of a local folder may be edited,
+    which changes its time; a file with changed content but the same size and time is damaged.
     """
     try:
         files = model_files(folder, kind)

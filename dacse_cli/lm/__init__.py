@@ -9,5 +9,5 @@
     translator   `interfaces.Translator`: codes -> codes
     device, memory, bandwidth   where it runs, how many rows fit, how fast it can be
 
-Knows token ids and allowed id ranges; what an id means is defined in `tokens`.
+Handles token ids and allowed id ranges; what an id means is defined in `tokens`.
 """

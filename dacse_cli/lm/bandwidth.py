@@ -1,7 +1,7 @@
 """What decoding costs in memory traffic, and how fast this machine reads memory: the bound on its speed.
 
-A decode step reads all weights once and each row's own cache once; arithmetic takes less time than that on
-every device of today. So tokens per second are at most `rows / (bytes of a step / bandwidth)`.
+A decode step reads all weights once and each row's own cache once; on current devices, arithmetic takes less
+time than that. So tokens per second are at most `rows / (bytes of a step / bandwidth)`.
 """
 
 from __future__ import annotations

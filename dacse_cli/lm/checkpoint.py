@@ -17,7 +17,7 @@ from dacse_cli.lm.weights import load_weights
 from dacse_cli.weights.safetensors_file import find_tensors
 from dacse_cli.weights.stored import StoredTensor, check_floats, check_shapes
 
-IGNORED = (".rotary_emb.inv_freq",)  # constants old transformers versions stored along
+IGNORED = (".rotary_emb.inv_freq",)  # constants that old transformers versions stored with the weights
 
 
 def load_language_model(
@@ -30,9 +30,9 @@ def load_language_model(
 ) -> LanguageModel:
     """Load the `LlamaForCausalLM` in `folder`: `config.json` and safetensors, single or sharded.
 
-    Every name, shape and value is checked before the first token. `vocab_size` is what the codec's layout
-    needs; `kv` is what the cache holds, `auto` (the same numbers as the network), `int8` or `fp8`. Raises
-    `CheckpointError`, or `DeviceError` for a device or dtype that is not there.
+    Every name, shape and value is checked before the first token. `vocab_size` is the size that the codec's
+    layout needs; `kv` is the cache's format, `auto` (the same numbers as the network), `int8` or `fp8`.
+    Raises `CheckpointError`, or `DeviceError` for a device or dtype that is not there.
     """
     where = torch.device(resolve_device(device))
     kind = resolve_dtype(dtype, device=str(where))

@@ -11,7 +11,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 
 def resolve_device(name: str) -> str:
-    """`auto` -> the best device here; others are proven to exist. Raises `DeviceError`."""
+    """`auto` -> the best available device; others are checked to exist. Raises `DeviceError`."""
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     check_devices(name)

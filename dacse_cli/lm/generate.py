@@ -1,4 +1,4 @@
-"""The language model as the rest of dacse sees it: prompts in, exactly the requested number of ids out."""
+"""Interface of the language model: prompts in, exactly the requested number of ids out."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from dacse_cli.lm.sampling import Draw, RowNoise
 Ranges = Sequence[tuple[int, int]]
 Result = TypeVar("Result")
 BATCH_CAP = {"cpu": 16, "cuda": 64, "mps": 16}
-"""Rows beyond which a larger batch is hardly faster: from there, time is spent on the rows' own caches."""
+"""Rows beyond which a larger batch is hardly faster, because reading the rows' caches takes most time."""
 
 
 class LanguageModel:
@@ -43,7 +43,7 @@ class LanguageModel:
             self._use(find_decoders(network, self.arena))
 
     def use(self, decoder: Decoder) -> None:
-        """Decode this way from now on, and with torch's own attention if it fails."""
+        """Decode with this decoder from now on, or with torch's attention if it fails."""
         self._use(Ladder([decoder, EagerDecoder(self.network, self.arena)]))
 
     def _use(self, ladder: Ladder) -> None:
@@ -67,8 +67,8 @@ class LanguageModel:
     def prepare(self, rows: int, positions: int, ranges: Ranges) -> None:
         """Capture decode steps for batches of up to `rows` rows of up to `positions` positions (CUDA).
 
-        Without it the first batches do that, one after the other. Batches of a fixed shape have one graph
-        only. Raises `torch.OutOfMemoryError`.
+        Otherwise this happens during the first batches, one by one. Batches of a fixed shape have only one
+        graph. Raises `torch.OutOfMemoryError`.
         """
         choices, fixed = [self._choice(lo, hi) for lo, hi in ranges], self._fixed
         if fixed is not None:
@@ -103,7 +103,7 @@ class LanguageModel:
     def takes_drafts(self) -> bool:
         """Whether drafts are used: by the CPU kernel, in batches of any shape, in float32.
 
-        There they change no id; in bfloat16 another number of tokens per pass may.
+        Then drafts change no id; in bfloat16 another number of tokens per pass can change ids.
         """
         return self._draft_backend() is not None
 
@@ -114,7 +114,7 @@ class LanguageModel:
         return decoder.backend if isinstance(decoder.backend, CpuBackend) else None
 
     def row_bytes(self, positions: int) -> int:
-        """Cache bytes of one row whose prompt and new tokens make `positions` positions."""
+        """Cache bytes of one row whose prompt and new tokens take `positions` positions."""
         return self.arena.position_bytes * positions
 
     def describe(self) -> str:
@@ -188,7 +188,7 @@ class LanguageModel:
                 )
 
     def _try(self, work: Callable[[Decoder], Result]) -> Result:
-        """`work` with the best decoder that can do it; decoders fail before the first token or not at all."""
+        """Run `work` with the best decoder that works; decoders fail before the first token or not at all."""
         while True:
             try:
                 return work(self.decoder)
@@ -218,11 +218,11 @@ class LanguageModel:
         return self._choices[lo, hi]
 
     def _on_device(self) -> AbstractContextManager[object]:
-        """Kernels are launched on the current device, which need not be the network's."""
+        """Make the network's device current, because kernels are launched on the current device."""
         device = self.network.device
         return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def _draw_of(draws: Sequence[Draw], request: int) -> Draw:
-    """How a row is sampled; rows without a request take the best id."""
+    """How a row is sampled; filler rows of a fixed shape take the best id."""
     return draws[request] if request != NOBODY else Draw(0.0, 0)

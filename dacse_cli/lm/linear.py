@@ -1,4 +1,4 @@
-"""A matrix product with a fixed weight, in the form the device is fastest at.
+"""A matrix product with a fixed weight, in the fastest form for the device.
 
 `PackedLinear` keeps the weight in oneDNN's own blocked order. With the few rows of a decode step that is
 2 to 5 times faster than `F.linear` on a CPU (float32 and bfloat16, 256 to 1536 wide), because the plain
@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 MIN_PACKED_ELEMENTS = 100_000
-"""Below this a product costs less than oneDNN's set-up (about 15 microseconds)."""
-PACK_ROWS = 8  # the row count the blocked order is chosen for; others run as well
+"""Size below which a product costs less than oneDNN's set-up (about 15 microseconds)."""
+PACK_ROWS = 8  # the row count for which the blocked order is chosen; other counts also work
 
 
 class Linear(Protocol):
@@ -65,7 +65,7 @@ class PackedLinear:
 
 
 def make_linear(weight: Tensor, bias: Tensor | None = None) -> Linear:
-    """The fastest form for `weight` `[out, in]` where it lies. `weight` may be freed afterwards."""
+    """The fastest form for `weight` `[out, in]` on its device. `weight` may be freed afterwards."""
     if weight.device.type == "cpu" and weight.numel() >= MIN_PACKED_ELEMENTS and can_pack(weight.dtype):
         return PackedLinear(weight, bias)
     return PlainLinear(weight, bias)

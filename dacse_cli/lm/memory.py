@@ -1,4 +1,4 @@
-"""How many rows fit: free memory of a device, and the batch it holds."""
+"""Free memory of a device, and how many rows of a batch fit it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CGROUP_FILES = (  # (limit, in use): version 2, then version 1
     ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
     ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
 )
-SHARE = 0.9  # the rest is for scratch, fragmentation and the neighbours
+SHARE = 0.9  # the rest is for scratch memory, fragmentation and other processes
 
 
 def fit_batch(row_bytes: int, free_bytes: int, cap: int) -> int:
@@ -29,9 +29,10 @@ def free_memory(device: str) -> int:
 
 
 def free_host_memory(meminfo: Path = Path("/proc/meminfo"), root: Path = Path("/")) -> int:
-    """Free main memory, not more than the container's limit leaves.
+    """Free main memory, limited by the container's limit.
 
-    What the system calls available is not enough to ask: a process beyond its cgroup's limit is killed.
+    The memory that the system reports as available can be too much: a process beyond its cgroup's limit is
+    killed.
     """
     free = _available(meminfo)
     for limit, used in CGROUP_FILES:
@@ -50,7 +51,7 @@ def _available(meminfo: Path) -> int:
 
 
 def _half_of_all() -> int:
-    """A guess where the system does not say what is free (macOS, Windows)."""
+    """Half of the memory: a guess where the system does not report free memory (macOS, Windows)."""
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
     return 4 << 30

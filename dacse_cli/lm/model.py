@@ -2,8 +2,8 @@
 
 RMSNorm -> fused QKV -> rotary positions -> attention over the cache -> output; RMSNorm -> SwiGLU. The
 residual stream, norms and logits are float32 in every precision mode; matrix products and the cache use the
-working dtype. Arithmetic follows transformers' `modeling_llama.py`. Knows nothing of id ranges, batches or
-when to stop.
+working dtype. Arithmetic follows transformers' `modeling_llama.py`. Id ranges, batches and stopping are
+handled elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dacse_cli.lm.weights import Block, Weights
 
 
 class Pointwise(Protocol):
-    """What happens between matrix products and attention; devices have their own fused forms.
+    """The operations between matrix products and attention; devices have their own fused forms.
 
     The residual stream x is float32 `[N, hidden]`.
     """
@@ -60,7 +60,7 @@ class PlainPointwise:
 
 
 class Llama:
-    """A network of given weights. Axes: `B` rows, `P` prompt tokens, `H` key heads, `D` head dimension."""
+    """A network with given weights. Axes: `B` rows, `P` prompt tokens, `H` key heads, `D` head dimension."""
 
     def __init__(self, shape: LlamaShape, weights: Weights) -> None:
         self.shape, self.weights = shape, weights

@@ -8,8 +8,8 @@ cache, a shorter prompt leaves unused slots before it (`pads`).
     row 0     p p p p p p p p n n n n n n n n n
     row 1     . . . p p p p p n n n n n
 
-A `FixedShape` gives up what that saves, so that results do not depend on the other rows: sums of
-floating-point numbers change with the shape of what is summed, so the shape is the same for every batch.
+A `FixedShape` gives up this saving so that results do not depend on the other rows: floating-point sums
+change with the shape of the operands, so every batch has the same shape.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FixedShape:
-    """The one shape of every batch: its rows, its longest prompt, its slots a row."""
+    """The shape of every batch: its rows, its longest prompt, its slots per row."""
 
     rows: int
     end: int
@@ -56,7 +56,7 @@ class BatchPlan:
 
     @property
     def positions(self) -> int:
-        """Slots the cache needs: the last token written is never read again."""
+        """Slots that the cache needs: one fewer than tokens, because the last token is never read."""
         return self.fixed.positions if self.fixed else self.end + self.steps - 1
 
     @property

@@ -1,4 +1,4 @@
-"""Sampling ids instead of taking the best ones: for a second attempt at a chunk whose first one failed.
+"""Sampling ids instead of taking the best ones: for a second attempt at a chunk.
 
 The Gumbel-max method: the argmax of `logits / temperature + g`, with g = -ln(-ln u) for uniform u, is a
 sample of softmax(logits / temperature). Each row has a generator of its own, so its ids do not depend on

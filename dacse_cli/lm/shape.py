@@ -1,8 +1,8 @@
 """What a `config.json` says about a Llama, read through a list of allowed keys.
 
-Knows the numbers of the network and the names and shapes its weights must have; opens no weights and
-imports no torch. Keys outside the list (`auto_map`, `attn_implementation`, ...) are never looked at,
-except those that would change what the network computes: they are refused.
+Defines the numbers of the network and the names and shapes its weights must have; opens no weights and
+imports no torch. Keys outside the list (`auto_map`, `attn_implementation`, ...) are ignored, except those
+that would change what the network computes, which are refused.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dacse_cli.errors import CheckpointError
 from dacse_cli.files.documents import read_config
 
 ARCHITECTURE = "LlamaForCausalLM"
-MAX_SIZE = 1 << 20  # above any real model, in every field: a wrong number must not become a huge table
+MAX_SIZE = 1 << 20  # larger than in any real model, so that a wrong number cannot cause a huge allocation
 MAX_LAYERS = 4096  # each has nine tensors, whose names are listed before any weight is looked for
 
 
@@ -68,7 +68,7 @@ class LlamaShape:
         return shapes
 
     def optional_tensors(self) -> dict[str, tuple[int, ...]]:
-        """Name -> shape of what may be stored besides: a tied head once more."""
+        """Name -> shape of tensors that may be stored in addition: a copy of a tied head."""
         return {"lm_head.weight": (self.vocab_size, self.hidden)} if self.tied else {}
 
     def _layer_tensors(self) -> dict[str, tuple[int, ...]]:
@@ -151,7 +151,7 @@ def _refuse_other_networks(config: Mapping[str, Any]) -> None:
 def _rope_theta(config: Mapping[str, Any]) -> float:
     """The rotary base from `rope_parameters` (5.x) or `rope_theta` (4.57); never a default.
 
-    A default of 10000 where the model was trained at 100000 loads fine and speaks nonsense.
+    With a default of 10000, a model trained at 100000 would load without error and generate nonsense.
     """
     found = {}
     for key in ("rope_parameters", "rope_scaling"):

@@ -1,7 +1,7 @@
-"""DAC-SE1's language model as the pipeline sees it: noisy codes of many chunks in, clean codes out.
+"""DAC-SE1's language model as an `interfaces.Translator`: noisy codes of many chunks in, clean codes out.
 
-Only here codes become ids: a chunk's noisy codes are its prompt, and the answer has as many ids. In small
-batches the noisy ids are also tried as drafts of the clean ones.
+Only this module converts codes to ids: a chunk's noisy codes are its prompt, and the answer has as many ids.
+In small batches the noisy ids are also tried as drafts of the clean ones.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dacse_cli.registry import LoadOptions
 from dacse_cli.tokens.layout import TokenLayout
 
 DRAFT_ROWS = 2
-"""Chunks of a batch whose noisy ids are tried as drafts. A larger batch ends with its noisiest chunk, whose
-drafts are the worst, and a wide pass over many rows costs what it saves."""
+"""Chunks of a batch whose noisy ids are tried as drafts. A larger batch lasts as long as its noisiest chunk,
+whose drafts are the worst, and a wide pass over many rows saves no time."""
 
 
 def load(folder: Path, options: LoadOptions) -> LlamaTranslator:
@@ -46,7 +46,7 @@ class LlamaTranslator:
 
     @property
     def units(self) -> Codes:
-        """What it reads and writes."""
+        """The units it reads and writes."""
         return Codes(self.layout.n_codebooks, self.layout.codebook_size)
 
     @property
@@ -56,17 +56,17 @@ class LlamaTranslator:
 
     @property
     def context(self) -> tuple[int, int]:
-        """A chunk is continued from its own codes alone."""
+        """No context: a chunk is generated from its own codes alone."""
         return 0, 0
 
     @property
     def redraws(self) -> bool:
-        """Ids can be drawn by chance."""
+        """Ids can be sampled."""
         return True
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The device it runs on."""
         return self.model.device
 
     @property

@@ -47,7 +47,7 @@ class Weights:
 def load_weights(
     found: dict[str, StoredTensor], shape: LlamaShape, device: torch.device, dtype: torch.dtype
 ) -> Weights:
-    """Read tensors already known to have the expected names, types and shapes. Raises `CheckpointError`."""
+    """Read tensors whose names, types and shapes have been checked. Raises `CheckpointError`."""
     with ExitStack() as stack:
         reader = _Reader(found, device, stack)
         embedding = reader.read("model.embed_tokens.weight", dtype)
@@ -62,7 +62,7 @@ def load_weights(
 
 
 class _Reader:
-    """Tensors by name, converted, moved and proven finite; shard files stay open between reads."""
+    """Reads tensors by name, converts, moves and checks them; shard files stay open between reads."""
 
     def __init__(self, found: dict[str, StoredTensor], device: torch.device, stack: ExitStack) -> None:
         self.found, self.device, self.stack = found, device, stack
@@ -118,7 +118,7 @@ def interleave(rows: Tensor, head_dim: int) -> Tensor:
 
 
 def _load_head(reader: _Reader, shape: LlamaShape, embedding: Tensor) -> Tensor:
-    """The output matrix, float32 whatever the working dtype: it is small, and bfloat16 logits tie."""
+    """The output matrix, float32 for every working dtype: it is small, and bfloat16 logits would tie."""
     tied = reader.read("model.embed_tokens.weight", torch.float32) if shape.tied else None
     if tied is None:
         return reader.read("lm_head.weight", torch.float32)

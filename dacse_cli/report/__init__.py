@@ -1,16 +1,16 @@
-"""A run as one page to see and hear: before and after, side by side, in a file that needs nothing else.
+"""A run as one self-contained HTML page to see and hear: before and after, side by side.
 
-    entry      what the report is told of a file and of the run
+    entry      the report's data about a file and about the run
     budget     how much of each file fits into the page
     stretch    which part of a long file is shown
-    gains      what makes both sides equally loud
+    gains      gains that make both sides equally loud
     spectrum   samples -> picture;  waveform, png, preview: the other things a page can hold
     packing    versions of one stretch -> pictures, previews, levels
     scene      one file, measured and drawn
     page       scenes -> HTML and JSON lines;  links: addresses of the recordings
     assembly   the way in
 
-Knows files and numbers; knows no model, no journal and no metric: scores come from a function it is given.
+Independent of models, journal and metrics: scores come from a function that is passed in.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ from dacse_cli.report.scene import Score, scene
 
 PAGE, LINES = "index.html", "report.jsonl"
 _HEAD = 8192
-"""Bytes of a file that show whether it is a report's."""
+"""Bytes of a file that identify a report."""
 
 
 def refuse_foreign(folder: Path) -> None:
-    """Raise `UsageError` where a file in `folder` that a report would replace is none of a report's."""
+    """Raise `UsageError` where a report would replace a file in `folder` that is not from a report."""
     for name, mark in ((PAGE, b"<title>dacse report</title>"), (LINES, b'"format": "dacse-report"')):
         path = folder / name
         try:

@@ -9,7 +9,7 @@ PAGE_BYTES = 28_000_000
 FRAME_BYTES = 150_000
 """Page without files: style, script, settings."""
 TEXT_BYTES = 6_000
-"""Of one file: names, numbers, outlines of waveforms."""
+"""Bytes per file for text: names, numbers, outlines of waveforms."""
 BASE64 = 4 / 3
 PIXEL_BYTES = 0.75
 """Upper bound of a deflated pixel of `spectrum.LEVELS` levels, noise included."""

@@ -1,4 +1,4 @@
-"""What a report is told: the run, its files, and what a guard decided about stretches of them."""
+"""The data of a report: the run, its files, and the guard's decisions about stretches of them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERDICTS = ("kept", "repaired", "passed-through", "doubted")
-"""What can become of a stretch: the model's answer, a second attempt, the input itself; an answer that stands
-and in which a recogniser hears other words."""
+"""Outcomes of a stretch: the model's first output, a second attempt, the input itself; or an output that is
+kept although a recogniser finds other words in it."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Entry:
     reason: str = ""
     message: str = ""
     seconds: float = 0.0
-    """Of audio."""
+    """Seconds of audio."""
     elapsed: float = 0.0
-    """From the first look at it to its final name; files of one batch overlap."""
+    """Seconds from its start to its final name; files of one batch overlap."""
     playable: bool = False
     """Whether source and target are both audio and both on this disk."""
     spans: tuple[Span, ...] = ()
@@ -50,7 +50,7 @@ class RunFacts:
     command: str
     version: str
     finished: str
-    """Date and time, for people."""
+    """Date and time, for display."""
     elapsed: float = 0.0
     audio_seconds: float = 0.0
     counts: dict[str, int] = field(default_factory=dict)

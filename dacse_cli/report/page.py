@@ -1,4 +1,4 @@
-"""Scenes -> one HTML file and one file of JSON lines. Pure text; nothing foreign becomes markup.
+"""Scenes -> one HTML file and one file of JSON lines. Text from outside never becomes markup.
 
 The page may not touch the network: its policy allows only its own style and script, named by their hashes,
 and pictures that lie in it. Names of files reach it as JSON and are shown as text.
@@ -44,12 +44,12 @@ def to_html(run: RunFacts, scenes: Sequence[Scene], folder: Path) -> str:
         "data": _json(data),
         "media": media,
     }
-    # in one pass: what has been filled in is not looked at again
+    # in one pass, so that inserted text is not searched again
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
 
 
 def to_jsonl(run: RunFacts, scenes: Sequence[Scene]) -> str:
-    """The same for machines: a line about the run, then one a file."""
+    """The same in machine-readable form: a line about the run, then one per file."""
     about = {**run.to_json(), "dacse": run.version, "version": VERSION}
     lines: list[dict[str, Any]] = [{"type": "run", "format": FORMAT, **about}]
     for scene in scenes:
@@ -64,7 +64,7 @@ def _row(scene: Scene, folder: Path) -> dict[str, Any]:
 
 
 def _script() -> str:
-    """All scripts in one scope that nothing else sees."""
+    """All scripts in one private scope."""
     parts = "\n".join(_asset(name) for name in SCRIPTS)
     return f'(() => {{\n"use strict";\n{parts}}})();\n'
 
@@ -78,5 +78,5 @@ def _hash(text: str) -> str:
 
 
 def _json(data: object) -> str:
-    """JSON that cannot end the element it stands in."""
+    """JSON that cannot close the HTML element around it."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

@@ -28,7 +28,7 @@ class Scene:
     facts: dict[str, Any] = field(default_factory=dict)
     media: dict[str, Any] | None = None
     problem: str = ""
-    """Why there is nothing to see or hear."""
+    """Why it has no player."""
 
 
 def scene(entry: Entry, budget: Budget, score: Score | None) -> Scene:

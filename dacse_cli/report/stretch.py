@@ -1,4 +1,4 @@
-"""Which part of a file is shown: all of it, or the stretch with most to hear; and its samples."""
+"""The part of a file that is shown: all of it, or the loudest stretch; and its samples."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dacse_cli.audio.recording import open_recording
 
 STEP = 0.1
-"""Seconds a step of a survey."""
+"""Seconds per step of a survey."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def survey(path: Path) -> Survey:
 def choose_start(energy: NDArray[np.float64], seconds: float, marks: tuple[float, ...] = ()) -> float:
     """Second at which a stretch of `seconds` begins: around the first of `marks`, else where most is heard.
 
-    Loud bangs count no more than the loudest twentieth of the file, or they would draw every stretch.
+    Power is limited to that of the loudest twentieth of the file, so that short bangs do not decide.
     """
     width = max(1, round(seconds / STEP))
     last = len(energy) - width

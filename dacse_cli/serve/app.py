@@ -1,4 +1,4 @@
-"""Addresses -> what is done there. Everything else about a request has been checked before (`security`)."""
+"""The handlers of all addresses. Everything else about a request has been checked before (`security`)."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from dacse_cli.serve.uploads import MOST_BYTES, receive_body
 from dacse_cli.serve.worker import Worker
 
 _LOOKS_EVERY = 0.1
-"""Seconds between two looks at a recording that somebody waits for."""
+"""Polling interval in seconds for a recording that a client waits for."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the addresses work with."""
+    """The objects that the handlers use."""
 
     shelf: Shelf
     worker: Worker
@@ -71,16 +71,16 @@ class Service:
         return JSONResponse({"object": "list", "data": data, "ready": self.worker.loaded.is_set()})
 
     async def hand_in(self, request: Request) -> Response:
-        """A recording to listen to; its first seconds come first."""
+        """Add a recording to listen to; its first seconds are enhanced first."""
         recording, _ = await self._received(request, wants_preview=True)
         return JSONResponse(recording.to_json(), 201)
 
     async def recording(self, request: Request) -> Response:
-        """How far one recording is."""
+        """The progress of one recording."""
         return JSONResponse(self._named(request).to_json())
 
     async def remove(self, request: Request) -> Response:
-        """Forget a recording and everything made of it."""
+        """Remove a recording and everything made from it."""
         await run_sync(self.shelf.remove, self._named(request).id)
         return Response(status_code=204)
 
@@ -101,7 +101,7 @@ class Service:
 
     async def enhance(self, request: Request) -> Response:
         """A recording in, the enhanced recording out, in one request."""
-        sound_options(request.query_params, ours=("token", "name", "model"))  # before hours of work
+        sound_options(request.query_params, ours=("token", "name", "model"))  # before work of hours
         recording, fields = await self._received(request, wants_preview=False)
         try:
             options = {**request.query_params, **fields}
@@ -135,7 +135,7 @@ class Service:
         return FileResponse(file, background=after, **headers_of(recording, file))
 
     async def _received(self, request: Request, *, wants_preview: bool) -> tuple[Recording, dict[str, str]]:
-        """A new recording; one with a preview is on the shelf already."""
+        """A new recording from a request; one with a preview is already on the shelf."""
         folder = self.shelf.new_folder()
         try:
             source, name, fields = await receive_body(request, folder, self.most_bytes)

@@ -1,4 +1,4 @@
-"""A finished recording as the file that is asked for: its options as text, the file, its name."""
+"""A finished recording as the requested file: its options as text, the file, its name."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _TYPES = {
 
 
 def sound_options(given: Mapping[str, str], ours: tuple[str, ...] = ()) -> SoundOptions:
-    """What a query or a form asks for. Raises `ApiError` for what is unknown or impossible.
+    """The sound options in a query or a form. Raises `ApiError` for unknown or invalid ones.
 
     `ours` are names with a meaning elsewhere.
     """
@@ -63,7 +63,7 @@ def _loudness(text: str) -> str | float | None:
 
 
 def make_file(recording: Recording, sound: SoundOptions) -> Path:
-    """The file that `sound` asks for; made once. Raises `DacseError`."""
+    """The file for the options `sound`; made once. Raises `DacseError`."""
     from dacse_cli.api.rendering import render_file
 
     key = hashlib.sha256(json.dumps(sound.to_json(), sort_keys=True).encode()).hexdigest()[:16]

@@ -9,13 +9,13 @@ import re
 from importlib.resources import files
 
 PLAYER = ("player.js", "dom.js", "panel.js")
-"""Of the report, in the order in which they need each other."""
+"""Scripts of the report, in order of dependency."""
 NOTHING = '{"run":{},"files":[]}'
-"""What the report's scripts find where a report has its facts."""
+"""The data that the report's scripts find in place of a report's facts."""
 
 
 def page(model: str) -> tuple[str, str]:
-    """The document, and the Content-Security-Policy that lets it do what it does and nothing else."""
+    """The document, and the Content-Security-Policy that allows only what it needs."""
     style = _asset("report", "page.css") + _asset("serve", "serve.css")
     scripts = [*(_asset("report", name) for name in PLAYER), _asset("serve", "serve.js")]
     script = '(() => {\n"use strict";\n' + "\n".join(scripts) + "})();\n"

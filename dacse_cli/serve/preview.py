@@ -1,4 +1,4 @@
-"""The first seconds of a recording in every strength, as the report's player shows and plays them."""
+"""The first seconds of a recording in every strength, for the report's player."""
 
 from __future__ import annotations
 

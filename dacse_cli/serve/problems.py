@@ -22,7 +22,7 @@ class ApiError(Exception):
 
 
 def problem_of(error: Exception) -> ApiError:
-    """What a failed recording or rendering is to whoever asked for it."""
+    """The response to a client for a failed recording or rendering."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, DacseError):

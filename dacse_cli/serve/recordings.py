@@ -1,4 +1,4 @@
-"""What has been handed in and how far each of it is: facts shared by the web side and the worker's thread."""
+"""The uploaded recordings and their progress: data shared by the web server and the worker thread."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from dacse_cli.serve.problems import ApiError
 MOST = 200
 """Recordings kept at once."""
 KEPT_SECONDS = 6 * 3600.0
-"""A finished recording that nobody has asked for during so long is removed."""
+"""Seconds without a request after which a finished recording is removed."""
 
 
 @dataclass(eq=False)
 class Recording:
-    """One recording. Its folder is private and goes with it."""
+    """One recording. Its private folder is removed with it."""
 
     folder: Path
     source: Path
     name: str
-    """As its sender calls it; text from outside."""
+    """The sender's name for it: text from outside."""
     wants_preview: bool = True
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: str = "waiting"
@@ -47,26 +47,26 @@ class Recording:
 
     @property
     def enhanced_path(self) -> Path:
-        """Samples as they are made, float32, channels beside each other."""
+        """File of the enhanced samples so far, float32, channels interleaved."""
         return self.folder / "enhanced"
 
     @property
     def enhanced(self) -> NDArray[np.float32]:
-        """All of them, `[C, S]`, mapped from the disk."""
+        """All enhanced samples, `[C, S]`, memory-mapped."""
         return np.memmap(self.enhanced_path, np.float32, "r", shape=(self.frames, self.channels)).T
 
     @property
     def seconds(self) -> float:
-        """Length; 0 as long as it is not known."""
+        """Length; 0 while it is unknown."""
         return self.frames / self.sample_rate if self.sample_rate else 0.0
 
     @property
     def unfinished(self) -> bool:
-        """Whether the worker has something to do."""
+        """Whether the worker is not done with it."""
         return not self.removed and self.state in ("waiting", "working")
 
     def to_json(self) -> dict[str, Any]:
-        """What a client is told."""
+        """The state for clients."""
         return {
             "id": self.id,
             "object": "recording",
@@ -100,13 +100,13 @@ class Shelf:
         return folder
 
     def add(self, recording: Recording) -> None:
-        """Take a recording in; the worker will find it."""
+        """Add a recording for the worker."""
         with self._changed:
             self._all[recording.id] = recording
             self._changed.notify_all()
 
     def all(self) -> list[Recording]:
-        """Those of the page, as they came."""
+        """The recordings of the page, in order of arrival."""
         with self._changed:
             return [one for one in self._all.values() if one.wants_preview]
 
@@ -125,7 +125,7 @@ class Shelf:
         return found
 
     def remove(self, key: str) -> None:
-        """Forget one and its files; the worker stops with it after the piece it is at."""
+        """Remove one and its files; the worker stops working on it after the current piece."""
         with self._changed:
             found = self._all.pop(key, None)
             self._changed.notify_all()
@@ -134,7 +134,7 @@ class Shelf:
             shutil.rmtree(found.folder, ignore_errors=True)
 
     def expire(self, now: float | None = None) -> None:
-        """Remove what is finished and has not been asked for in a long time."""
+        """Remove finished recordings that have not been requested for a long time."""
         limit = (time.monotonic() if now is None else now) - KEPT_SECONDS
         with self._changed:
             old = [one.id for one in self._all.values() if not one.unfinished and one.touched < limit]
@@ -142,7 +142,7 @@ class Shelf:
             self.remove(key)
 
     def next(self, order: Callable[[list[Recording]], Recording]) -> Recording | None:
-        """What the worker does next, chosen by `order`; waits for something. None when all is over."""
+        """The worker's next recording, chosen by `order`; waits for one. None after `close`."""
         with self._changed:
             while not self._closed:
                 if todo := [one for one in self._all.values() if one.unfinished]:
@@ -151,7 +151,7 @@ class Shelf:
         return None
 
     def close(self) -> None:
-        """Let the worker go."""
+        """Make the worker stop."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

@@ -1,4 +1,4 @@
-"""Who may ask this server anything, and the headers of every answer it gives.
+"""Access control for all requests, and the headers of every response.
 
 The server listens on the loopback address, which every program and every web page open in a browser on this
 machine can reach. So each request must carry the token, name this server in `Host` (a foreign name that

@@ -1,4 +1,4 @@
-"""From options to a running server, and to an end that leaves nothing behind."""
+"""Starts a server from options, and cleans up when it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LOOPBACK = "127.0.0.1"
 PORT = 8377
 _TOKEN = re.compile(r"[A-Za-z0-9_\-]{16,200}")
 _LEAVE_SECONDS = 3
-"""Seconds that answers under way get when the server is stopped."""
+"""Seconds for unfinished responses when the server is stopped."""
 
 
 def run(

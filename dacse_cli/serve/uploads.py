@@ -1,7 +1,8 @@
-"""The body of a request -> a file in a private folder, never more of it than is allowed.
+"""The body of a request -> a file in a private folder, up to a size limit.
 
-A body that says it is too long is refused before a byte of it is read; one that says nothing, or the wrong
-thing, when it has grown too long. Programs send the bare recording, or a form with a field `file`.
+A body whose declared length is too long is refused before any of it is read; one without a declared length,
+or with a wrong one, when it exceeds the limit. Programs send the bare recording, or a form with a field
+`file`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dacse_cli.serve.problems import ApiError
 
 MOST_BYTES = 2_000_000_000
 SPARE_BYTES = 500_000_000
-"""Left free on the disk, whatever is sent."""
+"""Bytes that are always left free on the disk."""
 _LONGEST_NAME = 200
 _BLOCK = 1 << 20
 
@@ -37,13 +38,13 @@ def plain_name(name: str) -> str:
 
 
 def stored_name(name: str) -> str:
-    """What a recording is called on the disk: nothing of the sender's name but a known suffix."""
+    """A recording's name on disk: of the sender's name only a known suffix is used."""
     suffix = Path(name).suffix.lower()
     return f"original{suffix if suffix in AUDIO_SUFFIXES else ''}"
 
 
 def check_length(request: Request, folder: Path, most: int = MOST_BYTES) -> None:
-    """Refuse what its header says is too long, or longer than the disk has room for."""
+    """Refuse a request whose declared length exceeds the limit or the free disk space."""
     text = request.headers.get("content-length", "0")
     length = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else most + 1
     if length > most:
@@ -54,7 +55,7 @@ def check_length(request: Request, folder: Path, most: int = MOST_BYTES) -> None
 
 
 def check_space(folder: Path, wanted: int) -> None:
-    """Refuse what would fill the disk."""
+    """Refuse data that would fill the disk."""
     if shutil.disk_usage(folder).free < wanted + SPARE_BYTES:
         raise ApiError(507, "no_space", "there is no room for it on the disk of the temporary folder")
 
@@ -114,7 +115,7 @@ async def _blocks(file: UploadFile) -> AsyncIterator[bytes]:
 
 
 async def _write(path: Path, blocks: AsyncIterator[bytes]) -> None:
-    """Append blocks to a new file; all of it or nothing."""
+    """Write blocks to a new file, which is removed on failure."""
     size = 0
     try:
         with path.open("xb") as file:

@@ -1,7 +1,8 @@
 """The one thread that runs the models. Every recording gets its first seconds before any is finished.
 
-A recording is enhanced piece by piece, fully (`mix` 1) and without a change of level: what a listener chooses
-later is made of that without the models. Between two pieces the thread looks for newer recordings.
+A recording is enhanced piece by piece, fully (`mix` 1) and without a change of level: options that a listener
+chooses later are applied to that without the models. Between two pieces the thread looks for newer
+recordings.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ LONGEST_SECONDS = 24 * 3600.0
 
 
 class Piece(Protocol):
-    """What `Enhancer.stream` yields."""
+    """The items of `Enhancer.stream`."""
 
     @property
     def samples(self) -> NDArray[np.float32]:
@@ -34,15 +35,15 @@ class Piece(Protocol):
 
     @property
     def sample_rate(self) -> int:
-        """Of the recording."""
+        """Sample rate of the recording."""
 
     @property
     def guard(self) -> Any:
-        """Of the whole recording, with the last piece."""
+        """The guard's report on the whole recording, with the last piece."""
 
 
 class Models(Protocol):
-    """What is needed of an `Enhancer`."""
+    """The part of `Enhancer` that is used."""
 
     batch_size: int
 
@@ -50,11 +51,11 @@ class Models(Protocol):
         """A recording in pieces."""
 
     def close(self) -> None:
-        """Give memory back."""
+        """Free memory."""
 
 
 class Worker(threading.Thread):
-    """Loads the models, then works on what is on the shelf until that is closed.
+    """Loads the models, then processes the recordings on the shelf until it is closed.
 
     `loaded` is set when the models are there, or when `error` says why they cannot be.
     """
@@ -83,7 +84,7 @@ class Worker(threading.Thread):
         models.close()
 
     def _advance(self, models: Models, recording: Recording) -> None:
-        """One piece of one recording."""
+        """Process one piece of one recording."""
         try:
             if recording.id not in self._streams:
                 _look(recording)
@@ -121,13 +122,13 @@ class Worker(threading.Thread):
 
 
 def first_seconds_first(todo: list[Recording]) -> Recording:
-    """The order of work: first seconds of what somebody waits to hear, then one after the other."""
+    """The order of work: first the first seconds of every recording with a preview, then one by one."""
     waiting = (one for one in todo if one.wants_preview and one.preview is None)
     return next(waiting, todo[0])
 
 
 def _look(recording: Recording) -> None:
-    """Fill in what the recording is. Raises `InputError`, `ApiError` for what is too long or too large."""
+    """Read the recording's header. Raises `InputError`, `ApiError` for what is too long or too large."""
     from dacse_cli.audio.probe import probe
 
     info = probe(recording.source)

@@ -5,7 +5,7 @@ positions added to the input, a LayerNorm in place of the batch norm after the d
 thing differs on purpose: padded frames are zeroed at the input of the depthwise convolution, so that the
 frames of a short row do not depend on how far it was padded. SpeechBrain masks the module's output only.
 
-Knows nothing of codes. Axes: `B` rows, `T` frames, `W` width.
+Axes: `B` rows, `T` frames, `W` width.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FINAL_EPS = 1e-6
 
 
 class FeedForward(nn.Module):
-    """Norm, up, Swish, down; the caller adds half of it."""
+    """Norm, expansion, Swish, projection; the caller adds half of the result."""
 
     def __init__(self, width: int, inner: int, dropout: float) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class Attention(nn.Module):
             q,
             k,
             v,
-            # padding lies behind the end, where causal attention never looks
+            # padding is after the end, where causal attention does not look
             attn_mask=None if self.causal else seen,
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=self.causal,
@@ -120,7 +120,7 @@ class Conformer(nn.Module):
     def forward(self, x: Tensor, frames: Tensor | None = None) -> Tensor:
         """`[B, T, inputs]` -> `[B, T, W]`. `frames` int `[B]` of each row, None where all have T.
 
-        What stands at padding is meaningless.
+        Outputs at padding are meaningless.
         """
         real = None if frames is None else torch.arange(x.shape[1], device=x.device) < frames[:, None]
         x = self.dropout(self.input(x))

@@ -5,10 +5,10 @@ ways to propose codes for a frame:
 
 - `ranked`, the published search: proposal n takes the n-th best code of every codebook.
 - `best`: the N proposals of highest sum, whatever the ranks of their codes. They are found by merging
-  codebooks in pairs, pairs of pairs and so on, N kept of each merger: a sum's N best use only the N best of
-  its parts.
+codebooks in pairs, pairs of pairs and so on, keeping N after each merge: the N best sums use only the N best
+of each part.
 
-Axes: `B` rows, `N` hypotheses of each, `K` codebooks, `V` codebook size, `M` proposals a hypothesis.
+Axes: `B` rows, `N` hypotheses of each, `K` codebooks, `V` codebook size, `M` proposals per hypothesis.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dacse_cli.errors import UsageError
 from dacse_cli.set.shape import SearchShape
 
 Propose = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-"""Logits `[B, N, K, V]`, how many -> scores `[B, N, M]`, best first, and codes `[B, N, M, K]`."""
+"""(logits `[B, N, K, V]`, count) -> scores `[B, N, M]`, best first, and codes `[B, N, M, K]`."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Kept:
     """The best hypotheses after a frame, best first."""
 
     codes: Tensor
-    """Of this frame, int64 `[B, N, K]`."""
+    """Codes of this frame, int64 `[B, N, K]`."""
     parents: Tensor
-    """Which hypothesis each continues, int64 `[B, N]`."""
+    """Index of the hypothesis that each one continues, int64 `[B, N]`."""
     scores: Tensor
     """Sums of log-probabilities since the beginning, float32 `[B, N]`."""
 
@@ -76,7 +76,7 @@ def best(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 EXPANSIONS: dict[str, Propose] = {"ranked": ranked, "best": best}
-"""By the names of `shape.EXPANSIONS`."""
+"""The functions by the names in `shape.EXPANSIONS`."""
 
 
 def _best_codes(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -92,7 +92,7 @@ def _merge(scores: Tensor, ranks: Tensor, count: int) -> tuple[Tensor, Tensor]:
     scores `[B, N, G, n]`, best first; ranks `[B, N, G, n, g]` of the g codebooks in a group.
     """
     G, n = scores.shape[2:4]
-    if G % 2:  # a group of no codebooks, which has one combination: of score 0
+    if G % 2:  # an empty group of codebooks, with one combination of score 0
         none = scores.new_full((*scores.shape[:2], 1, n), -torch.inf)
         none[..., 0] = 0.0
         scores = torch.cat([scores, none], dim=2)
@@ -122,7 +122,7 @@ def _pairs(n: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def check_search(search: SearchShape, searched: bool) -> None:
-    """Raises `UsageError` for a search that cannot be; `searched`: whether the network has a predictor."""
+    """Raises `UsageError` for an impossible search; `searched`: whether the network has a predictor."""
     if not 1 <= search.beam <= MAX_BEAM:
         raise UsageError(f"beam must be from 1 to {MAX_BEAM}, not {search.beam}")
     if search.expansion not in EXPANSIONS:

@@ -1,10 +1,11 @@
 """CUDA: a whole step of the search captured as a graph, so that a frame costs one launch.
 
 Everything that a step reads and writes has a fixed address: last codes, parents, scores, the number of the
-frame, caches. The host only replays; it waits for the device once, at the end. Attention spans a whole
-number of `SPAN` frames, with a graph for each. Rows do not leave before the longest has ended.
+frame, caches. The host only replays graphs and waits for the device once, at the end. Attention spans a
+multiple of `SPAN` frames, with one graph for each multiple. All rows are computed until the longest has
+ended.
 
-On a CPU the tests put a plain call in the place of the capture, and so run everything else.
+On a CPU the tests replace the capture by a plain call, which covers everything else.
 """
 
 from __future__ import annotations
@@ -22,14 +23,14 @@ from dacse_cli.set.scoring import NetworkScorer, ScoringWeights
 from dacse_cli.set.search import REPORT_EVERY, Report, read_back
 
 SPAN = 64
-"""Frames by which a graph's attention grows."""
+"""Frames by which the attention span grows from one graph to the next."""
 MAX_ROWS = 256
-"""Beyond, rows are not rounded up."""
+"""Above this number, rows are not rounded up."""
 
 
 @dataclass
 class _State:
-    """What the graphs of one shape read and write."""
+    """The tensors that the graphs of one shape read and write."""
 
     scorer: NetworkScorer
     propose: Propose | None
@@ -41,7 +42,7 @@ class _State:
     replays: dict[int, Replay] = field(default_factory=dict)
 
     def holds(self, rows: int, beam: int, frames: int, propose: Propose | None) -> bool:
-        """Whether a batch fits, without computing more than twice of what it needs."""
+        """Whether a batch fits without computing more than twice what it needs."""
         T, B, N, _ = self.written.shape
         return propose is self.propose and beam == N and rows <= B <= 2 * rows and frames <= T
 
@@ -55,7 +56,7 @@ class _State:
     def step(self, upto: int) -> None:
         """One frame of all rows, attending over `upto` frames."""
         self.scorer.upto = upto
-        frame = self.scorer.frame.clone()  # the scorer counts it up
+        frame = self.scorer.frame.clone()  # the scorer increments it
         logits = self.scorer.logits(self.last, self.parents)
         if self.propose is None:
             self.last.copy_(logits.argmax(dim=-1))
@@ -80,7 +81,7 @@ class GraphSearch:
         self._state: _State | None = None
 
     def release(self) -> None:
-        """Forget all graphs and what they work on."""
+        """Drop all graphs and their tensors."""
         self._state = None
 
     def run(
@@ -91,7 +92,7 @@ class GraphSearch:
         propose: Propose | None,
         report: Report | None = None,
     ) -> tuple[Tensor, Tensor, bool]:
-        """Codes `[B, N, T, K]`, scores `[B, N]`, and whether all that was computed are numbers.
+        """Codes `[B, N, T, K]`, scores `[B, N]`, and whether all computed values are finite.
 
         `encoded` `[B, T, J]`, `frames` of each row, longest first; without `propose` the search is greedy and
         scores mean nothing. Raises `RuntimeError` where graphs cannot be captured, before the first frame.
@@ -107,7 +108,7 @@ class GraphSearch:
         for frame, upto in enumerate(spans):
             state.replays[upto]()
             if report is not None and (frame + 1) % REPORT_EVERY == 0:
-                if encoded.is_cuda:  # or the host runs far ahead, and a report would not mean progress
+                if encoded.is_cuda:  # keeps the host from running ahead of the device and its reports
                     torch.cuda.current_stream(encoded.device).synchronize()
                 report(frame + 1)
         written, links = state.written[:T, :B].cpu(), state.links[:T, :B].cpu()
@@ -118,7 +119,7 @@ class GraphSearch:
 
     def _prepare(self, rows: int, beam: int, frames: int, propose: Propose | None) -> _State:
         if self._state is None or not self._state.holds(rows, beam, frames, propose):
-            self._state = None  # before its successor takes memory
+            self._state = None  # before the next one allocates memory
             B, T = graph_rows(rows, max(rows, MAX_ROWS)), -(-frames // SPAN) * SPAN
             scorer = NetworkScorer(self.weights, B, beam, T, spans_all=True)
             device, K = self.weights.device, self.weights.codes.books

@@ -6,7 +6,7 @@
     one frame on -> vectors, pooled -> predictor -> linear --+
 
 Without a predictor it is the non-autoregressive baseline; over latents, the codec's continuous vectors stand
-in place of codes on both sides. Knows whole sequences; one frame at a time is `scoring`'s.
+in place of codes on both sides. Works on whole sequences; `scoring` computes one frame at a time.
 
 Axes: `B` rows, `T` frames, `K` codebooks, `V` codebook size, `J` joint width.
 """
@@ -22,7 +22,7 @@ from dacse_cli.set.shape import PredictorShape, SetShape
 
 
 class CodeEmbedding(nn.Module):
-    """Codes of a frame -> one vector: a table a codebook, then their sum, or their mean by attention."""
+    """Codes of a frame -> one vector: a table per codebook, then their sum, or their mean by attention."""
 
     offsets: Tensor
 
@@ -39,7 +39,7 @@ class CodeEmbedding(nn.Module):
         return torch.arange(self.codebooks) * self.entries
 
     def set_offsets(self) -> None:
-        """Compute what is not stored, after the module was made without memory."""
+        """Compute the buffer that is not stored, after the module was created without memory."""
         self.offsets.copy_(self._offsets())
 
     def forward(self, codes: Tensor) -> Tensor:
@@ -73,7 +73,7 @@ class Encoder(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Clean codes of earlier frames -> a vector for the next. Code `V` stands for the beginning."""
+    """Clean codes of earlier frames -> a vector for the next. Code `V` marks the beginning."""
 
     def __init__(self, shape: SetShape, own: PredictorShape) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class Predictor(nn.Module):
         self.output = nn.Linear(own.width, shape.joint_width or 0)
 
     def forward(self, past: Tensor) -> Tensor:
-        """Codes `[B, T, K]`, those of the frame before at each frame -> `[B, T, J]`."""
+        """Codes `[B, T, K]`, at each frame those of the frame before -> `[B, T, J]`."""
         x = self.embedding(past)
         if self.conformer is not None:
             x = self.conformer(x)
@@ -99,7 +99,7 @@ class Predictor(nn.Module):
 
 
 class FactoredHead(nn.Module):
-    """Vectors -> logits by way of a few numbers a codebook: far fewer weights than one linear layer."""
+    """Vectors -> logits by a few numbers per codebook: far fewer weights than one linear layer."""
 
     def __init__(self, inputs: int, codebooks: int, size: int, width: int) -> None:
         super().__init__()
@@ -113,7 +113,7 @@ class FactoredHead(nn.Module):
         return self.logits(self.project(x).flatten(0, -2)).view(*x.shape[:-1], -1)
 
     def logits(self, numbers: Tensor) -> Tensor:
-        """What `project` has written, `[n, K * width]` -> `[n, K * V]`."""
+        """Outputs of `project` `[n, K * width]` -> logits `[n, K * V]`."""
         K, width, _ = self.codes.shape
         by_book = numbers.view(-1, K, width).transpose(0, 1)
         return torch.baddbmm(self.bias.unsqueeze(1), by_book, self.codes).transpose(0, 1).flatten(1)
@@ -135,7 +135,7 @@ class SetNetwork(nn.Module):
             self.head = nn.Linear(inputs, shape.latents or shape.codes.books * shape.codes.size)
 
     def joined(self, encoded: Tensor, predicted: Tensor | None) -> Tensor:
-        """What the head reads, `[..., J]`, from both sides' vectors of the same frame."""
+        """Input of the head, `[..., J]`, from encoder and predictor vectors of the same frame."""
         if self.shape.joint_width is None:
             return encoded
         return F.leaky_relu(encoded if predicted is None else encoded + predicted)
@@ -144,7 +144,7 @@ class SetNetwork(nn.Module):
         """Logits `[B, T, K, V]` of clean codes, or clean latents `[B, T, width]`.
 
         `noisy` and `past` `[B, T, K]`; `past` is `shifted` clean codes, None without a predictor; `frames`
-        `[B]`, None where all rows have T. What stands at padding is meaningless.
+        `[B]`, None where all rows have T. Outputs at padding are meaningless.
         """
         predicted = None
         if self.predictor is not None:
@@ -169,7 +169,7 @@ def shifted(clean: Tensor, bos: int) -> Tensor:
 
 
 def fresh_network(shape: SetShape, seed: int) -> SetNetwork:
-    """A network to train: Xavier-normal conformers, embeddings of which K add up to about unit deviation."""
+    """A network to train: Xavier-normal conformers, a sum of K embeddings has about unit deviation."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SetNetwork(shape)

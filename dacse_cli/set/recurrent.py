@@ -11,12 +11,12 @@ _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class LstmWeights:
-    """An LSTM's weights as a step wants them."""
+    """An LSTM's weights in the form a step needs."""
 
     def __init__(self, lstm: nn.LSTM, dtype: torch.dtype) -> None:
         self.width, self.dtype = lstm.hidden_size, dtype
         self.device = next(lstm.parameters()).device
-        # input and state side by side: one product a layer
+        # input and state concatenated: one product per layer
         self.gates: list[Linear] = []
         for number in range(lstm.num_layers):
             parts = [getattr(lstm, f"{name}_l{number}").detach() for name in _NAMES]
@@ -38,12 +38,12 @@ class LstmSteps:
         )
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Reset the state."""
         self.state.zero_()
         self.memory.zero_()
 
     def keep(self, rows: int) -> None:
-        """Only the first `rows` rows go on."""
+        """Keep only the first `rows` rows."""
         self.state, self.memory = self.state[:, : rows * self.beam], self.memory[:, : rows * self.beam]
 
     def step(self, x: Tensor, parents: Tensor | None, frame: Tensor, upto: int) -> Tensor:

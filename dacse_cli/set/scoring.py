@@ -1,6 +1,6 @@
-"""The network as the search sees it: encoded noisy frames and what was written -> logits of the next frame.
+"""The network for the search: encoded noisy frames and the codes so far -> logits of the next frame.
 
-Knows no search.
+Does not depend on the kind of search.
 
 Axes: `B` rows, `N` hypotheses, `T` frames, `K` codebooks, `V` codebook size, `J` joint width.
 """
@@ -20,7 +20,7 @@ from dacse_cli.set.stepping import ConformerWeights, packed
 
 
 class ScoringWeights:
-    """Predictor and head as single steps want them, products in `dtype`; shares the embedding."""
+    """Predictor and head in the form single steps need, products in `dtype`; shares the embedding."""
 
     def __init__(self, network: SetNetwork, dtype: torch.dtype) -> None:
         predictor = network.predictor
@@ -39,7 +39,7 @@ class ScoringWeights:
 
 
 class NetworkScorer:
-    """`Scorer` of one batch. `healthy()` says whether all that was computed are numbers."""
+    """`Scorer` of one batch. `healthy()` says whether all computed values are finite."""
 
     def __init__(
         self, weights: ScoringWeights, rows: int, beam: int, frames: int, *, spans_all: bool = False
@@ -55,7 +55,7 @@ class NetworkScorer:
         self._health = torch.zeros((), device=device)
 
     def begin(self, encoded: Tensor) -> None:
-        """Start anew with vectors `[b, t, J]` of noisy frames, b and t at most what there is room for."""
+        """Restart with vectors `[b, t, J]` of noisy frames; b and t must fit the allocated size."""
         b, t, _ = encoded.shape
         self.encoded[:b, :t] = encoded
         self.steps.reset()
@@ -64,12 +64,12 @@ class NetworkScorer:
         self._health.zero_()
 
     def keep(self, rows: int) -> None:
-        """Only the first `rows` rows go on."""
+        """Keep only the first `rows` rows."""
         self.encoded = self.encoded[:rows]
         self.steps.keep(rows)
 
     def logits(self, last: Tensor, parents: Tensor | None) -> Tensor:
-        """`[B, N, K, V]` float32 of the next frame."""
+        """Logits `[B, N, K, V]` float32 of the next frame."""
         weights = self.weights
         if not self.spans_all:
             self.upto += 1

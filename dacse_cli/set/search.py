@@ -1,8 +1,8 @@
-"""Search frame by frame: what to write, given a scorer that says how likely every code is.
+"""Search frame by frame: which codes to write, given a scorer for the likelihood of every code.
 
 Greedy search takes the best code of every codebook; beam search keeps the N best hypotheses. Input and output
-have the same frames, so nothing has to say when to stop: a row ends with its last frame. Hypotheses are kept
-as links to their parents and read back at the end; no prefix is ever copied. Knows no network.
+have the same number of frames, so no end symbol is needed: a row ends with its last frame. Hypotheses are
+kept as links to their parents and read back at the end; no prefix is copied.
 
 Rows come longest first; those that have ended are dropped from the work. Axes: `B` rows, `N` hypotheses,
 `K` codebooks, `T` frames, `V` codebook size.
@@ -23,26 +23,26 @@ from dacse_cli.set.expansion import Kept, Propose, expand, first_scores
 Report = Callable[[int], None]
 """Called with the number of frames done; may raise to stop."""
 Noise = Callable[[int], Tensor]
-"""(rows) -> what is added to the logits of the next frame, `[B, K, V]`."""
+"""(rows) -> noise to add to the logits of the next frame, `[B, K, V]`."""
 REPORT_EVERY = 25
 
 
 class Scorer(Protocol):
-    """How likely the codes of the next frame are, after what has been written."""
+    """Logits of the codes of the next frame, given the codes written so far."""
 
     @property
     def first(self) -> Tensor:
-        """What stands for the codes before the first frame, int64 `[B, N, K]`."""
+        """Start symbols in place of codes before the first frame, int64 `[B, N, K]`."""
 
     def logits(self, last: Tensor, parents: Tensor | None) -> Tensor:
         """`[B, N, K, V]` of the next frame.
 
-        `last` int64 `[B, N, K]` is what was written for the frame before; `parents` int64 `[B, N]` says which
-        hypothesis each of these continues, None where each continues the one in its own place.
+        `last` int64 `[B, N, K]` are the codes written for the previous frame; `parents` int64 `[B, N]` says
+        which hypothesis each of these continues, None where each continues the one in its own place.
         """
 
     def keep(self, rows: int) -> None:
-        """Only the first `rows` rows go on."""
+        """Keep only the first `rows` rows."""
 
 
 def greedy(
@@ -50,7 +50,7 @@ def greedy(
 ) -> Tensor:
     """The best codes `[B, T, K]`, frame by frame; after its own end a row holds zeros.
 
-    `frames` of each row, longest first. With `noise`, codes are drawn by chance.
+    `frames` of each row, longest first. With `noise`, codes are sampled.
     """
     last = scorer.first
     whole = last.new_zeros(len(frames), frames[0], last.shape[2])
@@ -128,12 +128,12 @@ class RowNoise:
 
 
 def rows_left(frames: Sequence[int]) -> list[int]:
-    """Rows that are not over at each frame. Raises `ValueError` unless `frames` come longest first."""
+    """Number of unfinished rows at each frame. Raises `ValueError` unless `frames` come longest first."""
     if list(frames) != sorted(frames, reverse=True) or not frames or frames[-1] < 1:
         raise ValueError(f"rows must come longest first, each of at least one frame: {list(frames)}")
     return [sum(own > frame for own in frames) for frame in range(frames[0])]
 
 
 def _themselves(rows: int, beam: int, device: torch.device) -> Tensor:
-    """Every hypothesis in its own place, `[rows, N]`."""
+    """Identity parents: every hypothesis continues itself, `[rows, N]`."""
     return torch.arange(beam, device=device).expand(rows, beam)

@@ -41,7 +41,7 @@ class ConformerShape:
     causal: bool = False
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = []
         if self.width % self.heads:
             found.append(f"width {self.width} is not a multiple of {self.heads} heads")
@@ -54,7 +54,7 @@ class ConformerShape:
 
 @dataclass(frozen=True)
 class PredictorShape:
-    """The network over clean units already written: a causal conformer, or an LSTM.
+    """The network over the clean units written so far: a causal conformer, or an LSTM.
 
     An LSTM has layers and width only; `heads`, `feed_forward` and `kernel` belong to the conformer.
     """
@@ -67,7 +67,7 @@ class PredictorShape:
     kernel: int | None = _number(1, 255, None)
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         own = (self.heads, self.feed_forward, self.kernel)
         if self.kind == "lstm":
             return ["an LSTM has no heads, feed_forward or kernel"] if any(v is not None for v in own) else []
@@ -77,7 +77,7 @@ class PredictorShape:
 
     @property
     def conformer(self) -> ConformerShape:
-        """The same numbers as those of a causal stack."""
+        """The shape of the causal conformer."""
         assert self.heads is not None and self.feed_forward is not None and self.kernel is not None
         return ConformerShape(
             self.layers, self.width, self.heads, self.feed_forward, self.kernel, causal=True
@@ -86,7 +86,7 @@ class PredictorShape:
 
 @dataclass(frozen=True)
 class SearchShape:
-    """How the network is searched unless the user says otherwise."""
+    """Default search settings of the network."""
 
     beam: int = _number(1, MAX_BEAM, 1)
     expansion: str = _choice(EXPANSIONS, "best")
@@ -98,23 +98,23 @@ class SetShape:
 
     encoder: ConformerShape
     predictor: PredictorShape | None = None
-    """None: every frame is written from the noisy side alone, the non-autoregressive baseline."""
+    """None: every frame is predicted from the noisy side alone (the non-autoregressive baseline)."""
     codebooks: int | None = _number(1, 64, None)
     codebook_size: int | None = _number(2, 1 << 15, None)
     embedding_width: int | None = _number(1, 8192, None)
     """Width of a code's vector, in encoder and predictor; None for latents."""
     pooling: str = _choice(POOLINGS, "sum")
-    """How the vectors of a frame's codes become one."""
+    """How the vectors of a frame's codes are combined into one."""
     latents: int | None = _number(1, 1 << 14, None)
     """Width of continuous units."""
     joint_width: int | None = _number(1, 1 << 14, None)
-    """Width in which encoder and predictor are summed. Without a predictor it may be None: the head then
-    reads the encoder."""
+    """Joint width in which encoder and predictor are summed. Without a predictor it may be None: the head
+    then reads the encoder."""
     head_width: int | None = _number(1, 1 << 10, None)
-    """The head writes so many numbers a codebook, and a code's logit is their product with the code's own
-    vector; codes that sound alike are then learnt together. None: one linear layer, as published."""
+    """Numbers per codebook that the head writes; a code's logit is their dot product with the code's own
+    vector, so similar-sounding codes are learnt together. None: one linear layer, as published."""
     dropout: float = _number(0.0, 0.9, 0.1)
-    """In training."""
+    """Dropout rate in training."""
     max_frames: int = _number(1, 1 << 20, 1500)
     """Longest input, context included."""
     context_before: int = _number(0, 1 << 16, 50)
@@ -124,7 +124,7 @@ class SetShape:
     search: SearchShape = field(default_factory=SearchShape)
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = []
         of_codes = (self.codebooks, self.codebook_size, self.embedding_width)
         if self.latents is None and None in of_codes:
@@ -162,7 +162,7 @@ class SetShape:
     def frame_bytes(self, beam: int, itemsize: int) -> int:
         """Bytes of working memory per frame of a row, in numbers of `itemsize` bytes."""
         encoder, predictor = self.encoder, self.predictor
-        # the encoder's widest values: a feed-forward, or queries, keys, values and a few more
+        # the encoder's widest activations: a feed-forward, or queries, keys, values and a few more
         each = max(encoder.feed_forward, 6 * encoder.width) + (self.joint_width or encoder.width)
         cached = 0
         if predictor is not None and predictor.kind == "conformer":
@@ -170,7 +170,7 @@ class SetShape:
         return itemsize * (each + cached) + 16 * (self.codebooks or 0) * beam
 
     def as_config(self) -> dict[str, Any]:
-        """What `parse_shape` reads; keys that say nothing are left out."""
+        """The dictionary that `parse_shape` reads; keys that have no effect are left out."""
         return {"model_type": MODEL_TYPE} | _without_none(asdict(self))
 
 

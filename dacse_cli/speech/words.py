@@ -1,4 +1,4 @@
-"""Words of a transcript, and the fewest edits from one to another. Knows no recogniser."""
+"""Words of a transcript, and the fewest edits from one to another."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
 
 
 def differences(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
-    """Runs of words that differ, for people: what one has and the other has instead; one may be empty."""
+    """Runs of words that differ, for display: the words of one and those of the other; one may be empty."""
     matcher = SequenceMatcher(None, reference, hypothesis, autojunk=False)
     return [
         (" ".join(reference[i:j]), " ".join(hypothesis[k:n]))

@@ -1,7 +1,7 @@
 """Object stores: keys <-> files on this disk, over fsspec. Imports no file system before one is named.
 
     urls     which names are URLs
-    store    one folder of a store: listed, fetched from, put into
+    store    one folder of a store: list, fetch, put
     listing  the objects below a folder, one at a time
     retries  calls repeated after network errors
 

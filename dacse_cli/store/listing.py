@@ -69,7 +69,7 @@ def _pages_of_s3(fs: Any, root: str) -> Iterator[StoredObject]:
     while True:
         page = fs.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, **token)
         for facts in page.get("Contents", ()):
-            if not facts["Key"].endswith("/"):  # that stands for a folder
+            if not facts["Key"].endswith("/"):  # an empty object that marks a folder
                 yield _object(f"{bucket}/{facts['Key']}", facts["Size"], facts)
         if not page.get("IsTruncated"):
             return
@@ -79,7 +79,7 @@ def _pages_of_s3(fs: Any, root: str) -> Iterator[StoredObject]:
 def _walked(fs: Any, root: str) -> Iterator[StoredObject]:
     try:
         listing = fs.ls(root, detail=True)
-    except FileNotFoundError:  # object stores know no empty folders
+    except FileNotFoundError:  # object stores have no empty folders
         return
     for facts in sorted(listing, key=lambda facts: str(facts["name"])):
         if facts["type"] == "directory":

@@ -1,4 +1,4 @@
-"""Repeating what failed because of the network."""
+"""Retries of operations that failed because of the network."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-"""Errors that a repetition would meet again."""
+"""Errors that would occur again."""
 
 
 @dataclass(frozen=True)
 class Retries:
     """Pauses in seconds between attempts, one attempt more than pauses.
 
-    The libraries below repeat by themselves what their store asks to be repeated. This is for the rest: names
-    that do not resolve for a moment, connections that break.
+    The underlying libraries retry what their store asks them to. This is for other errors: names that
+    temporarily do not resolve, broken connections.
     """
 
     pauses: tuple[float, ...] = (1.0, 5.0)

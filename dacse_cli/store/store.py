@@ -1,8 +1,8 @@
 """One folder of an object store: listed page by page, fetched from, put into.
 
-An object appears whole or not at all: stores make a put (of many parts, too) visible when it is complete.
-File systems behind a URL that promise no such thing (SFTP, SMB, HDFS) get the object under a temporary name
-first, and its final name last.
+Objects appear atomically: stores make an upload (multi-part, too) visible when it is complete. For file
+systems behind a URL without this guarantee (SFTP, SMB, HDFS), the object is written under a temporary name
+and then renamed.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Store:
         self._whole = bool(_WHOLE_PUTS.intersection(names))
 
     def name(self, key: str) -> str:
-        """A key as a URL, for people."""
+        """A key as a URL, for display."""
         return f"{self.url}/{key}" if key else self.url
 
     def _path(self, key: str) -> str:

@@ -1,7 +1,7 @@
 """Token files as values: the units of one recording, and what decoding them needs.
 
 Version 2 holds codes `[C, K, T]` or latents `[C, W, T]`; version 1 held codes only and can still be read.
-Knows no bytes (`formats.py`) and no codecs. File names are never taken from the content of a file.
+Bytes are handled in `formats.py`. File names are never taken from the content of a file.
 """
 
 from __future__ import annotations

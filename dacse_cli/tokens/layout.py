@@ -1,8 +1,8 @@
 """The vocabulary of DAC-SE1 as integer arithmetic: codes <-> flat ids <-> prompts.
 
 Layout of the published tokenizer (ETH-DISCO/DAC-SE1, `inference.py`): five special ids, then one block
-of `codebook_size` ids a codebook. Codes are flattened time-major: all codebooks of frame 0, then of frame 1.
-Knows nothing of text, models or files.
+of `codebook_size` ids per codebook. Codes are flattened time-major: all codebooks of frame 0, then of frame
+1. Independent of text, models and files.
 """
 
 from __future__ import annotations

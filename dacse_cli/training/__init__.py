@@ -4,7 +4,7 @@
     sound/     recordings, crops, noises, splits, folders of pairs
     mix/       ways to make clean speech noisy                    `dacse mix`
     losses/    what networks minimise
-    steps/     one move of the weights: towards targets, or against discriminators
+    steps/     one update of the weights: towards targets, or against discriminators
     codec/     clean recordings -> a codec                        `dacse train codec`
     mask/      clean speech and noise -> a filter                 `dacse train mask`
     vae/       clean speech -> a speech VAE                       `dacse train vae`
@@ -13,7 +13,7 @@
     export     trained networks as model folders
 
 Imports point up this list: codec, mask, vae, lm and set use packages above them, and set uses the pairs of
-lm; steps use losses and runs, mix uses sound, sound uses runs. A new network gets a package of its own with a
-recipe, a network and a run; what it needs of the others is in the docstrings of `runs`, `sound` and `steps`.
-Knows nothing of enhancing and of commands.
+lm; steps use losses and runs, mix uses sound, sound uses runs. A new network gets its own package with a
+recipe, a network and a run; the docstrings of `runs`, `sound` and `steps` say what it can use of the others.
+Depends on no enhancement code and no commands.
 """

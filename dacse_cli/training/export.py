@@ -1,6 +1,6 @@
 """Trained networks as model folders: `config.json` and `model.safetensors`, as `save_pretrained` writes them.
 
-Knows no network. Plain `from_pretrained` of `transformers` loads what `write_network` writes.
+For any network. Plain `from_pretrained` of `transformers` loads what `write_network` writes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def write_weights(
     }
     path = folder / WEIGHTS
     path.touch()
-    mode = path.stat().st_mode  # what the umask allows: safetensors' own is for the owner only
+    mode = path.stat().st_mode  # permissions by the umask: safetensors makes files for the owner only
     save_file(stored, path, metadata={"format": "pt"})
     path.chmod(mode)
 

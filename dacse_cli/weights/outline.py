@@ -1,6 +1,6 @@
 """Networks built without numbers, to say which tensors a file must hold and to be filled from it.
 
-Knows no files. torch draws normal numbers on its meta device through the compiler, whose import takes 1.4 s
+torch draws normal numbers on its meta device through the compiler, whose import takes 1.4 s
 of every start, so nothing is drawn here.
 """
 

@@ -1,4 +1,4 @@
-"""Containers as bytes: which kind a file is, where its sound lies, how much of it there is.
+"""Containers as bytes: the kind of a file, the position of its audio data, and its length.
 
     kinds    file -> kind, and which library reads it
     headers  RIFF, W64, AIFF, AU, CAF: rate, channels, promised length
@@ -8,6 +8,6 @@
     layout   file -> the recordings in it, one after the other
     view     parts of a file as one stream
 
-Decodes nothing and knows no decoder: decoders trust the lengths in headers, and drop what follows without
-an error. Here the lengths are compared with the content.
+Decodes nothing: decoders trust the lengths in headers, and drop data behind them without an error. Here the
+lengths are compared with the content.
 """

@@ -1,6 +1,6 @@
-"""FLAC as frames: how many samples they hold, at which rate, and where another file is joined on.
+"""FLAC as frames: their number of samples, their rate, and where another file is appended.
 
-STREAMINFO may count too few samples or none, a file may be cut, and decoders tell none of this. Every frame
+STREAMINFO may count too few samples or none, a file may be cut, and decoders report none of this. Every frame
 has a number and a checksum of its header (RFC 9639, section 9.1), so frames can be followed without decoding.
 """
 
@@ -22,13 +22,13 @@ _SIZES = {1: 192, **{n: 576 << (n - 2) for n in range(2, 6)}, **{n: 256 << (n - 
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """A file's own summary. `total` is 0 where it does not count; `total_at` is where its 5 bytes stand."""
+    """The STREAMINFO block. `total` is 0 where it is not given; `total_at` is the offset of its 5 bytes."""
 
     start: int
-    """First byte of the file within the file that is looked at."""
+    """Offset of this FLAC file within the examined file."""
     frames_at: int
     block: int
-    """Samples of every frame but the last, where that is fixed: the smallest block size."""
+    """Samples of every frame but the last, if the block size is fixed."""
     rate: int
     channels: int
     total: int
@@ -41,7 +41,7 @@ class StreamInfo:
 
 @dataclass
 class Stretch:
-    """One FLAC file of those joined. `samples` is what its frames hold, `end` where it ends."""
+    """One of the concatenated FLAC files. `samples` is the total of its frames, `end` its end offset."""
 
     info: StreamInfo
     end: int
@@ -56,7 +56,7 @@ class _Frame:
     number: int
     fixed: bool
     rate: int
-    """0 where STREAMINFO says it."""
+    """0 where STREAMINFO gives it."""
 
     def follows(self, other: _Frame | None, info: StreamInfo) -> bool:
         """Whether this is the frame after `other`, or the first one."""
@@ -135,10 +135,10 @@ def _followed(stream: BinaryIO, info: StreamInfo, size: int) -> tuple[Stretch, i
 def _chained(
     candidates: Iterator[tuple[_Frame | None, int]], info: StreamInfo, *, anywhere: bool
 ) -> Iterator[tuple[_Frame | None, int]]:
-    """Those candidates that follow one another; None is the mark of another file.
+    """The candidates that form a sequence; None marks the start of another file.
 
-    Bytes of samples can look like a header by chance, but not one with the right number. `anywhere`: the
-    first one is not the file's first, so it takes two in a row to begin.
+    Bytes of samples can look like a header by chance, but hardly one with the right frame number. `anywhere`:
+    the search starts within the file, so two consecutive frames are needed to begin.
     """
     last: _Frame | None = None
     doubtful: list[tuple[_Frame, int]] = []
@@ -157,7 +157,7 @@ def _chained(
 
 
 def _candidates(stream: BinaryIO, start: int, size: int) -> Iterator[tuple[_Frame | None, int]]:
-    """What looks like a frame's header, and None for what looks like the start of another file."""
+    """Candidates for frame headers, and None at possible starts of another file."""
     at = start
     rest = b""
     while at < size:

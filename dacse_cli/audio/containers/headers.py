@@ -1,8 +1,8 @@
-"""What headers of RIFF, W64, AIFF, AU and CAF files say about their length; libsndfile does not pass it on.
+"""Lengths in the headers of RIFF, W64, AIFF, AU and CAF files, which libsndfile does not report.
 
-libsndfile shortens a cut file to what is there without a word, and takes a length of 0 (a recording that
-was piped) at its word. Reading the few bytes that hold the length tells the two apart from a whole file.
-Raises nothing on damaged headers.
+libsndfile silently shortens a truncated file to the data present, and believes a length of 0 (a recording
+that was piped). Reading the length fields distinguishes both from a complete file. Raises nothing on damaged
+headers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MAX_OFFSET = 2**43  # 8 TiB: ext4 refuses to seek beyond 16
 
 @dataclass(frozen=True)
 class Header:
-    """The facts of a container's header; None where it does not say."""
+    """Facts from a container's header; None where they are not given."""
 
     container: str
     sample_rate: int | None = None
@@ -27,18 +27,18 @@ class Header:
     data_offset: int | None = None
     """Where the samples start."""
     data_bytes: int | None = None
-    """Bytes of samples promised; None for the marks that recorders write into a pipe."""
+    """Bytes of samples according to the header; None for the placeholders that recorders write into pipes."""
     size_fields: tuple[int, ...] = ()
-    """RIFF: where the 32-bit lengths of the file and of the samples stand."""
+    """RIFF: offsets of the 32-bit lengths of the file and of the samples."""
     little_endian: bool = True
     magic: bytes = b""
     """The first four bytes."""
     large_at: int | None = None
-    """RF64: where the 64-bit lengths of the file and of the samples stand."""
+    """RF64: offsets of the 64-bit lengths of the file and of the samples."""
     end: int | None = None
-    """RIFF: where the file ends by its own count."""
+    """RIFF: end of the file according to its header."""
     fmt_at: int | None = None
-    """RIFF: where the content of the chunk stands that describes the samples."""
+    """RIFF: offset of the content of the format chunk."""
 
     @property
     def samples_chunk_at(self) -> int | None:

@@ -1,7 +1,7 @@
-"""Which kind a file is, from its own bytes: the only table of marks of audio files.
+"""The kind of a file, from its content: the only table of signatures of audio files.
 
 The name of a file is ignored, except for MPEG audio that starts after other bytes, such as padding.
-Tells apart which library reads a kind; reads nothing with it.
+Also says which library reads a kind, without using the library.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import BinaryIO
 from dacse_cli.audio.containers import mpeg
 
 HEAD = 128
-"""Bytes of a file that the table looks at."""
+"""Bytes of a file that the table examines."""
 PADDING = 1 << 18
 """Bytes before MPEG audio that are searched for its first frame."""
 
@@ -23,9 +23,9 @@ class Kind:
 
     name: str
     label: str
-    """In words."""
+    """Description for messages."""
     suffix: str
-    """Usual, lower case."""
+    """The usual suffix, lower case."""
     demuxer: str | None = None
     """FFmpeg's name for what `dacse[media]` reads; None for libsndfile's kinds and unsupported ones."""
     supported: bool = True
@@ -33,7 +33,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Found:
-    """A kind, and the first byte that belongs to it: before it may stand a tag or padding."""
+    """A kind, and the offset of its first byte, after any tag or padding."""
 
     kind: Kind
     start: int = 0
@@ -103,7 +103,7 @@ _NIST_HEADER = 1024
 
 
 def recognise(stream: BinaryIO, suffix: str = "") -> Found | None:
-    """The kind of an open file and where it starts; None for what only a decoder may know.
+    """The kind of an open file and its start; None where only a decoder can tell.
 
     `suffix` is that of the file's name. Leaves the position anywhere. Raises `OSError`.
     """
@@ -136,7 +136,7 @@ def _by_marks(head: bytes) -> Kind | None:
 
 
 def _after_tags(stream: BinaryIO, head: bytes) -> int:
-    """Where ID3 tags end that stand before everything else."""
+    """End of leading ID3 tags."""
     at = 0
     while head.startswith(b"ID3") and (size := mpeg.id3_size(head)):
         at += size
@@ -154,7 +154,7 @@ def _mpeg_family(stream: BinaryIO, start: int, *, padded: bool) -> Found | None:
         return Found(ADTS, start + zeros)
     if mpeg.frame(area[zeros:]) is not None and (zeros == 0 or mpeg.first_frame(area, zeros) == zeros):
         return Found(MP3, start + zeros)
-    if padded or start:  # an ID3 tag promises it as well
+    if padded or start:  # an ID3 tag also indicates it
         at = mpeg.first_frame(area, zeros)
         if at is not None:
             return Found(MP3, start + at)

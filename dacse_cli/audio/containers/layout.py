@@ -1,7 +1,8 @@
 """From an open file to the recordings in it, one after the other, each as libsndfile should see it.
 
-Files get joined by `cat`, by recorders of web radio and by speech services; decoders stop where the first one
-ends. Headers that count too few samples are corrected here in what the decoder reads, never on the disk.
+Files are concatenated by `cat`, by web radio recorders and by speech services; decoders stop at the end of
+the first one. Headers that count too few samples are corrected in the stream that the decoder reads, never on
+disk.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from dacse_cli.audio.containers.headers import Header, only_chunks, read_header
 from dacse_cli.audio.containers.kinds import Found
 
 MOST_PARTS = 10_000
-"""Recordings in one file; what follows them is not read."""
+"""Most recordings in one file; later ones are not read."""
 _WORTH_A_NOTE = 8192
-"""Bytes after the samples of a WAV file, from which on there is a note."""
+"""Number of bytes after the samples of a WAV file that causes a note."""
 _TOLERATED_FRAMES = 2
-"""By which an MP3's count may be too high: some encoders count the header, too."""
+"""Frames by which an MP3's count may be too high: some encoders count the header frame, too."""
 _CLOSE = 0.02
 """Share by which the bytes that a Xing header counts may differ from those there: tags lie between."""
 _CLOSE_ENOUGH = 0.005
-"""The same, for libmpg123 not to complain on standard error."""
+"""The same, but so that libmpg123 prints no warning on standard error."""
 
 
 @dataclass(frozen=True)
@@ -33,25 +34,25 @@ class Part:
     ranges: tuple[tuple[int, int], ...]
     patches: tuple[tuple[int, bytes], ...] = ()
     samples: int | None = None
-    """Samples per channel; None where the decoder is to be asked."""
+    """Samples per channel; None where only the decoder can tell."""
     guessed: bool = False
     """Whether the decoder would guess the length and stop there."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """All parts, and what there is to say about the file, one line or None."""
+    """All parts, and a note about the file (one line or None)."""
 
     parts: tuple[Part, ...]
     note: str | None = None
     promised: int | None = None
-    """Samples per channel that the file promises; None where it is what is there."""
+    """Samples per channel according to the file; None where that equals the content."""
     whole: bool = False
     """Whether the only part is the file as it is."""
 
 
 def layout(stream: BinaryIO, found: Found | None, size: int, *, thorough: bool) -> Layout:
-    """What lies in a file of `size` bytes. `thorough` looks at all of it, else only at both ends.
+    """The contents of a file of `size` bytes. `thorough` examines all of it, else only both ends.
 
     Leaves the position anywhere. Raises `OSError`.
     """
@@ -89,7 +90,7 @@ def _is_tag(stream: BinaryIO) -> bool:
 
 
 def _mpeg_part(one: mpeg.Stretch, size: int) -> Part:
-    """A stretch whose header, if it has one, counts what is there."""
+    """A part whose header, if it has one, is corrected to the actual count."""
     counts = one.counts
     if counts is None or not counts.frames or counts.frames_at is None:
         return Part(tuple(one.ranges), samples=one.samples, guessed=True)
@@ -137,7 +138,7 @@ def _flac(stream: BinaryIO, start: int, size: int, thorough: bool) -> Layout:
 def _flac_part(stream: BinaryIO, one: flac.Stretch) -> Part:
     info = one.info
     if one.samples <= info.total and info.total:
-        # a cut file keeps its count, or the decoder would not notice that it is cut
+        # a truncated file keeps its count, so that the decoder notices the truncation
         return Part(((info.start, one.end),), samples=one.samples or None)
     stream.seek(info.total_at)
     patch = (info.total_at, info.counted(stream.read(5), one.samples))
@@ -175,7 +176,7 @@ def _joined(stream: BinaryIO, at: int, size: int) -> int | None:
 
 
 def _mended(stream: BinaryIO, header: Header, size: int) -> tuple[tuple[tuple[int, bytes], ...], str | None]:
-    """What the decoder should read in place of a header that it does not know or that gives no length."""
+    """Replacement for a header that the decoder does not support or that gives no length."""
     patches: list[tuple[int, bytes]] = []
     if header.magic == b"BW64":  # RF64 by another name; without its table of large sizes it is plain RIFF
         patches.append((0, b"RF64" if header.large_at is not None else b"RIFF"))
@@ -213,7 +214,7 @@ def _unread(stream: BinaryIO, header: Header, size: int) -> str | None:
 
 
 def _changes(heard: list[tuple[int, int]]) -> str | None:
-    """What is to be said about parts of these (rate, channels): nothing where all are alike."""
+    """A note about parts with these (rate, channels); None where all are equal."""
     if len(set(heard)) < 2:
         return None
     first = heard[0]

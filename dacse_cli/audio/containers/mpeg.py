@@ -1,4 +1,4 @@
-"""MPEG audio (MP3 and its relatives) as frames: where they are, how many, and where another recording begins.
+"""MPEG audio (MP3 and its relatives) as frames: their positions, number, and the starts of recordings.
 
 An MP3 has no container. Its length is a guess from the first bit rate, or a count in a Xing, Info or VBRI
 header, which is wrong where files were joined, cut or tagged. Here the frames themselves are counted.
@@ -16,7 +16,7 @@ from typing import BinaryIO
 _BLOCK = 1 << 20
 _HEADER = 4
 _SEARCH = 1 << 16
-"""Bytes in which two frames in a row must lie, when the stream is found again."""
+"""Bytes within which two consecutive frames must lie to resynchronise."""
 _SYNC = re.compile(rb"(?=\xff[\xe2-\xff][\x10-\xef])", re.DOTALL)
 _RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
 _KILOBITS = {
@@ -31,31 +31,31 @@ _KILOBITS = {
 
 @dataclass(frozen=True)
 class Frame:
-    """What four bytes of header say."""
+    """The contents of a 4-byte frame header."""
 
     size: int
     samples: int
     rate: int
     channels: int
     side_info: int
-    """Bytes between the header and where a Xing header stands; 0 for layers I and II, which have none."""
+    """Bytes between the frame header and a Xing header; 0 for layers I and II, which have none."""
 
     @property
     def stream(self) -> tuple[int, int, int]:
-        """What stays the same within a recording."""
+        """The properties that are constant within a recording."""
         return self.samples, self.rate, self.channels
 
 
 @dataclass
 class Stretch:
-    """Frames of one recording, one after the other."""
+    """Consecutive frames of one recording."""
 
     first: Frame
     start: int
     ranges: list[tuple[int, int]] = field(default_factory=list)
-    """Byte ranges of the file without what is no frame."""
+    """Byte ranges of the file that hold frames."""
     frames: int = 0
-    """Without a header frame that holds counts."""
+    """Number of frames without a header frame that holds counts."""
     counts: Counts | None = None
 
     @property
@@ -108,7 +108,7 @@ def _table(second: int, third: int, mono: bool) -> Frame | None:
 
 
 def first_frame(data: bytes, start: int = 0) -> int | None:
-    """Where in `data` the first two frames of one recording stand in a row, from `start` on."""
+    """Position in `data` of the first two consecutive frames of one recording, from `start` on."""
     for match in _SYNC.finditer(data, start):
         at = match.start()
         if frame(data[at : at + _HEADER]) is not None and _goes_on(data, at):
@@ -142,7 +142,7 @@ def _counts(data: bytes, at: int, first: Frame) -> Counts | None:
 def stretches(stream: BinaryIO, start: int, size: int, most: int) -> list[Stretch]:
     """The recordings from `start` on in a file of `size` bytes, at most `most` of them.
 
-    Another one begins where a header counts frames anew, and where rate or channels change and stay changed.
+    A new one begins at a new Xing or Info header, and where rate or channels change permanently.
     """
     found: list[Stretch] = []
     for at, here, counts in _frames(stream, start, size):

@@ -29,7 +29,7 @@ class Page:
 def links(stream: BinaryIO, size: int, most: int) -> list[tuple[int, int]]:
     """(start, end) of the recordings in a chained file, at most `most`; all of an unchained one."""
     starts = [0]
-    between = False  # whether a page has passed that is no first one
+    between = False  # whether a page other than a first page was read
     for page in _pages(stream, size):
         if page.begins and between:
             if len(starts) == most:

@@ -13,9 +13,8 @@ _TAG_AREA = 4096
 class View:
     """What `soundfile.SoundFile` wants of a file object, over byte ranges of another one.
 
-    `patches` are (offset in the file, bytes). With `claimed` the stream says that it is so long: a read
-    behind its real end finds nothing and sets `reached_end`, and its last bytes, where a tag may stand, are
-    zeros.
+    `patches` are (offset in the file, bytes). With `claimed` the stream reports this length: a read behind
+    its real end returns nothing and sets `reached_end`, and its last bytes, where a tag could be, are zeros.
     """
 
     def __init__(

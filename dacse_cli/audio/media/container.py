@@ -1,4 +1,4 @@
-"""A media file opened by FFmpeg: by one demuxer, through a file that is already open, and nothing else."""
+"""A media file opened by FFmpeg, by one demuxer only and through an already open file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CODEC_NAMES = {
 }
 _LOSSLESS = ("alac", "flac", "wavpack", "tta", "truehd", "mlp", "ape")
 _OF_24_BITS = ("alac", "flac")
-"""Whose samples of 32 bits hold 24 that count."""
+"""Codecs whose 32-bit samples have 24 significant bits."""
 
 
 def open_container(path: str | os.PathLike[str], kind: Kind) -> InputContainer:
@@ -43,7 +43,7 @@ def open_container(path: str | os.PathLike[str], kind: Kind) -> InputContainer:
 
 
 class _Bytes:
-    """An open file as FFmpeg sees it: an impossible place is an answer, not an exception."""
+    """An open file for FFmpeg: an impossible seek returns an error code, not an exception."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
@@ -105,5 +105,5 @@ def _depth(codec: str, track: AudioStream) -> str:
 
 
 def words(error: Exception) -> str:
-    """What FFmpeg says, as a clause."""
+    """FFmpeg's error message, as a clause."""
     return (getattr(error, "strerror", None) or str(error)).strip().rstrip(".") or type(error).__name__

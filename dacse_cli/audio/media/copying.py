@@ -24,7 +24,7 @@ _MP4_FAMILY = ("M4A", "MP4", "MOV")
 
 @dataclass
 class Fingerprint:
-    """How many packets a stream has and what they hold."""
+    """Number of packets of a stream and a digest of their content."""
 
     packets: int = 0
     checksum: int = 0
@@ -36,7 +36,7 @@ class Fingerprint:
 
 @dataclass
 class Copier:
-    """Reads a source beside the decoder and hands over what is due. `dropped` says what could not be kept."""
+    """Reads a source in parallel to the decoder and returns due packets. `dropped` lists streams not kept."""
 
     source: Path
     kind: Kind
@@ -121,7 +121,7 @@ class Copier:
             output.add_attachment(name, mimetype, bytes(packet))
 
     def due(self, until: Fraction | None) -> Iterator[Packet]:
-        """Packets up to a time in seconds, or all that are left."""
+        """Packets up to a time in seconds, or all remaining ones."""
         while (packet := self._next) is not None:
             stamp = packet.dts if packet.dts is not None else packet.pts
             if until is not None and stamp is not None and stamp * packet.time_base > until:
@@ -135,7 +135,7 @@ class Copier:
 
 
 def fingerprints(path: Path, kind: Kind, streams: list[int]) -> dict[int, Fingerprint]:
-    """What the given streams of a file hold, by index. Raises `InputError`."""
+    """Fingerprints of the given streams of a file, by index. Raises `InputError`."""
     found = {index: Fingerprint() for index in streams}
     container = open_container(path, kind)
     try:

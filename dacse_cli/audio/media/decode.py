@@ -1,7 +1,7 @@
 """Samples out of a media file's audio track, block by block, in constant memory.
 
-What counts as a sample of the track: everything the decoder gives once the priming that the container
-declares is taken off, up to the end that an MP4's edit list names; a gap in the timestamps is silence.
+The samples of the track are the decoder's output without the priming that the container declares, up to the
+end in an MP4's edit list; a gap in the timestamps is silence.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from dacse_cli.errors import InputError
 
 Samples = NDArray[np.float32]
 GAP_SECONDS = Fraction(1, 10)
-"""Timestamps may jitter by less: Matroska counts in milliseconds, and recorders are late."""
+"""Smaller jitter of timestamps is ignored: Matroska counts in milliseconds, and recorders are late."""
 MOST_SILENCE_SECONDS, MOST_SILENCE_SHARE = 3600, 30
 """Gaps may add up to so many seconds, and to so many times what is decoded: phones send nothing in pauses."""
 _FILL = 4096
@@ -55,7 +55,7 @@ class MediaReader:
         self._limit = frames
         self._bad_packets = self._silence = 0
         self._note: str | None = None
-        self._rate = self._channels = self._given = 0  # until the first frame tells
+        self._rate = self._channels = self._given = 0  # until the first frame is decoded
         self._start, self._share = Fraction(0), Fraction(1)
         self._end: int | None = None
         try:
@@ -67,7 +67,7 @@ class MediaReader:
                 raise InputError("its audio has a codec that is not known", reason="unsupported")
             self._track.codec_context.thread_count = 1
             self._blocks = self._decoded()
-            self._ahead = next(self._blocks, None)  # what a decoder gives may differ from what headers say
+            self._ahead = next(self._blocks, None)  # the decoder's output may differ from the headers
             if self._ahead is None:
                 raise InputError(self.damage or "no samples in it", reason="no-samples")
             self.info = self._checked_info(path)
@@ -87,7 +87,7 @@ class MediaReader:
 
     @property
     def counted(self) -> bool:
-        """Whether `info.frames` is what the file says."""
+        """Whether `info.frames` is the file's own count."""
         return True
 
     @property
@@ -115,7 +115,7 @@ class MediaReader:
             count -= passed
 
     def warning(self) -> str | None:
-        """After the last read: in one line how the track is not whole, or None."""
+        """After the last read: in one line, how the track is incomplete or damaged, or None."""
         if self.damage is not None:
             return f"damaged: {self.damage}"
         promised = self._promised()
@@ -128,7 +128,7 @@ class MediaReader:
         return self._note
 
     def _promised(self) -> int:
-        """Samples that the container promises; 0 where it promises nothing."""
+        """Samples according to the container; 0 where it gives no number."""
         if self._end is not None:
             return self._end
         seconds = declared_seconds(self._kind, self._container, self._track)
@@ -148,7 +148,7 @@ class MediaReader:
                 yield from self._released(fill, frame.samples)
 
     def _released(self, fill: list[Samples], packet: int) -> Iterator[Samples]:
-        """What of `fill` belongs to the track; the rest stays there.
+        """The part of `fill` that belongs to the track; the rest stays there.
 
         What lies behind the declared end fills up the last packet. Where it is more than that, the declared
         end is wrong.
@@ -169,7 +169,7 @@ class MediaReader:
                 return
 
     def _begin(self, frame: AudioFrame, block: Samples) -> Samples:
-        """Note what the first frame says; its samples without those before the start of the track."""
+        """Store the format of the first frame; its samples without those before the start of the track."""
         self._rate, self._channels = frame.sample_rate, frame.layout.nb_channels
         self._start = Fraction(frame.pts or 0) * (frame.time_base or 0)
         self._end = declared_end(self._kind, self._track, self._rate)

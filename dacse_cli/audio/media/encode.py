@@ -1,6 +1,6 @@
-"""Samples -> packets of an audio track, with exactly the samples that went in between its two ends.
+"""Samples -> packets of an audio track that plays exactly the given samples.
 
-Encoders start with priming and fill their last packet up. The priming goes out with timestamps before the
+Encoders start with priming and pad their last packet. The priming goes out with timestamps before the
 start, where every muxer but ADTS writes it down as delay; the fill is cut off by the last packet's duration
 (MP4) and by a mark to discard it (Matroska).
 """
@@ -27,13 +27,13 @@ from dacse_cli.audio.write import quantise
 
 @dataclass(frozen=True)
 class Encoder:
-    """FFmpeg's name of an encoder, the samples it takes, and the bits of those that count."""
+    """FFmpeg's name of an encoder, its sample type, and the number of significant bits."""
 
     name: str
     format: str
     bits: int | None = None
     bit_rate: int | None = None
-    """Bits per second and channel where the source does not say; None for lossless ones."""
+    """Bits per second and channel where the source gives none; None for lossless ones."""
 
 
 ENCODERS = {
@@ -90,7 +90,7 @@ class TrackEncoder:
     def finish(self) -> Iterator[Packet]:
         """The rest, up to the last sample and no further."""
         size = self._fixed_size
-        if size:  # not every encoder gives the samples that its delay holds back
+        if size:  # not every encoder returns the samples in its delay line
             silence = np.zeros((self.stream.codec_context.layout.nb_channels, size), np.float32)
             yield from self._lagging(self._packets(silence))
         yield from self._lagging(self.stream.encode(None))

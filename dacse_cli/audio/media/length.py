@@ -1,4 +1,4 @@
-"""How long a track is by what its container says, and by how much of the file is there. Decodes nothing."""
+"""Length of a track by its container's header, and by the size of the file. Decodes nothing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def declared_seconds(kind: Kind, container: InputContainer, track: AudioStream) 
 
 
 def share_there(kind: Kind, track: AudioStream, stream: BinaryIO, size: int) -> Fraction:
-    """How much of the track lies within the `size` bytes of its file: 1 for a file that is not cut."""
+    """Share of the track within the `size` bytes of its file: 1 for a complete file."""
     if kind is MATROSKA:
         end = segment_end(stream)
         return Fraction(size, end) if end is not None and end > size else Fraction(1)
@@ -49,7 +49,7 @@ def share_there(kind: Kind, track: AudioStream, stream: BinaryIO, size: int) -> 
 
 
 def segment_end(stream: BinaryIO) -> int | None:
-    """Where a Matroska file ends by its own count; None where it does not say, as in a live recording."""
+    """End of a Matroska file according to its header; None where it is not given, as in a live recording."""
     stream.seek(0)
     head = stream.read(4096)
     if not head.startswith(_EBML):

@@ -1,4 +1,4 @@
-"""Samples into a media file, beside the untouched other streams of its source, read back before it counts.
+"""Samples into a media file, with the other streams of its source unchanged, and read back for verification.
 
 The same promises as `OutputWriter` in `audio.write`; here they also hold for the copied streams: as many
 packets, with the same checksum.
@@ -83,7 +83,7 @@ class MediaWriter:
 
     def discard(self) -> None:
         """Give up: remove the part file."""
-        self._stream.closed = True  # the muxer writes its last words when it is collected: to nobody
+        self._stream.closed = True  # drop the trailer that the muxer writes when it is collected
         if self._copier is not None:
             self._copier.close()
         self._part.discard()
@@ -204,7 +204,7 @@ class MediaWriter:
             self._fail(None)
 
     def _fail(self, cause: Exception | None) -> NoReturn:
-        """Remove the file and raise what the system said, or that this file cannot be made."""
+        """Remove the file and raise the system's error, or that this file cannot be written."""
         with contextlib.suppress(OSError):
             if self._stream.error is not None:
                 self._stream.closed = True

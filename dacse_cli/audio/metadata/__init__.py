@@ -1,4 +1,4 @@
-"""What a file says beside its sound, copied and never edited.
+"""Metadata of audio files, copied and never edited.
 
 chunks     chunks of WAV, Wave64, AIFF, CAF and AU files, byte for byte
 positions  sample positions in them, at another rate

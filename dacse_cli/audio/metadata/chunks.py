@@ -1,4 +1,4 @@
-"""What WAV, AIFF, CAF, W64 and AU files hold beside their samples: `bext`, `LIST`, `MARK`, `NAME`, `info`.
+"""Metadata of WAV, AIFF, CAF, W64 and AU files: `bext`, `LIST`, `MARK`, `NAME`, `info`.
 
 Chunks are taken over byte for byte into a file of the same family; where the sample rate changes, positions
 counted in samples follow it. No library that is a dependency copies them.
@@ -17,7 +17,7 @@ from dacse_cli.audio.containers.headers import Header, chunks_from, read_header
 from dacse_cli.audio.metadata.positions import at_rate
 
 MAX_BYTES = 1 << 26
-"""Of all chunks together: more is taken for damage."""
+"""Most bytes of all chunks together: more is treated as damage."""
 _EXTENSIBLE = 0xFFFE
 _TEXTS = {b"id3 ", b"ID3 ", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"info"}
 
@@ -31,7 +31,7 @@ class Family:
     layout: str
     align: int
     own: frozenset[bytes]
-    """What describes the samples, and what says nothing: never taken over."""
+    """Chunks that describe the samples or are empty: never copied."""
     outdated: frozenset[bytes] = frozenset()
     """Envelopes, peaks and checksums of the old samples."""
     size_at: int | None = None

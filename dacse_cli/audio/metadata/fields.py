@@ -1,4 +1,4 @@
-"""What every kind of tag can say, read from and written to mutagen's files and libsndfile's strings."""
+"""Fields common to all kinds of tags, read from and written to mutagen's files and libsndfile's strings."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Common:
         return bool(self.text or self.pictures)
 
     def without(self, other: Common) -> Common:
-        """What `other` does not say."""
+        """The fields that `other` does not have."""
         text = {name: values for name, values in self.text.items() if name not in other.text}
         return Common(text, [] if other.pictures else self.pictures)
 
 
 def of_tags(file: Any) -> Common:
-    """What a file that mutagen has opened says."""
+    """The fields of a file that mutagen has opened."""
     tags, common = file.tags, Common()
     if tags is None:
         return common

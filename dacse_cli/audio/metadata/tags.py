@@ -21,7 +21,7 @@ from dacse_cli.audio.media.kinds import EXTRA
 from dacse_cli.audio.metadata import fields
 
 MOST_INFLATED = 32 << 20
-"""Bytes that the compressed frames of one file's tag may become."""
+"""Most decompressed bytes of one file's tag frames."""
 _OUTDATED = re.compile(
     r"(?:.*:)?(?:itunsmpb|itunnorm|replaygain_.*|r128_.*_gain|mp3gain_.*)(?::.*)?|rva2.*|rgad.*",
     re.IGNORECASE,
@@ -58,7 +58,7 @@ def tagger(source: Path, container: str, subtype: str) -> Callable[[Path], None]
 
 
 def rehearse(source: Path) -> None:
-    """Parse the tags of a file and forget them: what a hostile file does to the parser, it does here."""
+    """Parse and discard the tags of a file, so that a hostile file harms only this process."""
     if available():
         _open(source)
 
@@ -192,7 +192,7 @@ _inflater = _Inflater()
 
 @contextlib.contextmanager
 def _bounded() -> Any:
-    """mutagen unpacks compressed frames without a limit: a megabyte becomes a gigabyte."""
+    """Limit decompression: mutagen unpacks compressed frames without a limit, a megabyte to a gigabyte."""
     frames = importlib.import_module("mutagen.id3._frames")
     frames.zlib = _inflater  # type: ignore[attr-defined]
     _inflater.start()

@@ -1,8 +1,8 @@
 """A DAC model as a codec: samples -> codes or latents, and back from either.
 
 The first `T * hop - decode_tail` samples of a decode are those of one pass over the whole recording; the
-tail, which transposed convolutions of odd strides do not make, is zeros, so that T frames always are
-T * hop samples.
+tail, which transposed convolutions of odd strides do not make, is zeros, so that T frames always give T * hop
+samples.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class DacCodec(NetworkCodec):
         return F.pad(samples, (0, (kept.stop - kept.start) * hop - samples.shape[1]))
 
     def check_units(self, units: NDArray[Any]) -> None:
-        """An index out of range ends a GPU's context for good, so it must not get there."""
+        """Check before the GPU does: an index out of range would destroy its context."""
         codes, latents = self._kinds
         if units.dtype.kind != "f":
             assert isinstance(codes, Codes)

@@ -1,6 +1,6 @@
 """Receptive field of a DAC network: margins and lengths from kernels, strides, dilations and paddings.
 
-Integers only: knows no tensors and no weights. Layer lists follow Kumar et al. 2023, "High-Fidelity Audio
+Integers only, without tensors or weights. Layer lists follow Kumar et al. 2023, "High-Fidelity Audio
 Compression with Improved RVQGAN" (arXiv 2306.06546), as both Descript's package and `DacModel` build it.
 """
 

@@ -68,7 +68,7 @@ class DacShape:
 
     @property
     def hop_length(self) -> int:
-        """Samples a frame."""
+        """Samples per frame."""
         return math.prod(self.downsampling_ratios)
 
     def spec(self, name: str) -> CodecSpec:

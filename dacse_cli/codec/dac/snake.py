@@ -16,7 +16,7 @@ _BLOCK_VALUES = 1 << 19
 
 
 def snake(x: Tensor, alpha: Tensor, out: Tensor) -> Tensor:
-    """Snake of `x` `[B, C, S]` with one `alpha` `[1, C, 1]` a channel, into `out`, which may be `x`."""
+    """Snake of `x` `[B, C, S]` with one `alpha` `[1, C, 1]` per channel, into `out`, which may be `x`."""
     B, C, S = x.shape
     inverse = (alpha + 1e-9).reciprocal()
     step = max(1, _BLOCK_VALUES // max(1, B * S)) if x.device.type == "cpu" else C
@@ -30,7 +30,7 @@ def snake(x: Tensor, alpha: Tensor, out: Tensor) -> Tensor:
 
 
 class Snake(nn.Module):
-    """The activation of a tensor that nothing else needs: works in place."""
+    """The activation, in place: for a tensor that is not used elsewhere."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

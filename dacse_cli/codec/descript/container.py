@@ -3,7 +3,7 @@
 A `.dac` file is `numpy.save` of one dict, that is: a pickle, which can run any code. It is read here as plain
 values, of which only those below are used. Layout: `DACFile` in `dac/model/base.py` of
 descript-audio-codec 1.0.0.
-Knows no networks and no paths.
+Independent of networks and paths.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A speech VAE as a codec: samples -> latents, and back through its vocoder.
 
-Every row is as in one pass over the whole recording. The vocoder computes only the kept frames and its own
-margin of mel frames, not the wider margin that the autoencoder needs.
+Every row equals that of one pass over the whole recording. The vocoder computes only the kept frames and its
+own margin of mel frames, not the wider margin that the autoencoder needs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mel spectra -> samples without a trained vocoder: Griffin and Lim's iteration, a stand-in of poor sound.
+"""Mel spectra -> samples without a trained vocoder: Griffin and Lim's iteration, of low quality.
 
 Griffin & Lim 1984, with the momentum of Perraudin, Balazs & Soendergaard 2013. Phases begin as those of a
 steady tone in the middle of each bin, so a frame's samples depend on its neighbours only, not on its place in
@@ -42,7 +42,7 @@ class GriffinLim(nn.Module):
         return self._samples(guess)[:, EDGE:-EDGE].clamp(-1.0, 1.0)
 
     def _phases(self, magnitude: Tensor) -> Tensor:
-        """Bin k turns by k / 4 of a circle from one frame to the next."""
+        """Initial phases: bin k advances by k / 4 of a circle per frame."""
         bins, frames = (torch.arange(n, device=magnitude.device) for n in magnitude.shape[1:])
         turns: Tensor = (bins[:, None] * frames) % 4
         return (turns * (torch.pi / 2)).to(magnitude.dtype).expand_as(magnitude)

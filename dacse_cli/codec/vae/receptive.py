@@ -1,6 +1,6 @@
 """The layers of autoencoder and vocoders along time, from which their margins follow.
 
-Integers only: knows no tensors and no weights. Along frequency every window is whole.
+Integers only, without tensors or weights. Along frequency every window is complete.
 """
 
 from __future__ import annotations

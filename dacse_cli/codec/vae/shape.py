@@ -27,9 +27,9 @@ from dacse_cli.interfaces import CodecSpec, Latents
 
 MODEL_TYPE = "dc-speech-vae"
 SAMPLE_RATE, BANDS, HOP = 22050, 80, 256
-"""Of the mel spectrum (see `mel.py`)."""
+"""Settings of the mel spectrum (see `mel.py`)."""
 WINDOW_SECONDS = 16.0
-"""The networks see about 3 s on each side; shorter windows would compute little else."""
+"""The receptive field is about 3 s on each side; shorter windows would compute mostly context."""
 _MAX_CHANNELS = 16384
 _MAX_REDUCTION = 16
 
@@ -119,7 +119,7 @@ class VocoderShape:
 
 @dataclass(frozen=True)
 class GriffinLimShape:
-    """The stand-in for a vocoder."""
+    """Griffin-Lim in place of a vocoder."""
 
     griffin_lim: int = 32
     """Iterations."""

@@ -1,4 +1,4 @@
-"""Log-spectral distance: how far the spectrogram is from the clean one, at every frequency alike."""
+"""Log-spectral distance to the clean spectrogram, with equal weight for every frequency."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FRAMES_AT_ONCE = 1024
 
 
 def window_size(rate: int) -> int:
-    """Samples a window: the power of two nearest to `WINDOW_SECONDS` (2048 at 44.1 and 48 kHz)."""
+    """Samples per window: the power of two nearest to `WINDOW_SECONDS` (2048 at 44.1 and 48 kHz)."""
     return 1 << max(4, round(math.log2(WINDOW_SECONDS * rate)))
 
 

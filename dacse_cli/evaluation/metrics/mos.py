@@ -1,6 +1,6 @@
 """Predicted opinion scores without a reference: DNSMOS (P.835 and P.808) and PLCMOS, by speechmos.
 
-The package carries Microsoft's ONNX models. DNSMOS hears passages of 9.01 s; shorter recordings are repeated.
+The package carries Microsoft's ONNX models. DNSMOS rates passages of 9.01 s; shorter recordings are repeated.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ DNSMOS_KEYS = {
 
 
 def _audible(clip: Clip) -> Samples:
-    """The samples as a player would sound them, within [-1, 1], which speechmos insists on."""
+    """The samples clipped to [-1, 1], as by a player; speechmos requires this range."""
     if clip.samples.size == 0:
-        raise UnscorableError("no samples")  # speechmos would repeat nothing for ever
+        raise UnscorableError("no samples")  # speechmos would loop for ever
     return np.clip(clip.samples, -1.0, 1.0)
 
 

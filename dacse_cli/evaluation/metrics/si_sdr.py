@@ -16,13 +16,13 @@ from dacse_cli.evaluation.metric import (
 )
 
 LIMIT_DB = 100.0
-"""An exact copy would score infinity, and one such file would swallow every mean."""
+"""Limit in dB: an exact copy would score infinity, and so would every mean that includes it."""
 
 
 def si_sdr(samples: Samples, clean: Samples) -> float:
     """Energy of the part of `samples` [S] that is a multiple of `clean` [S] over the rest, in dB.
 
-    Both are freed of their mean first. Raises `UnscorableError` where `clean` is silent.
+    The mean of both is removed first. Raises `UnscorableError` where `clean` is silent.
     """
     estimate = samples.astype(np.float64) - samples.mean(dtype=np.float64)
     target = clean.astype(np.float64) - clean.mean(dtype=np.float64)

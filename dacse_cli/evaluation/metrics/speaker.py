@@ -18,7 +18,7 @@ from dacse_cli.evaluation.metric import (
 )
 
 LEVEL = 10 ** (-30 / 20)
-"""Root mean square every recording is brought to: what the encoder was trained on (-30 dB)."""
+"""RMS to which every recording is scaled: that of the encoder's training (-30 dB)."""
 
 
 def _load(options: ScoringOptions) -> Scorer:
@@ -27,7 +27,7 @@ def _load(options: ScoringOptions) -> Scorer:
     encoder = VoiceEncoder("cpu", verbose=False)
 
     def embed(samples: Samples) -> npt.NDArray[np.float32] | None:
-        """Voice of `samples` [S] as a vector [256] of length 1. Pauses stay, alike on both sides.
+        """Voice embedding of `samples` [S] as a unit vector [256]. Pauses are kept on both sides.
 
         None for silence.
         """
@@ -42,7 +42,7 @@ def _load(options: ScoringOptions) -> Scorer:
         wanted, found = reference(clip.clean), embed(clip.samples)
         if wanted is None:
             raise UnscorableError("the clean recording is silent")
-        # silence sounds like nobody; leaving it out would reward a system for muting
+        # silence has no speaker; leaving it out would reward a system for muting
         return (Score(0.0 if found is None else float(wanted @ found)),)
 
     return score

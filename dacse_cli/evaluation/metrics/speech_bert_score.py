@@ -1,4 +1,4 @@
-"""SpeechBERTScore (Saeki et al., 2024): do the clean recording's sounds occur in the enhanced one?
+"""SpeechBERTScore (Saeki et al., 2024): similarity of speech features to the clean recording's.
 
 Every frame's self-supervised feature is matched with its most similar clean frame; the score is the mean
 cosine (the authors' precision). Layer 14 of WavLM-large is their choice.
@@ -37,7 +37,7 @@ def precision(features: npt.NDArray[np.float32], clean: npt.NDArray[np.float32])
 
 
 def lacks(options: ScoringOptions) -> str | None:
-    """The model (1.2 GB) is in no package."""
+    """What is missing: the model (1.2 GB), which is in no package."""
     return None if options.wavlm else "no WavLM model: name the folder of microsoft/wavlm-large"
 
 

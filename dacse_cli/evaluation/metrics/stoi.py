@@ -14,7 +14,7 @@ def _load(options: ScoringOptions) -> Scorer:
         if not clip.clean.any():
             raise UnscorableError("the clean recording is silent")
         with warnings.catch_warnings():
-            # pystoi warns and returns 1e-5, which would pass for a very bad score
+            # pystoi warns and returns 1e-5, which would look like a very bad score
             warnings.filterwarnings("error", message="Not enough STFT frames", category=RuntimeWarning)
             try:
                 return (Score(float(stoi(clip.clean, clip.samples, clip.rate))),)

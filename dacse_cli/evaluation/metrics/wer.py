@@ -38,7 +38,7 @@ def _load(options: ScoringOptions) -> Scorer:
 def normalised(heard: Transcript) -> list[str]:
     """The words to compare. In English "twenty-one" is "21" and "don't" is "do not", as in Whisper's paper.
 
-    British and American spellings are not made one: both transcripts come from one recogniser.
+    British and American spellings are not unified: both transcripts come from one recogniser.
     """
     if not heard.language.startswith("en"):
         return list(heard.words)

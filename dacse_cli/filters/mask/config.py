@@ -1,4 +1,4 @@
-"""Sizes of a mask network, as its `config.json` holds them. Knows no tensors and no files."""
+"""Sizes of a mask network, as in its `config.json`. Uses no tensors and no files."""
 
 from __future__ import annotations
 

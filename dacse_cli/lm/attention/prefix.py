@@ -55,7 +55,7 @@ class PrefixAttention:
 
 
 class RoundedPrefixAttention:
-    """As `PrefixAttention`, over a rounded cache, which is restored to the network's dtype at every step."""
+    """Like `PrefixAttention`, for a rounded cache, converted to the network's dtype at every step."""
 
     def __init__(self, cache: Cache, mask: Tensor | None) -> None:
         self.cache, self.mask = cache, mask

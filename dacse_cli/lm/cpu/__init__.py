@@ -1,1 +1,1 @@
-"""What only a CPU runs: a compiled attention kernel and decoding with drafts."""
+"""Code for CPUs only: a compiled attention kernel and decoding with drafts."""

@@ -1,7 +1,7 @@
 """Attention of a decode step by the package's own CPU kernel, every row at its own position.
 
-Rows start at slot 0 and may differ in length, without masks. Threads share a step by heads, and each works
-on its own heads alone. The kernel itself is in `kernel.py`; this file knows when it can run and on what.
+Rows start at slot 0 and may differ in length, without masks. Threads divide a step by heads. The kernel
+itself is in `kernel.py`; this file decides when it can run and with which data types.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ KERNEL_DTYPES = {torch.float32: (torch.float32, torch.int8), torch.bfloat16: (to
 """The network's dtype -> cache formats the kernel has for it."""
 Kernel = Callable[..., None]
 LARGE = 50_000_000
-"""Weights from which reading them takes most of a step; below, the many small operations do."""
+"""Number of weights above which reading them takes most of a step; below, small operations do."""
 BFLOAT16 = ("avx512_bf16", "amx_bf16")
 """Names of CPU instructions that multiply bfloat16."""
 
 
 @cache
 def load_kernel(head_dim: int, dtype: torch.dtype, stored: torch.dtype) -> Kernel:
-    """The kernel, compiled for these and checked once. Raises `BackendUnavailableError`."""
+    """The kernel for these types, compiled and checked once. Raises `BackendUnavailableError`."""
     if head_dim % VECTOR:
         raise BackendUnavailableError(f"head dimension {head_dim} is not a multiple of {VECTOR}")
     if stored not in KERNEL_DTYPES.get(dtype, ()):
@@ -47,7 +47,7 @@ def load_kernel(head_dim: int, dtype: torch.dtype, stored: torch.dtype) -> Kerne
         try:
             kernel = compile_attend(head_dim, keep=True)
             _check(kernel, head_dim, dtype, stored)
-        except (OSError, RuntimeError):  # a full disk, or no folder that can be written
+        except (OSError, RuntimeError):  # the disk is full, or no folder is writable
             kernel = compile_attend(head_dim, keep=False)
             _check(kernel, head_dim, dtype, stored)
     except Exception as error:  # a compiler fails in many ways, and torch's own attention always runs
@@ -92,7 +92,7 @@ def _helpers(threads: int) -> ThreadPoolExecutor:
 
 
 class CpuAttention:
-    """`StepAttention` by the kernel. `place` says where the next tokens of the rows go."""
+    """`StepAttention` by the kernel. `place` sets the cache slots of the rows' next tokens."""
 
     def __init__(self, store: Cache, kernel: Kernel) -> None:
         self._kernel, self._heads = kernel, store.values.shape[3]
@@ -126,7 +126,7 @@ class CpuAttention:
 
 
 def as_array(tensor: Tensor) -> NDArray[Any]:
-    """The same memory as a numpy array; bfloat16, which numpy lacks, as its bits."""
+    """The same memory as a numpy array; bfloat16, which numpy lacks, as 16-bit integers."""
     array: NDArray[Any] = (tensor.view(torch.uint16) if tensor.dtype is torch.bfloat16 else tensor).numpy()
     return array
 

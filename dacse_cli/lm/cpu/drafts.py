@@ -1,8 +1,9 @@
 """Decoding with drafts: several tokens per pass, from guesses that are checked before they are kept.
 
-A pass takes the last token of each row and the next few of its draft, and picks what follows each of them.
-The drafted tokens that equal the picks are kept, with the first pick that differs: the ids are those of one
-token per pass, while keys, values and weights are read once for several. Rows advance at their own speed.
+A pass takes the last token of each row and the next few of its draft, and picks the best next token after
+each of them. Drafted tokens that equal the picks are accepted, and the first pick that differs is added: the
+ids are the same as with one token per pass, while keys, values and weights are read once for several. Rows
+advance at their own speed.
 
 Whether that pays depends on how often drafts are right, which differs by codebook, and on what a wider pass
 costs, which differs by machine and batch; both are measured while decoding (`Widths`), and drafts that do
@@ -34,7 +35,7 @@ NONE = -1
 WIDTHS = (1, 2, 4, 8)
 """Possible numbers of tokens per row and pass."""
 ASSUMED_COST = 0.15
-"""Assumed cost of one more token, as a share of a pass, until measured; low, so that it is tried."""
+"""Assumed cost of one more token, as a share of a pass, until it is measured; low, so that it is tried."""
 SMOOTHING = 0.1
 """Weight of a new measurement in the running averages."""
 PROBE = 64
@@ -60,7 +61,7 @@ class Widths:
         return max(WIDTHS, key=lambda width: self.expected(width, first) / self._price(rows, width, single))
 
     def expected(self, width: int, first: NDArray[np.int64]) -> float:
-        """Mean tokens a row gains per pass: one, and each drafted one if it and all before it are right."""
+        """Mean tokens per row and pass: one, plus every drafted token if it and all before it are right."""
         codebooks = (first[:, None] + np.arange(width - 1)) % len(self.acceptance)
         return 1 + float(np.cumprod(self.acceptance[codebooks], axis=1).sum(axis=1).mean())
 
@@ -89,7 +90,7 @@ def table_of(plan: BatchPlan, drafts: Sequence[Ids], ranges: Sequence[tuple[int,
 
 
 class _Rows:
-    """What every row has written, and what its draft says comes next. Ids count from their choice's `lo`."""
+    """The tokens each row has written, and the next ones of its draft. Ids count from their choice's `lo`."""
 
     def __init__(self, plan: BatchPlan, drafts: NDArray[np.int64], codebooks: int) -> None:
         self.news = np.array(plan.news)
@@ -125,7 +126,8 @@ class _Rows:
     ) -> None:
         """Append what `picks` `[rows, width]` and `guesses` agree on, and one pick more.
 
-        `sums` `[rows, width]` are NaN or infinite where the network's output was: kept tokens count.
+        `sums` `[rows, width]` are NaN or infinite where the network's output was; only those of kept tokens
+        are used.
         """
         for row, right in enumerate(guesses == picks[:, :-1]):
             agreed = int(right.argmin()) if not right.all() else len(right)
@@ -191,7 +193,7 @@ class DraftDecoder:
         choices: Sequence[Choice],
         attention: CpuAttention,
     ) -> Tensor:
-        """Tokens `[B, Q]`, whose followers are of `codebooks` `[B, Q]`, from slot `positions` `[B]` on."""
+        """Run tokens `[B, Q]` from slots `positions` `[B]` on; the next ones are of `codebooks` `[B, Q]`."""
         los = np.array([choice.lo for choice in choices])
         ids = torch.from_numpy((tokens + los[codebooks - 1]).reshape(-1))
         x = F.embedding(ids, self.network.weights.embedding).float()

@@ -3,8 +3,8 @@
 A step reads every key and value of its rows once: on a CPU it lasts as long as that read. Torch's own kernel
 reaches a fraction of the memory's bandwidth with one query per row (least with bfloat16). This one reads the
 slots of a head in blocks that stay in the first-level cache, converts numbers in registers, and sums in
-float32 with a running softmax (Milakov and Gimelshein, arXiv 1805.02867). What it computes for a row depends
-on that row alone. Knows arrays only; imports numba.
+float32 with a running softmax (Milakov and Gimelshein, arXiv 1805.02867). The result for a row depends on
+that row alone. Works on arrays only; imports numba.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BLOCK = 64
 """Slots read per block: 64 keys of 64 numbers are 4 to 16 KiB."""
 LOG2E, LN2_HIGH, LN2_LOW = np.float32(1.4426950408889634), np.float32(0.693359375), np.float32(-2.12194440e-4)
 LOWEST = np.float32(-87.0)
-"""exp of less is below the smallest normal float32."""
+"""Below this, exp is smaller than the smallest normal float32."""
 FIRST = np.float32(-1e30)
 """Initial value of a running maximum, in place of minus infinity."""
 SETTINGS: dict[str, Any] = {

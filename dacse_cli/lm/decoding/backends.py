@@ -34,22 +34,22 @@ class Ladder:
         return self.decoders[0]
 
     def step_down(self, error: BackendUnavailableError) -> None:
-        """Leave out the best one from now on. The last one never fails this way."""
+        """Stop using the best decoder. The last one is never removed."""
         failed = self.decoders.pop(0)
         self.reasons.append(f"{failed.name}: {error}")
 
     def release(self) -> None:
-        """Let every decoder drop what points into the cache's memory."""
+        """Make every decoder drop its references to the cache's memory."""
         for decoder in self.decoders:
             decoder.release()
 
     def describe(self) -> str:
-        """The decoder in use and, in brackets, why not a better one."""
+        """The decoder in use and, in brackets, why a better one is not used."""
         return self.best.name + (f" ({'; '.join(self.reasons)})" if self.reasons else "")
 
 
 def find_decoders(network: Llama, arena: KeyValueArena) -> Ladder:
-    """All ways that can be tried here. Raises `DeviceError` for an int8 cache without its kernel."""
+    """All decoders that can be tried here. Raises `DeviceError` for an int8 cache without its kernel."""
     ladder = Ladder([])
     if network.device.type == "cuda":
         loaders: dict[str, Callable[[Llama, torch.dtype], DeviceAttention]] = {

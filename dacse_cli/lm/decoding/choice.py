@@ -30,5 +30,5 @@ class Choice:
         torch.argmax(logits if noise is None else logits + noise, dim=-1, out=out)
 
     def embed(self, picked: Tensor) -> Tensor:
-        """Embeddings of what `pick` wrote, float32 `[B, hidden]`."""
+        """Embeddings of the ids that `pick` wrote, float32 `[B, hidden]`."""
         return F.embedding(picked, self.embedding).float()

@@ -1,7 +1,7 @@
 """Greedy decoding of a planned batch on any device: prefill, then one step per token.
 
 Token n of every row is the best id within the n-th choice (cyclic). Positions, choices and written tokens
-stay on the device: nothing waits for it until the last token is done.
+stay on the device: the host does not wait for it until the last token is done.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ REPORT_EVERY = 50
 
 
 class Decoder(Protocol):
-    """A way of running a batch."""
+    """A way of decoding a batch."""
 
     @property
     def name(self) -> str:
@@ -51,10 +51,10 @@ class Decoder(Protocol):
         """
 
     def prepare(self, rows: int, positions: int, choices: Sequence[Choice], *, one: bool = False) -> None:
-        """Do now what the first batch would wait for: of up to this size, or with `one` of exactly this."""
+        """Prepare for batches of up to this size, or with `one` of exactly this size."""
 
     def release(self) -> None:
-        """Drop what points into the cache's memory."""
+        """Drop references to the cache's memory."""
 
 
 class Backend(Protocol):
@@ -152,7 +152,7 @@ def prefill_batch(
     starts: Sequence[int],
     report: Report,
 ) -> Tensor:
-    """All prompts into the cache, row r from slot `starts[r]` on.
+    """Run all prompts and fill the cache, row r from slot `starts[r]` on.
 
     Rows of one length go through together, without padding and so without a mask. Returns the network's
     output at the last prompt token, float32 `[rows, hidden]`.
@@ -169,14 +169,14 @@ def prefill_batch(
 
 
 class _Turns:
-    """The rotation of every step. Prompts of one length need no index."""
+    """The rotary rotation of every step. Prompts of one length need no index."""
 
     def __init__(self, plan: BatchPlan, network: Llama) -> None:
         self.rotations, self.end = network.rotations, plan.end
         self.lengths = torch.tensor(plan.prompts, device=network.device) if plan.mixed else None
 
     def at(self, written: int, rows: int) -> Tensor:
-        """For the token that is number `written` after the prompt."""
+        """The rotation for the token that is number `written` after the prompt."""
         if self.lengths is None:
             return self.rotations[self.end + written]
         return self.rotations[self.lengths[:rows] + written].unsqueeze(1)

@@ -1,4 +1,4 @@
-"""What only a CUDA device runs: kernels written in Triton and decode steps captured as CUDA graphs.
+"""Code for CUDA devices only: kernels written in Triton and decode steps captured as CUDA graphs.
 
 split, split_kernel          attention of a decode step
 pointwise, pointwise_kernel  everything between the matrix products

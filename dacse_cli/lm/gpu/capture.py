@@ -19,7 +19,7 @@ class GraphCapture:
         self._pool: object = None
 
     def __call__(self, body: Callable[[], None]) -> Replay:
-        """Run `body` once to load its kernels, then record it. It must not wait for the device."""
+        """Run `body` once to load its kernels, then record it. It must not synchronise with the device."""
         self._pool = self._pool or torch.cuda.graph_pool_handle()
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
@@ -27,14 +27,14 @@ class GraphCapture:
             body()
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        # other threads may use the device meanwhile, the codec's for one
+        # other threads, such as the codec's, may use the device meanwhile
         with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):  # type: ignore[arg-type]
             body()
         return graph.replay
 
 
 class NoCapture:
-    """Runs functions as they are: where graphs fail, and to see what they bring."""
+    """Runs functions directly: where graphs fail, and to measure the gain from graphs."""
 
     name = ", no graphs"
 

@@ -5,7 +5,7 @@ are captured at fixed numbers of rows over one layout of the cache, with one mem
 batch that fits the layout. Rows start at slot 0 and may differ in length; there are no masks. A row that has
 written all its tokens goes back to position 0, where it reads no slot but its own.
 
-Everything but the kernels and the capture is tested on the CPU, the Triton kernels by Triton's interpreter.
+All but the kernels and the capture is tested on the CPU, the Triton kernels by Triton's interpreter.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class DeviceAttention(Protocol):
 
     @property
     def pointwise(self) -> Pointwise | None:
-        """Fused operations for the rest of a step, if it has any."""
+        """Fused operations for the rest of a step, if there are any."""
 
     def bind(self, store: Cache, positions: Tensor) -> BoundAttention:
         """Attention of the first rows of `store`, with new tokens at `positions` int64 `[rows]`."""
@@ -95,7 +95,7 @@ class GraphDecoder:
             replays[size]()
             step = min(plan.steps, 1 + (done + 1) * len(choices))
             if step - told >= REPORT_EVERY and step < plan.steps:
-                # the host may run ahead by one report, so that the device never waits for it
+                # the host may run ahead by one report, so that the device never waits for the host
                 waiting = _wait(state.last, waiting)
                 report(step)
                 told = step
@@ -109,11 +109,11 @@ class GraphDecoder:
             self.replay(state, size)
 
     def release(self) -> None:
-        """Forget all graphs and the cache they use."""
+        """Drop all graphs and the cache they use."""
         self._state = None
 
     def laid_out(self, rows: int, positions: int, choices: Sequence[Choice], *, exact: bool) -> DeviceState:
-        """The present layout if the batch fits it, else a new one that fits this and all before."""
+        """The present layout if the batch fits it, else a new one for this and all earlier batches."""
         slots, state = -(-positions // SLOT_STEP) * SLOT_STEP, self._state
         if state is not None and state.choices == tuple(choices):
             fits = rows == state.rows if exact else rows <= state.rows
@@ -145,7 +145,7 @@ class GraphDecoder:
         return state.replays[rows]
 
     def _cycle(self, state: DeviceState, rows: int) -> None:
-        """Tokens n = 1 .. R after a token of choice 0, for the first `rows` rows; no host value changes."""
+        """Tokens n = 1 .. R after a token of choice 0, for the first `rows` rows; sets no host value."""
         attend = self.attention.bind(state.store, state.positions[:rows])
         for n in range(1, len(state.choices) + 1):
             x = state.choices[n - 1].embed(state.last[:rows])
@@ -154,7 +154,7 @@ class GraphDecoder:
 
 
 def _wait(tensor: Tensor, event: torch.cuda.Event | None) -> torch.cuda.Event | None:
-    """Wait for `event` of an earlier call, and mark the present end of the device's work."""
+    """Wait for `event` of an earlier call, and record a new event after the work queued so far."""
     if not tensor.is_cuda:
         return None
     mark = torch.cuda.Event()  # type: ignore[no-untyped-call]

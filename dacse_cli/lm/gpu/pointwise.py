@@ -8,7 +8,7 @@ from torch import Tensor
 from dacse_cli.lm.linear import Linear
 
 BLOCK = 1024
-"""Numbers of a row that one program of `gated` takes."""
+"""Numbers of a row that one program of `gated` processes."""
 
 
 class TritonPointwise:

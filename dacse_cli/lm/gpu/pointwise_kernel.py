@@ -1,6 +1,6 @@
-"""Triton kernels: what a decode step does between matrix products, in one pass over each row.
+"""Triton kernels: the operations of a decode step between matrix products, in one pass over each row.
 
-All arithmetic is on float32 values. Knows pointers and numbers only; imports triton.
+All arithmetic is on float32 values. Imports triton.
 """
 
 from __future__ import annotations

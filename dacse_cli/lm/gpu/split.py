@@ -1,4 +1,4 @@
-"""Attention by the Triton kernels of `split_kernel.py`: in how many parts, and the launch."""
+"""Attention by the Triton kernels of `split_kernel.py`: the number of parts, and the launch."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dacse_cli.lm.gpu.pointwise import TritonPointwise
 from dacse_cli.lm.model import Llama
 
 BLOCK_BYTES, BLOCK_NUMBERS = 8192, 4096
-"""Limits of what a program loads at once of keys, and as much of values; its sums must fit the registers."""
+"""Limits on the keys that a program loads at once (and as many values); its sums must fit the registers."""
 STAGES = 3
 """Blocks in flight per program: one is used while the next two are loaded."""
 WARPS = 4
 PROGRAMS = 8
-"""Programs per processor of the device that keep its memory busy."""
+"""Programs per multiprocessor that are needed to use the full memory bandwidth."""
 MOST_SPLITS = 64
 
 
@@ -78,7 +78,7 @@ class BoundSplit:
         self.rounded = store.values.dtype in LEVELS
 
     def begin(self) -> None:
-        """Nothing to do per token: the kernel rotates and finds the slots itself."""
+        """Do nothing: the kernel rotates and finds the slots itself."""
 
     def __call__(self, layer: int, heads: Tensor) -> Tensor:
         owner, shape, rows = self.owner, self.owner.shape, len(self.positions)

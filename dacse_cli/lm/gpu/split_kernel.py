@@ -8,7 +8,7 @@ converted to float32 when loaded; a one-byte cache is scaled as it is read. Quer
 read the same slots at the same time, all but one of them from the level-2 cache.
 
 All arithmetic is on float32 values, which Triton's interpreter computes as the device does (it multiplies
-the bits of bfloat16 numbers). Knows pointers and numbers only; imports triton.
+the bits of bfloat16 numbers). Imports triton.
 """
 
 from __future__ import annotations

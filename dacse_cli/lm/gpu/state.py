@@ -1,4 +1,4 @@
-"""What captured steps read and write: tensors at fixed addresses, one row of each per row of the batch."""
+"""The tensors that captured steps read and write: at fixed addresses, with one row per row of the batch."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ class DeviceState:
         self.left = torch.zeros(rows, dtype=whole, device=device)
         """Tokens each row still has to write."""
         self.step = torch.zeros(1, dtype=whole, device=device)
-        # a capture and a last cycle go beyond the longest row
+        # a capture and the last cycle write beyond the longest row
         steps = self.slots + 3 * len(choices)
         self.written = torch.zeros(steps, rows, dtype=whole, device=device)
         self.health = torch.zeros(rows, device=device)
         """NaN or infinite for a row if an output of the network was."""
         widest = max(choice.size for choice in choices)
         self.noise = torch.zeros(len(choices), rows, widest, device=device)
-        """What is added to the logits of each choice."""
+        """Noise that is added to the logits of each choice."""
         self._noisy = False
         self.replays: dict[int, Callable[[], None]] = {}
 
     def begin(self, prompts: Sequence[int], news: Sequence[int]) -> None:
-        """Before the first cycle of a batch with prompts and new tokens of these lengths."""
+        """Set the state before the first cycle of a batch with these numbers of prompt and new tokens."""
         count = len(prompts)
         self.left.zero_()
         self.left[:count] = torch.tensor(news) - 1

@@ -49,7 +49,7 @@ def checked(network: Llama, stored: torch.dtype, processors: int) -> SplitAttent
 
 
 def _attention_error(attention: SplitAttention, network: Llama, stored: torch.dtype) -> float:
-    """Largest difference to torch's attention for two rows, one of which has no token but the new one."""
+    """Largest difference from torch's attention for two rows, one of which has only the new token."""
     shape, device, rng = network.shape, network.device, torch.Generator().manual_seed(0)
     positions = (0, min(SLOTS - 10, shape.max_positions - 1))
     past = torch.randn(2, SLOTS, 2, shape.kv_heads, shape.head_dim, generator=rng).to(device)
@@ -68,7 +68,7 @@ def _attention_error(attention: SplitAttention, network: Llama, stored: torch.dt
 
 
 def _attended(heads: Tensor, past: Tensor, turn: Tensor) -> Tensor:
-    """One row by the definition: heads `[Hq + 2 * H, D]`, past `[L, 2, H, D]` -> `[Hq, D]`."""
+    """Reference attention of one row: heads `[Hq + 2 * H, D]`, past `[L, 2, H, D]` -> `[Hq, D]`."""
     heads, H = heads.clone(), past.shape[2]
     rotate_(heads[:-H], turn)
     q, new = split_heads(heads, H)
@@ -78,7 +78,7 @@ def _attended(heads: Tensor, past: Tensor, turn: Tensor) -> Tensor:
 
 
 def _pointwise_error(ours: TritonPointwise, network: Llama) -> float:
-    """Largest difference to torch's operations, for numbers of about 1."""
+    """Largest difference from torch's operations, for numbers of about 1."""
     size, inner = network.shape.hidden, network.shape.intermediate
     device, dtype, rng = network.device, network.dtype, torch.Generator().manual_seed(1)
     x, weight = torch.randn(2, 2, size, generator=rng).to(device)

@@ -51,7 +51,7 @@ class VarlenAttention:
         self.network, self.attend = network, attend
 
     def bind(self, store: Cache, positions: Tensor) -> BoundVarlen:
-        """As `SplitAttention.bind`; `store` must be position-major."""
+        """Like `SplitAttention.bind`; `store` must be position-major."""
         return BoundVarlen(self, store, positions)
 
 
@@ -68,7 +68,7 @@ class BoundVarlen:
         self.key_bounds, self.query_bounds = (bounds * self.longest).int(), bounds.int()
 
     def begin(self) -> Tensor:
-        """Where this token's keys go, and its rotation `[rows, 1, D / 2]`."""
+        """Set the slots of this token's keys; returns its rotation `[rows, 1, D / 2]`."""
         self.slots = self.first_slots + self.positions
         self.used = (self.positions + 1).int()
         return self.owner.network.rotations.index_select(0, self.positions).unsqueeze(1)

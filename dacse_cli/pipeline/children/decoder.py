@@ -20,11 +20,11 @@ from dacse_cli.platform import limit
 MAX_MEMORY = 16 << 30
 """Bytes of address space; reading takes megabytes, but libraries reserve more on machines of many cores."""
 PROGRESS_SECONDS = 1.0
-"""Time between messages that a file is still being decoded."""
+"""Seconds between messages that say a file is still being decoded."""
 
 
 def handle(messages: Iterator[Message], answer: Callable[[Message], None]) -> None:
-    """One answer per `Look`, in order, and `Decoding` before it where it takes long."""
+    """Send one answer per `Look`, in order, preceded by `Decoding` messages if reading takes long."""
     for look in messages:
         if not isinstance(look, Look):
             continue
@@ -47,14 +47,14 @@ def _seen(look: Look, on_progress: Callable[[float], None]) -> Seen:
         info = probe(look.path)
         if info.frames:
             return Seen(look.id, info)
-        # the header does not tell the length: it has to be decoded once, and that is enough
+        # the header does not give the length, so the file is decoded completely, once
     found = scan(look.path, on_progress)
     rehearse(look.path)
     return Seen(look.id, found.info, found)
 
 
 def confine() -> None:
-    """Limit what a parser can do that a hostile file has taken over. It writes no files."""
+    """Limit what a parser can do after a hostile file has taken it over: it can write no files."""
     limit("RLIMIT_AS", MAX_MEMORY)
     limit("RLIMIT_FSIZE", 0)
     limit("RLIMIT_CORE", 0)

@@ -49,7 +49,7 @@ class Worker:
         self._seconds = self._resumed = 0.0
 
     def run(self, messages: Iterator[Message], batch: int, threads: Threads) -> None:
-        """Until the supervisor says that no more work will come."""
+        """Run until the supervisor says that no more work will come."""
         threading.Thread(target=self._listen, args=(messages,), daemon=True).start()
         engine = Engine[int](
             self._models.translator,
@@ -64,11 +64,11 @@ class Worker:
             engine.run()
 
     def _listen(self, messages: Iterator[Message]) -> None:
-        """In a thread of its own, so that a killed supervisor is noticed in the middle of a step."""
+        """Runs in its own thread, so that the death of the supervisor is noticed even during a step."""
         with contextlib.suppress(ValueError):
             for message in messages:
                 self._todo.put(message if isinstance(message, Work) else None)
-        os._exit(0)  # input ended without `End`: the supervisor is gone or wants this process gone
+        os._exit(0)  # input ended without `End`: the supervisor has died or wants this process to exit
 
     def _next_task(self, block: bool) -> tuple[int, Callable[[], Task]] | None:
         if self._ended:
@@ -106,10 +106,10 @@ def prepare_process(device: str) -> None:
 
 
 def describe(models: Models, batch: int) -> Loaded:
-    """What runs, for the supervisor's planning and for people."""
-    torch = sys.modules.get("torch")  # a filter may do without
+    """Describe the loaded models, for the supervisor's planning and for display."""
+    torch = sys.modules.get("torch")  # a filter may run without torch
     devices = torch.cuda.device_count() if torch is not None else 0
-    stride, runs = 60.0, "a filter"  # a filter has no chunks: it always has room for one file more
+    stride, runs = 60.0, "a filter"  # a filter has no chunks: it can always take one more file
     if models.codec is not None:
         runs = f"codec on {models.codec.device}"
     if models.translator is not None:

@@ -19,10 +19,11 @@ def pick_batch(lengths: Sequence[int], size: int) -> list[int]:
 
 
 def pick_retries(retries: Sequence[bool], size: int) -> bool:
-    """Whether the next batch is one of retries; `retries` says it of every waiting chunk, oldest first.
+    """Whether the next batch is of retries; `retries` marks them among the waiting chunks, oldest first.
 
-    First tries go on until retries fill half a batch (a batch of one or two would waste the device), but a
-    retry waits for no more first tries than a batch: files are written in order, and all waits for it.
+    First tries have priority until retries fill half a batch (a batch of one or two would waste the device),
+    but a retry waits for at most one batch of first tries: files are written in order, so later chunks wait
+    for it.
     """
     again = sum(retries)
     oldest = list(retries).index(True) if again else len(retries)
@@ -30,6 +31,6 @@ def pick_retries(retries: Sequence[bool], size: int) -> bool:
 
 
 def halves(batch: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
-    """A batch that did not fit the memory, as two that may."""
+    """Split a batch that did not fit the memory into two halves."""
     middle = (len(batch) + 1) // 2
     return batch[:middle], batch[middle:]

@@ -1,10 +1,10 @@
 """Generated chunks of an input, stored on disk so that the next run can use them.
 
-One file per input: a line of JSON that says on what the chunks depend, then one record per chunk and
-attempt, appended with one write as soon as it is there. A record counts only where everything fits: another
-first line empties the file, a torn end is cut off, and a record is used only for the very units it is the
-output of. So a damaged file costs translating again, nothing else. Records are not synced: a kill cannot lose
-them, and a power cut costs a few chunks.
+One file per input: a line of JSON that lists what the chunks depend on, then one record per chunk and
+attempt, appended with one write when the chunk is generated. Records are validated: if the first line
+differs, the file is emptied; an incomplete end is cut off; and a record is used only for the input units it
+was generated from. So damage to the file only means translating chunks again. Records are not synced: a kill
+cannot lose them, and a power cut costs a few chunks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ChunkCache:
             self._guarded(self._open)
 
     def recall(self, chunk: Chunk) -> Units | None:
-        """The output `[U, t]` of a chunk, if it was kept for the very same units and is whole."""
+        """The output `[U, t]` of a chunk, if it was stored for the same units and is undamaged."""
         key = (chunk.index, chunk.row, chunk.attempt)
         if key not in self._found or self._descriptor < 0:
             return None
@@ -59,7 +59,7 @@ class ChunkCache:
         with contextlib.suppress(OSError):
             data = self._read(*self._found[key])
         output = data[_RECORD.size :]
-        # all of the head follows from input and output: it must be the one that would be written
+        # the header is determined by input and output: it must equal the one that would be written
         if len(output) != len(_stored(chunk.units)) or data[: _RECORD.size] != _head(chunk, output):
             return None
         stored = np.frombuffer(output, _TYPES[chunk.units.dtype.kind])
@@ -74,7 +74,7 @@ class ChunkCache:
             self._guarded(lambda: self._append(_head(chunk, data) + data))
 
     def close(self) -> None:
-        """Let go of the file, which stays."""
+        """Close the file without deleting it."""
         self._ended = True
         if self._descriptor >= 0:
             descriptor, self._descriptor = self._descriptor, -1
@@ -88,11 +88,11 @@ class ChunkCache:
             self.close()
 
     def _open(self) -> None:
-        """Take the file over: check what it is bound to, index its records, cut off what is torn."""
+        """Open the file: check what it depends on, index its records, cut off an incomplete end."""
         make_own_folder(self._path.parents[2])
         self._path.parent.mkdir(exist_ok=True)
         self._descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
-        if not lock(self._descriptor):  # another process is at this very input
+        if not lock(self._descriptor):  # another process is processing the same input
             self.close()
             return
         if self._read(0, len(self._binding)) == self._binding:
@@ -117,7 +117,7 @@ class ChunkCache:
         return os.read(self._descriptor, size)
 
     def _append(self, data: bytes) -> None:
-        """Write `data` at the end. A short write ends the keeping: the next opening cuts it off."""
+        """Append `data`. After a short write nothing more is stored; the next opening cuts it off."""
         os.lseek(self._descriptor, self._end, os.SEEK_SET)
         written = os.write(self._descriptor, data)
         self._end += written

@@ -1,8 +1,8 @@
 """The loop that keeps the translator busy: chunks of all open tasks, batch after batch.
 
-Knows chunks and outputs, not files or processes. Tasks are opened only as fast as batches need them, so
-memory does not grow with the number or length of inputs. While a batch is translated beside this thread, the
-outputs of the one before are decoded and written, and chunks for the next are read and encoded.
+Handles chunks and outputs, not files or processes. Tasks are opened only as fast as batches need them, so
+memory does not grow with the number or length of inputs. While a batch is translated in another thread, the
+outputs of the previous batch are decoded and written, and chunks for the next are read and encoded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Key = TypeVar("Key")
 
 @dataclass(eq=False)
 class _Open(Generic[Key]):
-    """A task under way."""
+    """A task that has been opened and is not finished."""
 
     key: Key
     task: Task
@@ -42,8 +42,8 @@ _Steps = collections.abc.Generator[None, None, bool]
 class Engine(Generic[Key]):
     """Runs tasks through `translator`. `next_task(block)` gives the next (key, opener), or None.
 
-    With `block`, None means that no task will ever come again; otherwise that none is there yet. Raises
-    `DeviceError` where the device fails under all tasks.
+    With `block`, None means that there are no more tasks; otherwise, that none is available yet. Raises
+    `DeviceError` where the device fails for all tasks.
     """
 
     translator: Translator | None
@@ -52,20 +52,20 @@ class Engine(Generic[Key]):
     on_finished: Callable[[Key, Finished], None]
     on_failed: Callable[[Key, Exception], None]
     on_progress: Callable[[float], None] = lambda seconds: None
-    """Called with the seconds of audio done so far, chunks in flight counted in part."""
+    """Called with the seconds of audio done so far; chunks being translated count in part."""
     beside: bool = False
-    """Translate in another thread: for a device of its own, or a model that leaves cores free."""
+    """Translate in another thread: for a GPU, or for a model that leaves CPU cores free."""
     _open: list[_Open[Key]] = field(default_factory=list)
     _pool: list[_Item[Key]] = field(default_factory=list)
     _advanced: Callable[[float], None] = lambda seconds: None
 
     def run(self) -> None:
-        """Until there are no more tasks."""
+        """Run until there are no more tasks."""
         for _ in self.steps():
             pass
 
     def steps(self) -> Iterator[None]:
-        """Small steps of work until there are no more tasks; closed before that, abandons open ones."""
+        """Yield after each step of work until no tasks are left; closed earlier, abandons open tasks."""
         try:
             with Generator(
                 self.translator, self.batch_size, self.on_progress, beside=self.beside
@@ -78,7 +78,7 @@ class Engine(Generic[Key]):
 
     def _run(self, generator: Generator) -> Iterator[None]:
         self._advanced = generator.advance
-        written: tuple[list[_Item[Key]], list[Output]] = ([], [])  # the batch before, still to be written
+        written: tuple[list[_Item[Key]], list[Output]] = ([], [])  # the previous batch, not yet written
         while True:
             self.batch_size = generator.batch_size
             batch = self._take() if (yield from self._fill(block=not written[0])) else []
@@ -98,7 +98,7 @@ class Engine(Generic[Key]):
             yield
 
     def _take(self) -> list[_Item[Key]]:
-        """The next batch, out of the pool; retries are batches of their own."""
+        """Take the next batch from the pool; retries are batched separately."""
         retries = [chunk.draw is not None for _, chunk in self._pool]
         kind = pick_retries(retries, self.batch_size)
         places = [i for i, retry in enumerate(retries) if retry == kind]
@@ -109,7 +109,7 @@ class Engine(Generic[Key]):
         return batch
 
     def _fill(self, *, block: bool) -> _Steps:
-        """Bring the pool to two batches if there is enough work; False when there is none.
+        """Fill the pool to two batches if there is enough work; False when there is none.
 
         With `block`, an empty pool waits for the next task.
         """
@@ -164,7 +164,7 @@ class Engine(Generic[Key]):
 
     def _fail(self, opened: _Open[Key], error: Exception) -> None:
         """Drop one task and its waiting chunks; the others go on."""
-        if opened not in self._open:  # another of its chunks has failed before
+        if opened not in self._open:  # another chunk of this task has already failed
             return
         error = _checked(error)
         self._open.remove(opened)
@@ -195,7 +195,7 @@ class Engine(Generic[Key]):
 
 
 def _checked(error: Exception) -> Exception:
-    """`error`, unless the device has failed under all tasks: then raises `DeviceError`."""
+    """Return `error`; raises `DeviceError` if the device has failed for all tasks."""
     if isinstance(error, DeviceError):
         raise error
     if is_device_lost(error):

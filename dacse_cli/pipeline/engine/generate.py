@@ -1,7 +1,7 @@
 """Batches of chunks through the translator, in a thread of their own or in the caller's.
 
-Knows chunks and outputs, not tasks' ends or files. A batch that fails is halved until the chunk at fault is
-alone, so that a batch too large for the memory loses nothing and one bad chunk costs one file.
+Handles chunks and outputs, not the ends of tasks or files. A batch that fails is halved until the faulty
+chunk is alone, so a batch too large for the memory loses nothing and one bad chunk fails only one file.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from dacse_cli.pipeline.wire.failures import is_device_lost, is_out_of_memory
 
 PROGRESS_SECONDS = 0.25
 Output = Units | Exception | None
-"""Units `[U, t]`; or why there are none; None where another chunk of the same task has failed before."""
+"""Units `[U, t]`, or the error; None where another chunk of the same task has already failed."""
 
 
 class _Stopped(BaseException):
-    """Ends a batch whose result is not wanted any more."""
+    """Raised to stop a batch whose result is no longer needed."""
 
 
 class Generator:
-    """Outputs of chunks. `batch_size` shrinks when memory runs out.
+    """Generates the outputs of chunks. `batch_size` shrinks when memory runs out.
 
     `on_progress` is called with the seconds of audio done so far. `beside`: in a thread of its own, so that
     the caller can run the codec and write files meanwhile. `translator` is None if there will be no chunks.
@@ -58,7 +58,7 @@ class Generator:
             self._thread.shutdown(cancel_futures=self._left)
 
     def start(self, chunks: Sequence[Chunk]) -> Future[list[Output]]:
-        """Outputs in the order of the chunks; finished at once where there is no other thread."""
+        """Outputs in the order of the chunks; without another thread they are done on return."""
         if self._thread is not None:
             return self._thread.submit(self._outputs, chunks)
         done: Future[list[Output]] = Future()
@@ -66,12 +66,12 @@ class Generator:
         return done
 
     def advance(self, seconds: float) -> None:
-        """Report progress of work besides translating: `seconds` of audio, or 0 as a sign of life."""
+        """Report progress of work other than translating: `seconds` of audio, or 0 as a heartbeat."""
         self._seconds += seconds
         self._tell(max(self._told_seconds, self._seconds))
 
     def _outputs(self, chunks: Sequence[Chunk]) -> list[Output]:
-        """Raises `DeviceError` where the device will refuse all that follows."""
+        """Raises `DeviceError` where every later operation on the device would fail."""
         try:
             units = self._translate(chunks)
         except Exception as error:
@@ -85,7 +85,7 @@ class Generator:
             self._seconds += sum(chunk.seconds for chunk in chunks)
             self._tell(self._seconds, force=True)
             return list(units)
-        # out of the handler: the error's traceback holds the tensors of the batch that did not fit
+        # after the handler, because the error's traceback keeps the tensors of the failed batch alive
         outputs: dict[int, Output] = {}
         failed: set[int] = set()
         for half in halves(range(len(chunks))):
@@ -112,7 +112,7 @@ class Generator:
         now = time.monotonic()
         if force or now - self._told >= PROGRESS_SECONDS:
             self._told = now
-            # never backwards, though a batch that did not fit begins again
+            # progress never decreases, although a batch that did not fit starts again
             self._told_seconds = max(self._told_seconds, seconds)
             self._on_progress(self._told_seconds)
 

@@ -14,7 +14,7 @@ from dacse_cli.pipeline.wire.failures import is_out_of_memory
 from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
 
 FIXED_ROWS = {"cpu": 8, "cuda": 32, "mps": 8}
-"""Rows of every batch where results must not depend on what else is in it."""
+"""Rows per batch where a result must not depend on the other chunks of its batch."""
 
 
 def load_models(plan: ModelPlan) -> Models:
@@ -85,7 +85,7 @@ def fitting_batch(plan: ModelPlan, models: Models) -> int:
     if plan.batch_size is not None:
         return plan.batch_size
     device = translator.device.split(":")[0]
-    if plan.deterministic:  # free memory is not the same on another day
+    if plan.deterministic:  # the amount of free memory changes from run to run
         return FIXED_ROWS[device]
     from dacse_cli.lm.memory import fit_batch, free_memory
 
@@ -94,9 +94,9 @@ def fitting_batch(plan: ModelPlan, models: Models) -> int:
 
 
 def prepared_batch(models: Models, rows: int) -> int:
-    """Take what batches of `rows` chunks need before the first file comes; how many rows fit.
+    """Allocate what batches of `rows` chunks need before the first file; returns how many rows fit.
 
-    No batch has to wait for it then, and `describe` says what will run.
+    Then no batch has to wait for it, and `describe` reports what will really be used.
     """
     translator = models.translator
     while translator is not None:

@@ -1,4 +1,4 @@
-"""A task that uses what an earlier run has generated of its input: those chunks are not translated again."""
+"""A task that reuses the chunks an earlier run generated for its input instead of translating them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dacse_cli.pipeline.wire.outcome import Finished
 
 
 class Resuming:
-    """A `Task` around another. `on_recalled` gets the seconds of audio of each chunk that was kept."""
+    """A `Task` that wraps another. `on_recalled` gets the seconds of audio of each cached chunk."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class Resuming:
                 yield chunk
 
     def _recalled(self, chunk: Chunk) -> Chunk | None:
-        """None if the outputs of it and of every further try were kept; else what is left to do."""
+        """None if its output and those of its retries were cached; else the chunk still to translate."""
         again: Chunk | None = chunk
         while again is not None and (units := self._cache.recall(again)) is not None:
             self._seconds += again.seconds
@@ -48,7 +48,7 @@ class Resuming:
         return again
 
     def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
-        if self._lasting or self._asked > 1:  # an only chunk is written out at once
+        if self._lasting or self._asked > 1:  # a single chunk is written immediately
             self._cache.keep(chunk, units)
         return self._task.deliver(chunk, units)
 
@@ -63,10 +63,10 @@ class Resuming:
 
 
 def resuming(task: Task, keep: Keep | None, models: Models, on_recalled: Callable[[float], None]) -> Task:
-    """`task` with its chunks kept as `keep` says, or as it is where nothing is to be kept.
+    """`task` with its chunks stored as `keep` says; `task` itself where nothing is to be stored.
 
-    Chunks depend on what the supervisor knows (input, settings, models' hashes) and on what only this process
-    does: how the translator runs here, and this version of dacse.
+    Chunks depend on input, settings and models' hashes, which the supervisor supplies, and on two things
+    added here: how the translator runs in this process, and the version of dacse.
     """
     if keep is None or models.translator is None:
         return task

@@ -23,21 +23,21 @@ SMALL_MODEL_BYTES = 100_000_000
 
 @dataclass(frozen=True)
 class Threads:
-    """How the work of one process is spread."""
+    """How the work of one process is divided among threads."""
 
     count: int | None
-    """Threads of torch; None leaves its own choice."""
+    """Threads of torch; None keeps torch's default."""
     beside: bool
-    """Whether codec and files work in another thread than the translator."""
+    """Whether codec and file work run in another thread than the translator."""
 
 
 def plan_threads(models: Models, sharing: int = 1, machine: int | None = None) -> Threads:
-    """For one of `sharing` processes on a machine of so many cores, this one if none are given."""
+    """Threads for one of `sharing` processes on a machine with `cores` cores (default: this machine's)."""
     share = max(1, (machine or cores()) // sharing)
     translator = models.translator
     if translator is None:
         return Threads(1 if models.codec is None else None, beside=False)
-    if not translator.device.startswith("cpu"):  # it has a device of its own
+    if not translator.device.startswith("cpu"):  # the translator runs on a GPU
         return Threads(None, beside=True)
     small = is_small(translator)
     return Threads(1 if small else share, beside=small and share > 1)
@@ -50,7 +50,7 @@ def is_small(translator: Translator) -> bool:
 
 @contextlib.contextmanager
 def applied(threads: Threads) -> Iterator[None]:
-    """While inside, torch has the planned number of threads."""
+    """Context manager: inside it, torch uses the planned number of threads."""
     torch = sys.modules.get("torch")
     if threads.count is None or torch is None:
         yield

@@ -1,6 +1,6 @@
 """Sound as frames of 10 ms: energy in bands, and how periodic it is. Pure numpy, 2 ms per second of audio.
 
-Knows nothing of verdicts. Everything is computed from one power spectrum per frame. Periodicity is computed
+Everything is computed from one power spectrum per frame. Periodicity is computed
 twice: of the power itself, in which independent sounds add up, and of its cube root, in which a rumble or a
 single tone counts little and a row of harmonics counts much.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 
 RATE = 16_000
-"""Samples per second of the sound that is compared: what distinguishes words lies below 8 kHz."""
+"""Sample rate of the sound that is compared: what distinguishes words lies below 8 kHz."""
 HOP = RATE // 100
 WINDOW = RATE // 25
 _FFT = 1024  # holds a window and the longest lag
@@ -35,11 +35,11 @@ class Frames:
     bands: Array
     """Power `[T, B]`; white noise of variance v has v times a band's width in bins."""
     power: Array
-    """Of the harmonics' range, `[T]`."""
+    """Power in the range of the harmonics, `[T]`."""
     periodic: Array
     """The part of `power` that repeats after each lag, `[T, L]`."""
     harmonic: Array
-    """The same of the cube root of the spectrum, as a share: 1 is a perfect row of harmonics, `[T, L]`."""
+    """The same for the cube root of the spectrum, as a share: 1 is a perfect harmonic series, `[T, L]`."""
 
     def __len__(self) -> int:
         return len(self.power)
@@ -80,7 +80,7 @@ def _taper() -> Array:
 
 
 def _bank(frequencies: NDArray[np.float64]) -> Array:
-    """Triangles `[bins, BANDS]`, evenly spaced by ear (mel) over `BAND_RANGE`."""
+    """Triangular filters `[bins, BANDS]`, evenly spaced on the mel scale over `BAND_RANGE`."""
     low, high = (2595 * np.log10(1 + f / 700) for f in BAND_RANGE)
     edges = 700 * (10 ** (np.linspace(low, high, BANDS + 2) / 2595) - 1)
     f = frequencies[:, None]
@@ -90,7 +90,7 @@ def _bank(frequencies: NDArray[np.float64]) -> Array:
 
 
 def _taper_at(lags: NDArray[np.int64]) -> Array:
-    """What the window's own shape leaves of a correlation at a lag."""
+    """Factor by which the window's shape reduces the autocorrelation at a lag."""
     own = np.correlate(_TAPER, _TAPER, "full")[WINDOW - 1 :]
     return np.asarray(np.interp(lags * RATE / _LAG_RATE, np.arange(WINDOW), own), np.float32)
 

@@ -1,7 +1,7 @@
 """How well an output fits its input, in a few numbers. Pure functions of frames.
 
 The input is the speech plus noise, whatever the noise. So wherever the output is loud, in time and frequency,
-the input must be about as loud at least; where the output is voiced, the input must repeat after the same
+the input must be at least about as loud; where the output is voiced, the input must repeat after the same
 pitch period with about as much power, because noise adds no periodic power; and where the input is clearly
 voiced, the output must not be silent. None of this measures how clean the output is.
 
@@ -21,15 +21,15 @@ VOICED, VOICED_IN_NOISE = 0.25, 0.2
 """Share of a spectrum (cube root) in one row of harmonics from which on a frame counts as voiced, in an
 output and in an input: white noise has 0.09, most of voiced speech 0.3 to 0.7, at 0 dB still 0.2 to 0.4."""
 TONE = -0.6
-"""A single tone repeats after half its period, upside down, by as much; a row of harmonics does not."""
+"""A single tone is equally strong, with opposite sign, at half its period; a harmonic series is not."""
 AUDIBLE_DB = 40.0
 """Sound this far below the loudest around it is not counted against an output."""
 FLOOR = 1e-5
 """Band power below which nothing is audible: noise of about -60 dB of full scale."""
 LOUD_DB = 25.0
-"""Of an output: what is judged lies within this range of its loudest."""
+"""dB range below an output's loudest level within which the output is judged."""
 SPOKEN_DB = 15.0
-"""Of an input: voiced frames within this range of the loudest around count as the speech."""
+"""dB range below the loudest nearby level within which an input's voiced frames count as speech."""
 HOLE = 15
 """Frames for which the input may be silent (a lost packet) while the output goes on."""
 
@@ -51,11 +51,11 @@ class Measures:
     spoken: int
     """Frames of the input that are clearly voiced speech, from which `kept` is computed."""
     kept: float
-    """dB of the output's power there over the input's periodic power."""
+    """dB of the output's power in these frames over the input's periodic power."""
 
 
 def measure(heard: Frames, said: Frames, loudest: float) -> Measures:
-    """Compare T frames of output and input. `loudest` is the input's band power around here."""
+    """Compare T frames of output and input. `loudest` is the input's band power near these frames."""
     floor = max(FLOOR, loudest * 10 ** (-AUDIBLE_DB / 10))
     pitch, voiced, gain = _voicing(heard, said, floor)
     kept, spoken = _kept(heard, said, loudest)
@@ -100,14 +100,14 @@ def _likeness(heard: Array, said: Array, floor: float) -> float:
 
 
 def _voiced_lags(frames: Frames, least: float) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """For every frame the lag at which it repeats best, and whether that is a row of harmonics."""
+    """For every frame the lag of its strongest periodicity, and whether that is a harmonic series."""
     lags = frames.harmonic.argmax(axis=1)
     best = frames.harmonic.max(axis=1)
     return lags, (best > least) & (frames.harmonic.min(axis=1) > TONE * best)
 
 
 def _at(lagged: Array, lags: NDArray[np.intp]) -> Array:
-    """The best of `[T, L]` at each frame's lag and its two neighbours, `[T]`."""
+    """The maximum of `[T, L]` over each frame's lag and its two neighbours, `[T]`."""
     t = np.arange(len(lags))
     near = [lagged[t, np.clip(lags + step, 0, lagged.shape[1] - 1)] for step in (-1, 0, 1)]
     best: Array = np.maximum.reduce(near)

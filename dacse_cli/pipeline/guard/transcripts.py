@@ -5,9 +5,10 @@ that was replaced by another of the same length and pitch; a recogniser can.
 
 A recogniser guesses where it does not understand, and its guesses in noise differ from what it finds in clean
 speech, however faithful that is. So words are compared only where the input is intelligible to it: where its
-probabilities for the input are high, and where it finds the same words again when the input is a little later
-and softer, which changes no word but every number in the network. The threshold `SURE` alone would let
-through what the recogniser is wrongly sure of; repetition alone what it always gets wrong.
+probabilities for the input are high, and where it finds the same words again when the input is slightly
+delayed and attenuated, which changes no word but every activation in the network. The threshold `SURE` alone
+would miss errors made with high confidence; repetition alone would miss errors that the recogniser always
+makes.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from dacse_cli.speech.recogniser import RATE, Samples, Transcript
 from dacse_cli.speech.words import differences, word_errors
 
 SURE = -0.6
-"""Least mean log probability of the input's tokens for its words to be compared."""
+"""Least mean log probability of the input's tokens at which its words are compared."""
 FEWEST = 3
 """Least number of words in the input for a comparison."""
 STEADY = 0.1
-"""Share of the input's words that may differ when it is recognised again; one word always may."""
+"""Share of the input's words that may differ when it is recognised again; one word may always differ."""
 LEAST, SHARE = 3, 0.3
 """Words that must differ for a doubt: at least so many, and more than this share of the input's. Between a
 noisy recording and the clean one up to three in ten differ although nothing is wrong
@@ -55,7 +56,7 @@ def opinion(heard: Transcript, said: Transcript, once_more: Callable[[], Transcr
 
 
 def described(heard: Transcript, said: Transcript) -> tuple[str, ...]:
-    """What differs, for people: `light -> night`, `very -> (nothing)`."""
+    """The differences as text for display: `light -> night`, `very -> (nothing)`."""
     return tuple(
         f"{before or '(nothing)'} -> {after or '(nothing)'}"
         for before, after in differences(heard.words, said.words)

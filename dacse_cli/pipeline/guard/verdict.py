@@ -18,13 +18,13 @@ class Thresholds:
     """How far an output may differ from its input before it is doubted. Frames are 10 ms long."""
 
     excess: float
-    """dB that it may be louder than the input, on average over its loud parts."""
+    """dB by which it may be louder than the input, on average over its loud parts."""
     pitch: float
-    """Share of its periodicity that the input must have, too."""
+    """Share of its periodicity that the input must also have."""
     voiced: int
     """Least number of voiced frames for a doubt about pitch or gain."""
     gain: float
-    """dB that voiced speech may be louder than it was."""
+    """dB by which voiced speech may be louder than in the input."""
     kept: float
     """dB to which voiced speech may fall (negative)."""
     spoken: int
@@ -38,7 +38,7 @@ THRESHOLDS = {
 
 
 def doubts(measures: Measures, limits: Thresholds) -> list[str]:
-    """Why an output is doubted, as stable codes; empty where it is not."""
+    """The reasons to doubt an output, as stable codes; empty where there are none."""
     found = []
     if measures.excess > limits.excess:
         found.append("invented")
@@ -60,7 +60,7 @@ def windows(frames: int) -> list[tuple[int, int]]:
 
 
 def judge(heard: Frames, said: Frames, loudest: float, limits: Thresholds) -> list[str]:
-    """Doubts about an output in any of its windows, each once. `loudest` is the input's band power around."""
+    """Doubts about an output in any of its windows, each once. `loudest` is the nearby input's band power."""
     found: list[str] = []
     for start, stop in windows(min(len(heard), len(said))):
         measures = measure(heard.part(start, stop), said.part(start, stop), loudest)

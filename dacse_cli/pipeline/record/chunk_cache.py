@@ -1,10 +1,11 @@
 """Where generated chunks are kept, what they depend on, and when they are removed.
 
-A stopped run goes on from them. In an output folder they stay when the output is finished: another strength,
+A stopped run resumes from them. In an output folder they stay when the output is finished: another strength,
 loudness, rate or format of the same input then needs no run of the language model. Nine codebooks of 10 bits
 at 86 frames per second, stored in 16 bits each, are 1.6 kB per second of audio.
 
-The supervisor's part: file names and header lines. `engine/chunk_cache.py` reads and writes the chunks.
+This module makes file names and header lines, for the supervisor; `engine/chunk_cache.py` reads and writes
+the chunks.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from dacse_cli.pipeline.wire.messages import Keep
 FORMAT, VERSION = "dacse-chunks", 3
 _SUFFIX = ".chunks"
 _MAX_BINDING = 65_536
-"""Bytes of a first line."""
+"""Most bytes in a header line."""
 
 
 def keep_for(home: Path, source: str, recipe: Recipe, *, lasting: bool) -> Keep:
-    """Where the chunks of an input are kept. `home` is the folder that remembers."""
+    """Where the chunks of an input are stored. `home` is the folder that holds the journal."""
     return Keep(_path(home, source), source, (recipe.size, recipe.stamp, recipe.settings), lasting)
 
 
 def binding(keep: Keep) -> dict[str, Any]:
-    """What the supervisor knows of the chunks' dependencies: input and its identity, models and options."""
+    """The dependencies of chunks that the supervisor supplies: input and its identity, models and options."""
     return {"format": FORMAT, "version": VERSION, "source": keep.source, "recipe": list(keep.recipe)}
 
 
@@ -42,8 +43,7 @@ def sweep(home: Path, current: Mapping[str, Recipe]) -> int:
     """Remove kept chunks that no run will use; how many files.
 
     `current` are the recipes by input as they are now. Removed are files that cannot be read, and those of
-    inputs or models that have changed. What a run on other inputs has left stays, as does what a process is
-    writing.
+    inputs or models that have changed. Files of inputs outside this run and files being written are kept.
     """
     removed = 0
     with contextlib.suppress(OSError):
@@ -74,7 +74,7 @@ def _path(home: Path, source: str) -> Path:
 
 
 def _read_binding(path: Path) -> tuple[str, list[object]] | None:
-    """Input and recipe that a file depends on; None where it is not a file of ours."""
+    """Input and recipe that a file depends on; None where it is not a chunk cache file."""
     try:
         bound = json.loads(read_bytes(path, _MAX_BINDING)[:_MAX_BINDING].split(b"\n", 1)[0])
         source, recipe = bound["source"], bound["recipe"]

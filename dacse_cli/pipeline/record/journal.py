@@ -1,8 +1,8 @@
 """What an output place remembers: which output was made from what, what failed, and which run is writing.
 
 `.dacse/journal.jsonl` is append-only, one `write` per record. `.dacse/lock` is held as long as a run writes.
-Parts of one run write journals of their own (`journal.2-of-4.jsonl`) and read all. A run over everything
-holds the lock alone; parts share it, and each holds a lock of its own besides.
+Parts of one run write journals of their own (`journal.2-of-4.jsonl`) and read all. A whole run holds the lock
+exclusively; parts share it, and each also holds a lock of its own.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Standing(Enum):
     OURS = "ours"
     """Exists unchanged, made from this input, but with other settings or content: may be replaced."""
     FOREIGN = "foreign"
-    """A file exists that no run has made."""
+    """A file exists that was not made by a run."""
     EDITED = "edited"
     """Made by a run and changed since."""
     OTHER_INPUT = "other input"
@@ -66,7 +66,7 @@ class Journal:
 
     @classmethod
     def peek(cls, place: Place) -> Journal:
-        """What a place remembers, for looking only: takes no lock and writes no record."""
+        """Open a place's journal for reading only: takes no lock and writes no record."""
         journal = cls(place)
         journal._load()
         return journal
@@ -89,14 +89,14 @@ class Journal:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         for descriptor in (self._file, *self._locks):
-            # a record that a failing close loses makes an output foreign, never wrong
+            # if close fails and a record is lost, its output counts as foreign, never as finished
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._file = -1
         self._locks.clear()
 
     def _take_locks(self) -> None:
-        """The place's lock: alone, or shared among parts of a run that each hold one of their own too."""
+        """Take the place's lock: exclusive, or shared by parts of a run, each with a lock of its own."""
         if self._shard is None:
             self._take_lock("lock", alone=True)
             return
@@ -123,7 +123,7 @@ class Journal:
             self._note(target, record)
 
     def _open(self) -> None:
-        """Get ready to append to the current segment; a torn last line is ended first."""
+        """Open the current segment for appending; an incomplete last line is terminated first."""
         self._segment = self.place.segment(self._shard)
         before, self._file = self._file, open_own(self._segment, os.O_RDWR | os.O_APPEND | os.O_CREAT)
         if before >= 0:
@@ -152,9 +152,9 @@ class Journal:
         return Path(os.path.relpath(target, self.place.folder)).as_posix()
 
     def standing(self, key: str, recipe: Recipe, source: str, *, strict: bool = False) -> Standing:
-        """What there is at `key`, for a job that would make it of `source` by `recipe`.
+        """The state of the output at `key`, for a job that would make it from `source` by `recipe`.
 
-        With `strict`, what was made of a damaged input is not done.
+        With `strict`, an output made from a damaged input does not count as done.
         """
         if self.place.is_folder(key):
             return Standing.FOLDER
@@ -163,7 +163,7 @@ class Journal:
             return Standing.OURS if strict and last.damaged else Standing.DONE
         if not self.place.exists(key):
             return Standing.FREE
-        # after an intent that came to nothing, what was there before is still ours
+        # after an intent that was not carried out, the previous output is still known
         known = [record for record in (last, self._done.get(key)) if record and record.state != "failed"]
         ours = next((record for record in known if self._is_as_made(key, record)), None)
         if ours is None:
@@ -173,7 +173,7 @@ class Journal:
         return Standing.OURS if same_name or same_content else Standing.OTHER_INPUT
 
     def _is_as_made(self, key: str, record: Record) -> bool:
-        """Whether the output a record announces is there, unchanged."""
+        """Whether the output that a record describes exists and is unchanged."""
         if record.state == "failed":
             return False
         if record.parts:
@@ -190,7 +190,7 @@ class Journal:
         return sha256 is not None and digest_of(sha256) == record.digest
 
     def intend(self, key: str, recipe: Recipe, source: str, size: int, sha256: str) -> None:
-        """Record what is about to appear at `key`."""
+        """Record the output that is about to be published at `key`."""
         self._append(key, "intent", recipe, size, sha256, source=source_of(source))
 
     def finish(
@@ -214,7 +214,7 @@ class Journal:
 
     def fail(self, key: str, recipe: Recipe, reason: str, message: str) -> None:
         """Record that `key` could not be made; the next run tries again. A peek writes nothing."""
-        if self._file < 0 or self.place.exists(key):  # of an earlier input: what is known of it stays
+        if self._file < 0 or self.place.exists(key):  # keep the earlier output's record
             return
         self._append(key, "failed", recipe, 0, "", reason=reason, message=message)
 

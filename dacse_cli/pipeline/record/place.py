@@ -15,11 +15,11 @@ from dacse_cli.files.digest import file_sha256
 from dacse_cli.pipeline.request.shards import Shard
 
 FOLDER = ".dacse"
-"""Below an output folder: what dacse remembers of it."""
+"""Name of dacse's own folder (journal, locks, cache) in an output folder."""
 
 
 class Place(Protocol):
-    """What the journal and the ledger need of the place where outputs lie."""
+    """What the journal and the ledger need from the place where outputs are stored."""
 
     @property
     def folder(self) -> Path:
@@ -27,7 +27,7 @@ class Place(Protocol):
 
     @property
     def remote(self) -> bool:
-        """Whether publishing takes a network, so that it is done beside other work."""
+        """Whether publishing needs a network, so that it runs in parallel with other work."""
 
     def name(self, key: str) -> str:
         """An output as the user knows it."""
@@ -60,7 +60,7 @@ class Place(Protocol):
         """Note that a segment has `size` bytes now; whether a new one is to be started."""
 
     def sync(self) -> None:
-        """Bring all journal records to where other machines read them. Raises `OutputError`."""
+        """Copy all journal records to where other machines can read them. Raises `OutputError`."""
 
 
 class LocalPlace:
@@ -132,5 +132,5 @@ def make_own_folder(folder: Path) -> None:
 
 
 def suffix(shard: Shard | None) -> str:
-    """What the journal and lock of a part of a run have in their names."""
+    """The part of a run as it appears in the names of its journal and lock."""
     return f".{shard.index}-of-{shard.count}" if shard else ""

@@ -1,4 +1,4 @@
-"""One line of a journal: what happened to one output. Lines that are torn or not ours are passed over.
+"""One line of a journal: what happened to one output. Incomplete or unknown lines are skipped.
 
 An *intent* is written before an output gets its final name and a *done* after it, so a crash between the two
 costs nothing: an output whose content matches its intent is done. Fields:
@@ -26,7 +26,7 @@ from dacse_cli.errors import OutputError
 from dacse_cli.files.regular import open_own
 
 MAX_LINE = 1 << 20
-"""Bytes of a record; what is longer is not ours."""
+"""Most bytes in a record; a longer line is not a record."""
 STATES = ("intent", "done", "failed")
 
 
@@ -41,13 +41,13 @@ class Recipe:
     """Hash over the options that change the sound, and over the models."""
 
     def as_list(self) -> list[object]:
-        """As it stands in records."""
+        """As stored in records."""
         return [self.size, self.stamp, self.settings]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What decisions need of a line; there may be a million in memory."""
+    """The fields of a line that decisions need; there may be a million in memory."""
 
     state: str
     recipe: Recipe
@@ -62,12 +62,12 @@ class Record:
 
 
 def digest_of(sha256: str) -> bytes:
-    """What is kept of a hash in memory."""
+    """The part of a hash that is kept in memory."""
     return bytes.fromhex(sha256[:32])
 
 
 def source_of(name: str) -> int:
-    """What is kept of an input's name."""
+    """The hash of an input's name that is kept."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big")
 

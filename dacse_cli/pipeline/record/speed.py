@@ -11,7 +11,7 @@ from dacse_cli.files.documents import DocumentError, read_json
 from dacse_cli.files.places import cache_folder
 
 MIN_SECONDS = 5.0
-"""Of audio: a shorter run says more about loading than about speed."""
+"""Seconds of audio; the speed of a shorter run depends mostly on loading."""
 
 
 def recalled(settings: str) -> float | None:

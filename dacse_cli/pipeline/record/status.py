@@ -19,7 +19,7 @@ _HINT = "Give the OUTPUT of a run of `dacse enhance`, tokenize or detokenize."
 
 @dataclass(frozen=True)
 class Status:
-    """State of an output place. Lists hold paths below it."""
+    """State of an output place. Lists hold paths relative to it."""
 
     finished: int
     finished_bytes: int
@@ -51,7 +51,7 @@ def _account(place: Place, output: str) -> Status:
         if record.state == "failed":
             failed.append((target, record.message))
         elif record.parts:
-            continue  # its parts have records of their own
+            continue  # its parts have their own records
         elif place.size(target) == record.size:
             finished += 1
             size += record.size

@@ -1,8 +1,8 @@
-"""Where outputs lie: an object store, in which nothing can be appended to.
+"""Where outputs are stored: an object store, whose objects cannot be appended to.
 
-Journal records go to small files on this disk (*segments*), which are put beside the outputs, below
-`.dacse/`, as they grow: before any output they announce, and once more at the end. So a run that was killed,
-here or on another machine, leaves in the store at least the intent of every output it has put.
+Journal records go to small files on this disk (*segments*), which are uploaded beside the outputs, below
+`.dacse/`, as they grow: before any output they describe, and once more at the end. So a run that was killed,
+here or on another machine, leaves in the store at least the intent of every output it has uploaded.
 
 Runs on this machine are kept apart by the lock of the local folder. Object stores have no locks: two machines
 that run the same part do work twice, but every object is whole.
@@ -21,7 +21,7 @@ from dacse_cli.pipeline.request.shards import Shard
 from dacse_cli.store.store import Entry, Store
 
 SEGMENT_BYTES = 1 << 18
-"""A segment is put again each time it has grown, so it must stay small; about 400 files' records."""
+"""A segment is uploaded again each time it grows, so it must stay small: about 400 files' records."""
 
 
 class StorePlace:
@@ -64,7 +64,7 @@ class StorePlace:
         self._sizes[key] = temp.stat().st_size
 
     def journals(self, shard: Shard | None) -> list[Path]:
-        """Bring the segments of the store here. Raises `OutputError`, `UsageError`."""
+        """Download the segments of the store. Raises `OutputError`, `UsageError`."""
         own = self.folder / FOLDER
         local = {path.name: path.stat().st_size for path in journal_files(self.folder)}
         there = self._listed()
@@ -77,7 +77,7 @@ class StorePlace:
         self._pending = {
             own / name
             for name, size in local.items()
-            if name not in there or there[name].size < size  # a run was killed before it had put them
+            if name not in there or there[name].size < size  # a run was killed before it had uploaded them
         }
         return journal_files(self.folder)
 
@@ -101,7 +101,7 @@ class StorePlace:
         return size > SEGMENT_BYTES
 
     def sync(self) -> None:
-        """Put all segments that have grown. For one thread at a time."""
+        """Upload all segments that have grown. For one thread at a time."""
         with self._lock:
             pending, self._pending = self._pending, set()
         try:
@@ -115,7 +115,7 @@ class StorePlace:
 
 
 def _is_of_another_part(name: str, shard: Shard | None) -> bool:
-    """Whether a segment is of another part of the same whole, which shares no output with this one."""
+    """Whether a segment belongs to another part of the same run, which shares no output with this part."""
     if shard is None:
         return False
     parts = (i for i in range(1, shard.count + 1) if i != shard.index)

@@ -14,7 +14,7 @@ from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.jobs import Found
 
 Pair = tuple[Found, Path]
-"""An input and its output."""
+"""Pairs of an input and its output."""
 
 
 class Collisions:
@@ -29,13 +29,13 @@ class Collisions:
         self._hashes = array("Q")
 
     def watch(self, pairs: Iterable[Pair]) -> Iterator[Pair]:
-        """The same pairs, remembered as they pass."""
+        """Yield the same pairs and remember their outputs."""
         for pair in pairs:
             self._hashes.append(self._hash(pair[1]))
             yield pair
 
     def find(self, pairs: Callable[[], Iterable[Pair]]) -> Iterator[tuple[Found, Pair]]:
-        """Every pair whose output is that of an input before it, with that input."""
+        """Every pair whose output is also that of an earlier input, with that input."""
         repeated = _repeated(self._hashes)
         first: dict[int, Found] = {}
         for found, target in pairs() if repeated else ():
@@ -83,5 +83,5 @@ def _inode(path: Path) -> tuple[int, int] | None:
     try:
         status = path.stat()
     except (OSError, ValueError):
-        return None  # dangling or forbidden: reported when the file's turn comes
+        return None  # a dangling link or no permission: reported when the file is processed
     return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None

@@ -24,7 +24,7 @@ from dacse_cli.tokens.header import codec_of
 Download = Callable[[str, int, int], None]
 """Progress of a download: file, bytes done, bytes in total."""
 VOICE_GAINS = Part("voice-gains", name="voice-gains")
-"""The filter for `--method filter` of models that bring none of their own."""
+"""The filter for `--method filter` of models that contain no filter."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class FoundModels:
     """What `--method auto` means for this model."""
     chunk: ChunkOptions
     filter_sha256: str = ""
-    """Of the filter beside the model, where it has one."""
+    """Hash of the filter in the model's folder, if there is one."""
 
     @property
     def method(self) -> str:
@@ -114,7 +114,7 @@ def find_models(request: Request, progress: Download | None = None) -> FoundMode
     if request.form is Form.ENHANCE:
         return _for_enhancing(request, progress)
     model = None
-    if options.codec is None and options.model == DEFAULT_MODEL:  # its codec is known: no need of the model
+    if options.codec is None and options.model == DEFAULT_MODEL:  # its codec is known already
         options = replace(options, codec=DEFAULT_CODEC)
     if options.codec is None:
         if registry.named(options.model):
@@ -198,7 +198,7 @@ def _for_enhancing(request: Request, progress: Download | None) -> FoundModels:
 
 
 def _filters(model: Resolved, card: ModelCard, options: ModelOptions) -> tuple[Part | None, Part, str]:
-    """A filter that works alone, one that is guided, and the hash of the one that the model brings."""
+    """The filter that works alone, the guided one, and the hash of the one in the model's folder."""
     if card.filter is None:
         return None, VOICE_GAINS, ""
     folder = model.folder / card.filter

@@ -35,7 +35,7 @@ def find_inputs(names: Sequence[str], accepts: Accepts, leave_out: Path | None =
     """Every input file that `names` mean (files, folders, patterns), each path once, in a stable order.
 
     A file named by the user is taken whatever its name is. Two links to one file are two inputs. Raises
-    `UsageError` for a name that is nothing and for archives, `NoInputError` when nothing is found.
+    `UsageError` for a name that does not exist and for archives, `NoInputError` when nothing is found.
     """
     finder = _Finder(accepts, leave_out.resolve() if leave_out else None)
     for name in names:
@@ -44,7 +44,7 @@ def find_inputs(names: Sequence[str], accepts: Accepts, leave_out: Path | None =
         try:
             for found in finder.expand(name):
                 finder.take(found)
-        except OSError as error:  # a name longer than any, a folder above it that is closed
+        except OSError as error:  # the name is too long, or a parent folder cannot be read
             raise UsageError(f"{name}: {reason(error)}") from None
     inputs = finder.inputs
     if not inputs.files:
@@ -71,7 +71,7 @@ class _Finder:
         self._resolved = functools.cache(os.path.realpath)
 
     def take(self, found: Found) -> None:
-        """Keep an input unless this very path was found before."""
+        """Keep an input unless the same path was found before."""
         folder, name = os.path.split(found.source)
         path = os.path.join(self._resolved(folder), name)
         if path not in self._seen:
@@ -118,7 +118,7 @@ class _Finder:
                 self.inputs.ignored += 1
 
     def _walk(self, folder: Path, base: Path) -> Iterator[Found]:
-        """A folder that cannot be listed is yielded itself, so that it ends as failed."""
+        """Files below a folder; yields a folder that cannot be listed itself, so that it counts as failed."""
         closed: list[OSError] = []
         for root, folders, files in os.walk(folder, onerror=closed.append):
             here = Path(root)

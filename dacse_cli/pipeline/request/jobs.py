@@ -18,9 +18,9 @@ class Found:
     """An input and its place in the mirrored tree."""
 
     source: Path
-    """Of an object only the name."""
+    """The file; for an object only its name."""
     relative: str
-    """Below the named folder, with `/` between the parts."""
+    """Path relative to the named folder, with `/` between the parts."""
     entry: Entry | None = None
     """The object in a store; None for a file on this disk."""
     store: int = -1
@@ -28,7 +28,7 @@ class Found:
 
     @property
     def name(self) -> str:
-        """For people."""
+        """The name for display."""
         return self.entry.key if self.entry else str(self.source)
 
 
@@ -65,17 +65,17 @@ class Job:
 
     def identity(self) -> tuple[int, int]:
         """Size and stamp of the input's content. Raises `InputError` where it is gone."""
-        if self.entry is not None:  # that it has not changed since the listing is seen when it is fetched
+        if self.entry is not None:  # whether it has changed since the listing is checked when it is fetched
             return self.entry.size, self.entry.stamp
         return input_stamp(self.source)
 
     def fetch(self) -> None:
-        """Bring an object to this disk. Raises `InputError`, `OSError`."""
+        """Download an object to this disk. Raises `InputError`, `OSError`."""
         if self.store is not None and self.entry is not None:
             self.store.fetch(self.entry, self.source)
 
     def discard_copy(self) -> None:
-        """Remove what `fetch` has brought."""
+        """Remove the copy that `fetch` made."""
         if self.entry is not None:
             shutil.rmtree(self.source.parent, ignore_errors=True)
 

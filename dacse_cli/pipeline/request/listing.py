@@ -1,6 +1,6 @@
 """Inputs in object stores, and plans too large for memory: listed once into a file on this disk.
 
-In memory are, while listing, one page of keys; afterwards the wave of jobs that is worked on.
+Memory holds one page of keys while listing, and the current wave of jobs afterwards.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from dacse_cli.store.store import Entry, Store
 def find_objects(
     url: str, accepts: Callable[[str], bool], output: str | None
 ) -> tuple[Store, Iterator[Found | None]]:
-    """The store behind `url`, and its inputs; None stands for an object that is not one.
+    """The store of `url`, and its inputs; None stands for an object that is not an input.
 
-    Objects below the output are left out. Raises `UsageError` where outputs would take the inputs' names.
+    Objects below the output are left out. Raises `UsageError` where outputs would overwrite the inputs.
     """
     store, entries = _entries(url)
     left_out = _below(output, store.url) if output else None
@@ -50,7 +50,7 @@ def _entries(url: str) -> tuple[Store, Iterable[Entry]]:
 
 
 def _below(output: str, url: str) -> str | None:
-    """Where below an input folder the output lies, as a prefix of keys; None if not there."""
+    """The output's location in an input folder, as a prefix of keys; None if it is not inside."""
     output = output.rstrip("/")
     if url == output or url.startswith(f"{output}/"):
         raise UsageError(
@@ -60,7 +60,7 @@ def _below(output: str, url: str) -> str | None:
 
 
 def _is_taken(key: str, accepts: Callable[[str], bool]) -> bool:
-    """Whether a key is an input: audio or tokens, nothing hidden, and a name that a disk can have too."""
+    """Whether a key is an input: audio or tokens, not hidden, and with a name that is valid on a disk."""
     parts = key.split("/")
     return all(part and not part.startswith(".") for part in parts) and accepts(parts[-1])
 
@@ -72,7 +72,7 @@ class JobFile:
         self._path, self._copies, self._stores = path, copies, stores
 
     def write(self, pairs: Iterable[tuple[Found, Path]]) -> int:
-        """Write inputs with their targets; how many."""
+        """Write inputs with their targets; returns how many."""
         count = 0
         with self._path.open("w", encoding="utf-8", errors="surrogatepass") as file:
             for found, target in pairs:

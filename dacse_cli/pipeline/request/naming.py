@@ -52,14 +52,14 @@ def is_audio_name(name: str) -> bool:
 
 
 def names_file(output: PurePath, form: Form) -> bool:
-    """Whether the name of an output that is no folder is a file's: it has a suffix that can be written."""
+    """Whether an output that is not an existing folder names a file: it has a suffix that can be written."""
     if form is Form.TOKENIZE:
         return has_token_suffix(output.name)
     return can_write(output.suffix) or (form is Form.ENHANCE and output.suffix.lower() == ".safetensors")
 
 
 def refuse_file_name(output: PurePath, form: Form) -> None:
-    """Raise `UsageError` for what would become a folder and was surely meant as a file of another kind."""
+    """Raise `UsageError` for an output folder that is named like a file of another kind."""
     suffix = output.suffix.lower()
     if form is Form.TOKENIZE and suffix in AUDIO_SUFFIXES:
         hint = f"Tokens go to a folder or to a name such as {output.stem}{SUFFIX}.safetensors."

@@ -1,6 +1,6 @@
 """A request -> the jobs it means, checked before anything is loaded. Imports no torch.
 
-Refused is a plan in which a file would be lost: two inputs with one output, an output that is an input.
+A plan that would lose a file is refused: two inputs with one output, or an output that is an input.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ class Plan:
     """Files left out because of their names."""
     waves: Iterable[list[Job]]
     folder: Path | None
-    """The folder on this disk that remembers; None for single files beside their inputs."""
+    """The folder on this disk with the journal; None for single files beside their inputs."""
     store: str | None = None
     """URL of the output, for which `folder` stands."""
     own: Path | None = None
     """A folder on this disk for this run, where inputs or outputs are in a store."""
     collided: list[Job] = field(default_factory=list)
-    """Inputs whose output is another input's, where these fail alone."""
+    """Inputs whose output is also another input's, where only these fail."""
 
 
 @dataclass
 class _Search:
-    """The inputs of a request, found as they are asked for; can be asked again."""
+    """The inputs of a request, found while iterating; can be iterated again."""
 
     request: Request
     output: Path | None
@@ -135,7 +135,7 @@ def _named(request: Request) -> Request:
 
 
 def _own_folder(request: Request) -> Path:
-    """A folder on this disk for these inputs, this output and this part: a rerun finds it again."""
+    """A folder on this disk for these inputs, this output and this part; a rerun uses the same one."""
     named = (request.pattern,) if request.pattern else ()
     what = repr((request.form.value, request.inputs, request.output, request.shard, *named))
     digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -193,16 +193,16 @@ def _many(search: _Search, output: Path | None, url: str | None, own: Path | Non
         collisions.refuse(lambda: todo)
     todo = [pair for pair in todo if pair[0] not in collided]
     refuse_inputs_as_outputs(todo)
-    todo = list(filter(mine, todo))[: request.limit]  # after the whole was found free of collisions
+    todo = list(filter(mine, todo))[: request.limit]  # after all inputs were checked for collisions
     jobs = [make_job(index, *pair, (), Path()) for index, pair in enumerate(todo)]
     lost = [make_job(len(jobs) + i, *pair, (), Path()) for i, pair in enumerate(collided.items())]
     return Plan(request, len(jobs), search.ignored, [jobs], output, collided=lost)
 
 
 def _without_outputs(search: _Search, pairs: Iterable[Pair]) -> Iterator[Pair]:
-    """The pairs without what a run before has written among its inputs, as a pattern can do.
+    """The pairs without inputs that an earlier run has written, which can happen with a pattern.
 
-    With `overwrite` all stay: then an output that is an input is refused.
+    With `overwrite` all are kept, and an output that is an input is refused.
     """
     paths = [(pair, os.path.abspath(pair[0].source), os.path.abspath(pair[1])) for pair in pairs]  # noqa: PTH100
     request = search.request

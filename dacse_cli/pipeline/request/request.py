@@ -26,11 +26,11 @@ class Request:
     pattern: str | None = None
     """How outputs are named, with the fields of `naming.FIELDS`; None is by the name of the input."""
     codes_format: str = "safetensors"
-    """Of token files: safetensors, npz, txt or dac."""
+    """Format of token files: safetensors, npz, txt or dac."""
     latents: str | None = None
     """Latents instead of codes, stored as float32 or float16; None: what the codec makes by itself."""
     quantised: bool = False
-    """Whether they are those after quantisation."""
+    """Whether the latents are those after quantisation."""
     overwrite: bool = False
     strict: bool = False
     """Whether cut or damaged recordings fail; else what can be read is done, with a warning."""
@@ -44,10 +44,10 @@ class Request:
     only: frozenset[str] | None = None
     """Paths; only these of the inputs are taken."""
     collisions_fail: bool = False
-    """Whether of two inputs with one output the second fails; else the whole request is refused."""
+    """Whether only the second of two inputs with one output fails; else the whole request is refused."""
 
     def check(self) -> Request:
-        """Raise `UsageError` naming every impossible option, `DeviceError` for what names no device."""
+        """Raise `UsageError` naming every invalid option, `DeviceError` for an unknown device."""
         check_devices(self.models.device)
         problems = [*self.models.problems(), *self.chunk.problems(), *self.sound.problems()]
         if self.codes_format not in (*TOKEN_FORMATS, "dac"):

@@ -1,4 +1,4 @@
-"""Which recordings can be used, by what reading all of them has shown."""
+"""Which recordings can be used, decided after reading them completely."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dacse_cli.errors import InputError
 
 
 def check_samples(frames: int, bad_samples: int, channels: int) -> None:
-    """Raise `InputError` where there is nothing to work on, or no sound."""
+    """Raise `InputError` where there are no samples, or samples that are not finite."""
     if bad_samples:
         raise InputError(
             f"{bad_samples:,} of {frames * channels:,} samples are NaN or infinite", reason="nan"

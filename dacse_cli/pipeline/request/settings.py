@@ -1,5 +1,5 @@
-"""What outputs depend on, as a hash for the journal; what generated chunks depend on, as a hash for the chunk
-cache; and what made them, in words for people.
+"""The dependencies of outputs, as a hash for the journal; those of generated chunks, as a hash for the chunk
+cache; and what made them, as text for display.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def generation_hash_of(request: Request, found: FoundModels) -> str:
     """Hash over the models and options that decide what is generated for given noisy units.
 
     Strength, loudness, rate, format and channels are not among them: where one of these alone has changed,
-    the generated chunks of the last run serve again.
+    the generated chunks of the last run are reused.
     """
     models = request.models
     precision = (models.deterministic, models.kv, models.dtype)
@@ -37,7 +37,7 @@ def settings_hash_of(request: Request, found: FoundModels) -> str:
         request.sound.to_json(),
         request.codes_format,
     )
-    # named only where given, so that files enhanced before these options existed are still known
+    # included only where given, so that the hashes of older outputs stay valid
     special: dict[str, object] = {
         "deterministic": models.deterministic,
         "kv": models.kv != "auto" and models.kv,

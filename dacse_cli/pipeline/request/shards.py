@@ -1,4 +1,4 @@
-"""One run cut into parts for a cluster: which part an input belongs to, and which part this process is."""
+"""One run split into parts for a cluster: which part an input belongs to, and which part this process is."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Shard:
     def holds(self, relative: str) -> bool:
         """Whether the input at this path below its folder belongs here.
 
-        By hash of the path, so that inputs added later move no other input to another part.
+        Decided by a hash of the path, so that adding inputs moves no other input to another part.
         """
         digest = hashlib.sha256(relative.encode("utf-8", "surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1

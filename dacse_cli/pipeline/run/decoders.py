@@ -1,4 +1,4 @@
-"""The supervisor's side of the decoder processes: which inputs are being read, and what came of it."""
+"""The supervisor's side of the decoder processes: which inputs are being read, and the results."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from dacse_cli.pipeline.wire.process import Child, Inbox, Peer, Spawn
 
 MODULE = "dacse_cli.pipeline.children.decoder"
 WINDOW = 32
-"""Messages given ahead, so that a decoder never waits for the supervisor."""
+"""Messages sent in advance, so that a decoder never waits for the supervisor."""
 SILENCE_SECONDS = 120.0
-"""A decoder is stopped after this long without a message: a hundred times what it takes on a slow machine."""
+"""Seconds without a message after which a decoder is stopped: a hundred times the usual interval."""
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,20 @@ class Decoders(Protocol):
         """Queue an input."""
 
     def owns(self, sender: object) -> bool:
-        """Whether a message in the inbox comes from here."""
+        """Whether a message in the inbox was sent by these decoders."""
 
     def take(self, sender: object, message: object) -> Answer | None:
-        """The answer that a message brings; None where it brings none. Raises `DacseError`."""
+        """The answer in a message; None where it holds none. Raises `DacseError`."""
 
     def passed(self, seconds: float) -> None:
-        """Time has gone by."""
+        """Account for time that has passed."""
 
     @property
     def busy(self) -> int:
         """Inputs without an answer."""
 
     def close(self) -> None:
-        """Leave no process behind."""
+        """End all processes."""
 
 
 MakeDecoders = Callable[[Inbox], Decoders]
@@ -82,7 +82,7 @@ class Decoder:
     def take(self, sender: object, message: object) -> Answer | None:
         """The end of the process (`message` None) is the answer for its current input.
 
-        After the loss of its machine there is none: all that it was given is asked again.
+        After the loss of its machine there is no answer: everything it was given is queued again.
         """
         self._silent = 0.0
         if isinstance(message, Decoding):
@@ -103,7 +103,7 @@ class Decoder:
         return Unreadable(blamed.id, Failure("decoder", f"cannot be decoded: the decoder process {cause}"))
 
     def passed(self, seconds: float) -> None:
-        """A process that gives no sign of life for too long is stopped."""
+        """Stop a process that has sent no message for too long."""
         self._silent += seconds if self._given else 0.0
         if self._peer is not None and self._silent > SILENCE_SECONDS:
             self._silent = 0.0
@@ -120,7 +120,7 @@ class Decoder:
 
 
 class DecoderPool:
-    """Several decoders; each input goes to the one with the least to do."""
+    """Several decoders; each input goes to the one with the fewest inputs queued."""
 
     def __init__(self, inbox: Inbox, count: int, spawn: Spawn) -> None:
         self._decoders: Sequence[Decoder] = [Decoder(inbox, spawn) for _ in range(count)]

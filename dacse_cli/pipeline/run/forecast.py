@@ -38,9 +38,9 @@ class Forecast:
     """0 where nothing is generated."""
     output_bytes: int
     expected_seconds: float | None
-    """How long it will take, by the last run's speed; None before there was one."""
+    """Estimated seconds for this file, from the speed of the last run; None before the first run."""
     skipped: str = ""
-    """Why the file would not be done, empty where it would."""
+    """Why the file would not be processed; empty where it would."""
 
 
 def forecast(request: Request, tell: Tell, progress: Download | None = None) -> list[Forecast]:
@@ -48,7 +48,7 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
     todo = plan(request)
     request = with_codec_of_files(request, todo)
     found = find_models(replace(request, models=replace(request.models, offline=True)), progress)
-    if found.latents != request.latents:  # the names of the outputs say so
+    if found.latents != request.latents:  # the names of the outputs determine it
         todo = plan(replace(request, latents=found.latents).check())
     journal = Journal.peek(LocalPlace(todo.folder)) if todo.folder else NoJournal()
     ledger = Ledger(
@@ -61,7 +61,7 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
     pool = LocalPool()
     supervisor = Supervisor(request, found.plan, ledger, tell, pool.workers, pool.decoders)
     jobs = [job for wave in todo.waves for job in wave]
-    with closing(supervisor):  # nothing is under way that a signal would have to wait for
+    with closing(supervisor):  # no work is running that a signal would have to wait for
         infos = supervisor.probe(ledger.begin(jobs))
     ended = {result.source: result.message for result in ledger.summary.results}
     spec = _codec_spec(found)

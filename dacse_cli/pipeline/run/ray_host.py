@@ -1,7 +1,7 @@
 """The Ray actor: holds one child process on its machine and passes messages on. Imports no ray, no torch.
 
-The model lives in the child, as on a single machine: it may crash without the actor, is confined and watched
-in the same way, and ends with the actor. Messages are small: paths, facts, results; never samples.
+The model lives in the child, as on a single machine: it may crash without ending the actor, is confined and
+watched in the same way, and ends with the actor. Messages are small: paths, facts, results; never samples.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GATHER_SECONDS = 0.02
 
 
 class Host:
-    """`module` is what the child runs; `shared` are paths that must be seen from this machine, too."""
+    """`module` is what the child runs; `shared` are paths that must also exist on this machine."""
 
     def __init__(self, module: str, shared: Sequence[str]) -> None:
         self._inbox: Inbox = queue.SimpleQueue()
@@ -34,7 +34,7 @@ class Host:
         self._child = Child(module, self._inbox)
 
     def send(self, message: Message) -> None:
-        """Hand a message to the child."""
+        """Send a message to the child."""
         self._child.send(message)
 
     def stop(self, cause: str) -> None:
@@ -53,7 +53,7 @@ class Host:
             return said
 
     def cause_of_death(self) -> str:
-        """Why the child ended, for people."""
+        """Why the child ended, for display."""
         return self._child.cause_of_death()
 
 

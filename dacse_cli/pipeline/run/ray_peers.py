@@ -17,7 +17,7 @@ from dacse_cli.pipeline.wire.messages import Fatal, Message
 from dacse_cli.pipeline.wire.process import Inbox
 
 _COMMANDS, _ANSWERS = "commands", "answers"
-# one thread per group: commands stay in order, and a wait for answers holds up no command
+# one thread per group: commands stay in order, and waiting for answers delays no command
 _Host: Any = ray.remote(concurrency_groups={_COMMANDS: 1, _ANSWERS: 1}, max_restarts=0)(Host)
 GONE_SECONDS = 10.0
 """How long to wait for the end of an actor that was killed."""
@@ -40,30 +40,30 @@ class RayPeer:
         self._listener.start()
 
     def _listen(self) -> None:
-        """In a thread of its own, until the child or the actor has ended."""
+        """Runs in its own thread until the child or the actor has ended."""
         try:
             while self._passed_on(ray.get(self._actor.receive.options(concurrency_group=_ANSWERS).remote())):
                 pass
             self._cause = ray.get(self._actor.cause_of_death.remote())
         except RayError as error:
-            ray.kill(self._actor)  # where it could not be reached any more, it may still be there
+            ray.kill(self._actor)  # the actor may still be running although it could not be reached
             self._actor_lost(error)
         self._inbox.put((self, None))
 
     def _passed_on(self, messages: list[object]) -> bool:
-        """Whether more may come."""
+        """Pass on received messages; whether more may follow."""
         for message in messages:
             if message is not None:
                 self._inbox.put((self, message))
         return None not in messages
 
     def _actor_lost(self, error: RayError) -> None:
-        if isinstance(error, RayActorError) and error.actor_init_failed:  # as it would be on every machine
+        if isinstance(error, RayActorError) and error.actor_init_failed:  # as on every machine
             words = str(error).strip().splitlines()[-1]
             hint = "Every machine of the cluster needs the same version of dacse and of its packages."
             failure = DeviceError(f"a machine of the cluster cannot start a worker: {words}", hint=hint)
             self._inbox.put((self, Fatal(failure_of(failure))))
-        # Ray kills by itself where memory runs out, for which a file may be to blame
+        # Ray kills actors when memory runs out, which a file may have caused
         self.lost = not isinstance(error, OutOfMemoryError)
         self._cause = "was lost with its machine" if self.lost else "was killed, because memory ran out"
         time.sleep(ORPHAN_SECONDS)

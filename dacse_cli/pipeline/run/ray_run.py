@@ -1,4 +1,4 @@
-"""`run` over a Ray cluster: model and decoder processes run in actors, all else as on one machine."""
+"""`run` over a Ray cluster: model and decoder processes run in actors, everything else as on one machine."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from dacse_cli.pipeline.wire.process import Inbox
 HERE = "local"
 """The address that starts a cluster of this one machine."""
 WORKERS_PER_DECODER = 16
-"""Decoding a recording once takes a small share of what enhancing it does."""
+"""Decoding a recording takes a small share of the time that enhancing it takes."""
 OBJECT_STORE_BYTES = 80 << 20
-"""The least that Ray takes; only messages go through it."""
+"""The minimum that Ray accepts; only messages go through the object store."""
 CONNECT_SECONDS = 10.0
 
 
@@ -62,7 +62,7 @@ class RayPool:
         wants = {"num_cpus": 1, "num_gpus": int(names[0] != "cpu")}
         self._count = 1 + len(names) // WORKERS_PER_DECODER
         self._work = partial(RayPeer, shared=shared, options=wants)
-        # no share of a CPU is reserved for decoders: one that waited for it would hold up everything
+        # no share of a CPU is reserved for decoders: a decoder waiting for a CPU would delay the whole run
         self._read = partial(RayPeer, shared=shared, options={"num_cpus": 0, "scheduling_strategy": "SPREAD"})
 
     def workers(self, plan: ModelPlan, inbox: Inbox) -> Workers:
@@ -108,7 +108,7 @@ def _joined(address: str) -> Iterator[Any]:
         import ray
     except ImportError:
         raise UsageError("--ray needs Ray", hint="Install the extra: pip install 'dacse[ray]'.") from None
-    if ray.is_initialized():  # by the program that uses this as a library
+    if ray.is_initialized():  # Ray was started by the program that uses dacse as a library
         yield ray
         return
     _check_address(address)

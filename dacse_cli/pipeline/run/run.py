@@ -89,7 +89,7 @@ def _journal(todo: Plan) -> Journal | NoJournal:
 def _run_waves(
     todo: Plan, found: FoundModels, ledger: Ledger, journal: Journal | NoJournal, tell: Tell, pool: Pool
 ) -> None:
-    """All jobs to their ends. What is left when a run stops counts as not reached."""
+    """Run all waves of jobs. Jobs left when a run stops count as not reached."""
     transfers: list[Transfers] = []
 
     def decoders(inbox: Inbox) -> Decoders:
@@ -125,7 +125,7 @@ def _run_waves(
 
 
 def _run_wave(todo: Plan, supervisor: Supervisor, ledger: Ledger, jobs: list[Job]) -> None:
-    """Jobs that are all on this disk are looked at first: for the time left, and for the room they need."""
+    """Run one wave. Inputs on this disk are probed first, for their duration and the disk space they need."""
     local = todo.own is None
     if local:
         check_space(todo, ledger, supervisor.probe(jobs))
@@ -133,15 +133,15 @@ def _run_wave(todo: Plan, supervisor: Supervisor, ledger: Ledger, jobs: list[Job
 
 
 def _fail_collided(todo: Plan, ledger: Ledger) -> None:
-    """Inputs whose output is another input's, in a request in which these fail alone."""
+    """Record as failed the inputs whose output is also another input's."""
     for job in todo.collided:
         ledger.reject(job, Failure("collision", f"{job.writes} is also written for another input"))
 
 
 def _sweep(todo: Plan, folder: Path) -> None:
-    """Remove what killed runs have left; where other runs are writing, only what can be of none of them.
+    """Remove files left by killed runs; while other runs are writing, only files that cannot be theirs.
 
-    A part file that waits for its final name is not locked, so its lock does not tell.
+    A part file that waits for its final name is not locked, so a missing lock proves nothing.
     """
     inside_another = any(holders(outer) for outer in folder.absolute().parents)
     if todo.request.shard is None and not inside_another:
@@ -156,7 +156,7 @@ def check_space(todo: Plan, ledger: Ledger, infos: dict[int, AudioInfo]) -> None
     """Raise `OutputError` when the outputs cannot fit the disk, before any time is spent on them."""
     if todo.folder is None or todo.request.form is Form.TOKENIZE:
         return
-    # how far a compressed output shrinks is known afterwards: it is not held against the disk
+    # the size of a compressed output is known only afterwards, so it is not counted here
     needed = sum(
         output_bytes(info, todo.request)
         for index, info in infos.items()

@@ -1,6 +1,6 @@
 """How a run ends after a stop signal.
 
-First signal: finish what ends within `GRACE_SECONDS`, drop the rest. Second: stop at once.
+First signal: finish files that end within `GRACE_SECONDS`, drop the rest. Second: stop immediately.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ class StoppedError(Exception):
 
 
 class Stopping:
-    """The signals so far."""
+    """The stop signals received so far."""
 
     def __init__(self) -> None:
         self._deadline: float | None = None
 
     @property
     def asked(self) -> bool:
-        """Whether a signal has come: no new work is begun."""
+        """Whether a signal was received: no new work is started."""
         return self._deadline is not None
 
     def signalled(self, *, ends_soon: bool) -> bool:
-        """A signal has come; whether work goes on for a while. Raises `StoppedError` at the second."""
+        """Note a signal; whether work continues for the grace period. Raises `StoppedError` at the second."""
         if self.asked:
             raise StoppedError
         self._deadline = time.monotonic() + (GRACE_SECONDS if ends_soon else 0.0)
         return ends_soon
 
     def wait(self) -> float:
-        """Seconds until there is something to do even if nothing happens."""
+        """Seconds to wait for an event before the timeouts are checked."""
         return TICK if self._deadline is None else min(TICK, max(0.0, self._deadline - time.monotonic()))
 
     def check(self) -> None:

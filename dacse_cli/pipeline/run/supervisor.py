@@ -1,7 +1,7 @@
 """The process that gives out work and commits results, and outlives its workers. Imports no torch.
 
 All events arrive in one inbox: answers of the decoder processes, messages and deaths of the model processes,
-signals. Each is handled in one short step, so a signal is never late.
+signals. Each is handled in one short step, so signals are handled without delay.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ SCAN_AHEAD = 8
 
 
 class Supervisor:
-    """Runs jobs to their ends; the ledger holds the outcome."""
+    """Runs all jobs; the ledger holds their outcomes."""
 
     def __init__(
         self,
@@ -91,7 +91,7 @@ class Supervisor:
         return self._infos
 
     def run(self, jobs: list[Job], *, probed: bool) -> None:
-        """Bring every job that is still open to its end. Raises `DacseError` for what stops the whole run."""
+        """Process every job without an outcome. Raises `DacseError` for an error that stops the whole run."""
         jobs = [job for job in jobs if self._ledger.is_open(job.index)]
         if not jobs:
             return
@@ -183,7 +183,7 @@ class Supervisor:
             self._ready.append(self._item(job, None))
         elif self._probing:
             self._infos[answer.id] = answer.info
-            if answer.scan is not None:  # its length was only to be had by decoding it all
+            if answer.scan is not None:  # its length could only be found by decoding it completely
                 self._scans[answer.id] = answer.scan
         elif answer.scan is not None:
             self._infos.pop(answer.id, None)
@@ -222,7 +222,7 @@ class Supervisor:
 
     def _job_failed(self, message: Failed) -> None:
         failure = message.failure
-        if failure.reason in ("output", "locked"):  # what every other input would meet as well
+        if failure.reason in ("output", "locked"):  # an error that every other input would also cause
             raise failure.error()
         if failure.trace:
             self._tell(Detail(failure.trace))
@@ -251,7 +251,7 @@ class Supervisor:
 
     @contextmanager
     def watching_signals(self) -> Iterator[None]:
-        """While inside, stop signals are messages; on leaving, no child is left."""
+        """Context manager: stop signals become messages; on exit, all children are ended."""
 
         def note(signum: int) -> None:
             self._ledger.summary.stopped_by = self._ledger.summary.stopped_by or signum
@@ -269,7 +269,7 @@ class Supervisor:
                 self.close()
 
     def close(self) -> None:
-        """Leave no child behind."""
+        """End all children."""
         self._decoders.close()
         self._workers.kill()
 
@@ -287,7 +287,7 @@ class Supervisor:
         return left * elapsed / seconds < stopping.GRACE_SECONDS
 
     def _drop(self) -> None:
-        """Kill the workers and remove what they had begun."""
+        """Kill the workers and remove their unfinished files."""
         held = [item.work.id for item in self._workers.held]
         self._workers.kill()
         self._discard_parts(held)

@@ -1,4 +1,4 @@
-"""Threads that fetch inputs ahead of the decoders and put outputs behind the models."""
+"""Threads that download inputs before decoding and upload outputs after enhancement."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from dacse_cli.tokens.names import has_token_suffix
 
 THREADS = 8
 MAX_UPLOADS = 32
-"""Outputs waiting to be put, beyond which no new input is fetched: what waits fills the disk."""
+"""Outputs waiting for upload, beyond which no new input is fetched: waiting outputs fill the disk."""
 
 
 @dataclass(frozen=True)
 class _Fetched:
-    """An input was fetched, or could not be."""
+    """An input was fetched, or the error."""
 
     id: int
     error: DacseError | None
@@ -34,7 +34,7 @@ class _Fetched:
 
 @dataclass(frozen=True)
 class _Put:
-    """All outputs of a job were put, or could not be."""
+    """All outputs of a job were uploaded, or the error."""
 
     id: int
     error: DacseError | None
@@ -69,7 +69,7 @@ class Transfers:
         self._work.put(lambda: self._inbox.put((self, _Fetched(look.id, _error_of(job.fetch)))))
 
     def publish(self, index: int, files: list[OutputFile]) -> None:
-        """Put the outputs of a job; their intents are in the journal."""
+        """Upload the outputs of a job; their intents are in the journal."""
         self._uploads.add(index)
         self._ready.put((index, files))
 
@@ -77,7 +77,7 @@ class Transfers:
         return sender is self or self._decoders.owns(sender)
 
     def take(self, sender: object, message: object) -> Answer | None:
-        """Raises `OutputError` where an output could not be put."""
+        """Raises `OutputError` where an output could not be uploaded."""
         if isinstance(message, _Put):
             self._uploads.discard(message.id)
             if message.error is not None:
@@ -138,7 +138,7 @@ class Transfers:
 
 
 def _error_of(act: Callable[[], None]) -> DacseError | None:
-    """Do something; the error that it met."""
+    """Run a function; return the error it raised, or None."""
     try:
         act()
     except DacseError as error:
@@ -151,7 +151,7 @@ def _error_of(act: Callable[[], None]) -> DacseError | None:
 def _waiting(
     ready: queue.SimpleQueue[tuple[int, list[OutputFile]] | None],
 ) -> Iterator[tuple[int, list[OutputFile]]]:
-    """What is in a queue now; the mark of its end stays there."""
+    """All current items of a queue; its end marker stays in it."""
     while True:
         try:
             item = ready.get_nowait()

@@ -12,19 +12,19 @@ from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.wire.outcome import Summary
 
 Stamp = tuple[int, int]
-"""Size and modification time: what tells one content of a file from the next."""
+"""Size and modification time, which identify a version of a file."""
 
 
 @dataclass
 class Inputs:
-    """What was seen of a folder's files, by path."""
+    """Observed state of a folder's files, by path."""
 
     settled: float
     """Seconds without a change after which a file counts as complete."""
     taken: dict[str, Stamp] = field(default_factory=dict)
-    """Files that a run was given, as they were."""
+    """Files already given to a run, with their stamps at that time."""
     _since: dict[str, tuple[Stamp, float]] = field(default_factory=dict)
-    """Since when a file has been as it is now, by this process's clock."""
+    """A file's present stamp and when it was first seen, by this process's clock."""
 
     def ready(self, stamps: dict[str, Stamp], now: float, today: float) -> dict[str, Stamp]:
         """New and changed files that are complete. `now` is monotonic, `today` on the clock of file times.
@@ -56,8 +56,8 @@ def watch(
 
     The folder is looked at every `every` seconds. A file is taken once it has not changed for `settled`
     seconds; a failed one is tried again when it has changed. Of two inputs with one output the second fails.
-    What passes by itself (the folder is away, another run holds the output) is reported by `remark`, once,
-    and tried again. Raises `DacseError` for what does not.
+    Temporary errors (the folder is missing, another run holds the output) are reported by `remark`, once, and
+    the run is tried again. Raises `DacseError` for other errors.
     """
     request = replace(request, collisions_fail=True)
     inputs, told = Inputs(settled), ""
@@ -83,7 +83,7 @@ def watch(
 
 
 def _stamps(request: Request) -> dict[str, Stamp]:
-    """The inputs that are there. Raises `UsageError`."""
+    """Stamps of the inputs that exist now. Raises `UsageError`."""
     found: dict[str, Stamp] = {}
     try:
         todo = plan(request)
@@ -93,5 +93,5 @@ def _stamps(request: Request) -> dict[str, Stamp]:
         try:
             found[job.reads] = job.identity()
         except InputError:
-            continue  # gone again, or not to be read: no reason to start a run
+            continue  # the file has vanished or cannot be read: no reason to start a run
     return found

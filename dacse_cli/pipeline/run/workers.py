@@ -17,7 +17,7 @@ MODULE = "dacse_cli.pipeline.children.model"
 MAX_DEATHS = 3
 """Deaths while loading, or files given up, in a row, after which a device is given up."""
 SILENCE_SECONDS = 6 * 3600.0
-"""A worker with work is stopped after this long without a message: decoding the units of a day can take hours
+"""A busy worker is stopped after this many seconds without a message: decoding a day of units can take hours
 on a small machine, and a write to a lost network disk never returns."""
 MAX_LOSSES = 5
 """How often the machine of a worker may be lost during a file before the file counts as the cause."""
@@ -40,13 +40,13 @@ class Item:
 
 @dataclass(frozen=True)
 class Reaped:
-    """What becomes of the files of a worker that has died."""
+    """What happens to the files of a worker that has died."""
 
     cause: str
     given_up: list[Item]
-    """They fail: two workers died on them."""
+    """These fail: two workers died while processing them."""
     free: list[Item]
-    """Any worker may try them again."""
+    """Any worker may try these again."""
     last: bool = False
     """No worker is left."""
 
@@ -57,7 +57,7 @@ class Slot:
 
     plan: ModelPlan
     sharing: int = 1
-    """Workers of the pool that share the processor with this one, itself counted."""
+    """Workers of the pool that share the processor, including this one."""
     held: dict[int, Item] = field(default_factory=dict)
     suspects: deque[Item] = field(default_factory=deque)
     loaded: Loaded | None = None
@@ -67,7 +67,7 @@ class Slot:
     """Seconds of audio done by workers of this slot that have died."""
     seconds: float = 0.0
     resumed: float = 0.0
-    """Seconds of audio whose chunks its worker found kept by a stopped run."""
+    """Seconds of audio whose chunks its worker found in the cache of a stopped run."""
     silent: float = 0.0
     """Seconds since the last message of its worker, while it was loading or working."""
 
@@ -79,9 +79,9 @@ class Slot:
             self.peer.send(Load(self.plan, 2 if self.suspects else 1, self.sharing))
 
     def has_room(self) -> bool:
-        """Whether it should get more work: up to three batches of chunks, and at least two files.
+        """Whether the worker should get more work: up to three batches of chunks, and at least two files.
 
-        One batch is being translated, one written, and one waits.
+        One batch is translated, one is written and one waits.
         """
         if self.loaded is None or self.suspects:
             return False
@@ -90,14 +90,14 @@ class Slot:
         return len(self.held) < 2 or self.chunks_held() < 3 * self.loaded.batch
 
     def chunks_held(self) -> int:
-        """Chunks of the work it holds, finished ones of files under way included."""
+        """Chunks of all the work it holds, including finished chunks of unfinished files."""
         assert self.loaded is not None
         stride = self.loaded.stride_seconds
         # the length of a token file is not known before it is opened
         return sum(max(1, math.ceil(item.seconds / stride)) * item.rows for item in self.held.values())
 
     def next_suspect(self) -> Item | None:
-        """The next file on which a worker has died, once nothing else is held: it is tried alone."""
+        """The next file during which a worker died, once no other work is held: it is tried alone."""
         return self.suspects.popleft() if self.loaded and self.suspects and not self.held else None
 
     def give(self, item: Item) -> None:
@@ -168,7 +168,7 @@ class Workers:
         self._widens = alone and plan.device in ("auto", "cpu") and spawn is None
 
     def start(self, seconds: float = 0.0) -> None:
-        """Start every worker that is not running. `seconds`: of audio that there is to do, if known."""
+        """Start every worker that is not running. `seconds`: audio to process, if known."""
         if self._widens:
             wanted = min(cores(), int(seconds / WORTH_SECONDS))
             self.slots += [Slot(self._plan) for _ in range(wanted - len(self.slots))]
@@ -181,11 +181,11 @@ class Workers:
             slot.passed(seconds)
 
     def slot_of(self, sender: object) -> Slot | None:
-        """Whose worker a message comes from; None for one that is gone already."""
+        """The slot of the worker that sent a message; None for a worker that has already ended."""
         return next((slot for slot in self.slots if slot.peer is sender), None)
 
     def roomiest(self) -> Slot | None:
-        """The slot that should get the next work: with room, and holding the least."""
+        """The slot that should get the next work: the one with room that holds the least."""
         with_room = [slot for slot in self.slots if slot.has_room()]
         return min(with_room, key=Slot.chunks_held, default=None)
 
@@ -216,7 +216,7 @@ class Workers:
 
     @property
     def size(self) -> int:
-        """Workers there are, or will be when they have started."""
+        """Number of workers, including those still starting."""
         return len(self.slots)
 
     @property

@@ -19,7 +19,7 @@ from dacse_cli.interfaces import Units
 
 @dataclass(frozen=True)
 class Span:
-    """Frames `[start, stop)` of a recording, and what is translated with them and dropped."""
+    """Frames `[start, stop)` of a recording, and the context translated with them and then dropped."""
 
     start: int
     stop: int
@@ -28,7 +28,7 @@ class Span:
     follow: int = 0
     """Frames after `stop`."""
     trail: int = 0
-    """Frames of silence after all others, where the recording is too short for a whole chunk."""
+    """Frames of silence appended where the recording is too short for a whole chunk."""
 
     @property
     def frames(self) -> int:
@@ -58,13 +58,13 @@ class Span:
 
 @dataclass(frozen=True)
 class ChunkGrid:
-    """Lengths in frames: a chunk, what it shares with the next, the shortest last one (at most a chunk)."""
+    """Lengths in frames: a chunk, its overlap with the next, the shortest last one (at most a chunk)."""
 
     chunk: int
     overlap: int
     shortest: int
     fixed: bool = False
-    """Every chunk is translated at full length: the model knows no other (`fixed_chunk` of its card)."""
+    """Every chunk is translated at full length, as the model requires (`fixed_chunk` of its card)."""
     context: tuple[int, int] = (0, 0)
     """Frames before and after a chunk that are translated with it and dropped."""
 
@@ -72,7 +72,7 @@ class ChunkGrid:
     def from_options(
         cls, options: ChunkOptions, frame_rate: Fraction, context: tuple[int, int] = (0, 0)
     ) -> ChunkGrid:
-        """From options without a None and the codec's frames per second."""
+        """From fully specified options (no None) and the codec's frames per second."""
         assert options.seconds is not None and options.min_seconds is not None
         chunk = max(1, int(Fraction(options.seconds) * frame_rate))
         overlap = min(int(chunk * options.overlap), chunk - 1)
@@ -126,7 +126,7 @@ def fill(units: Units, span: Span, silence: Units) -> Units:
 
 
 class CrossFade:
-    """Joins decoded chunks into one signal with linear fades, as they come, in constant memory."""
+    """Joins decoded chunks into one signal with linear fades, as they arrive, in constant memory."""
 
     def __init__(self, hop_length: int) -> None:
         self._hop = hop_length
@@ -134,7 +134,7 @@ class CrossFade:
         self._stop = 0  # frame where the tail ends
 
     def push(self, samples: NDArray[np.float32], span: Span, next_start: int | None) -> NDArray[np.float32]:
-        """Samples `[C, span.frames * hop]` in, the samples `[C, n]` that are final now out.
+        """Add samples `[C, span.frames * hop]`; returns the samples `[C, n]` that are now final.
 
         `next_start` is the first frame of the next chunk; None says that this is the last one.
         """

@@ -25,7 +25,7 @@ digital silence."""
 
 
 class EnhanceAudio:
-    """A `Task`. Chunks of digital silence are silent at once and are not translated.
+    """A `Task`. Chunks of digital silence stay silent and are not translated.
 
     With a guided filter the generated speech only steers gains; nothing is added, so no chunk is checked.
     """

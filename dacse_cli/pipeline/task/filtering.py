@@ -18,7 +18,7 @@ from dacse_cli.pipeline.wire.outcome import Finished
 
 
 class FilterAudio:
-    """A `Task`: one recording through the filter, or unchanged where all of the result is the input.
+    """A `Task`: one recording through the filter, or unchanged where the mix uses only the input.
 
     Needs neither codec nor translator; nothing is cut into chunks.
     """
@@ -55,8 +55,8 @@ class FilterAudio:
 class Guided:
     """A filter between a translator's voice and the output: rows `[G * R, n]` of guides in, `[R, m]` out.
 
-    Guides come at `rates[0]`, the recording `dry` and the result are at `rates[1]`; `frames` samples per row
-    come out in all.
+    Guides have sample rate `rates[0]`, the recording `dry` and the result `rates[1]`; the result has `frames`
+    samples per row.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Guided:
         return self._filtered(self._resampler.push(guides))
 
     def finish(self) -> Samples:
-        """The rest."""
+        """The remaining samples of the result."""
         last = self._filtered(self._resampler.finish())
         return np.concatenate([last, self._stream.finish()], axis=1)
 

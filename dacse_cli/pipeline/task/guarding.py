@@ -24,7 +24,7 @@ TRIES = {"normal": 1, "strict": 3}
 TEMPERATURE = 0.7
 """Sampling temperature of further tries."""
 AROUND_SECONDS = 2.0
-"""How much of the input before a chunk counts for the loudness around it."""
+"""Seconds of input before a chunk that count for its local loudness."""
 
 
 class Ruling(Enum):
@@ -78,7 +78,7 @@ class Watch:
     def rule(self, chunk: Chunk, kept: slice, units: Units, output: Samples) -> Ruling:
         """Decide on `units` `[U, t]` of `chunk`, whose frames `kept` decode to `output` `[n]`.
 
-        Raises `InputError` with reason `unfaithful` where nothing may pass through.
+        Raises `InputError` with reason `unfaithful` where pass-through is not allowed.
         """
         given = self._inputs[chunk.index, chunk.row]
         found = self._doubts(given, chunk.units[:, kept], units[:, kept], output)
@@ -113,7 +113,7 @@ class Watch:
 
     @property
     def report(self) -> GuardReport:
-        """What became of the chunks so far."""
+        """The guard's report on the chunks so far."""
         counts = self._counts
         return GuardReport(
             self._mode, counts[KEPT], counts[REPAIRED], counts[PASSED], joined(self._stretches)
@@ -125,7 +125,7 @@ class Watch:
     def _doubts(self, given: _Input, asked: Units, units: Units, output: Samples) -> list[str]:
         said = listen(self._at_guard_rate(output))
         found = judge(given.frames, said, given.loudest, THRESHOLDS[self._mode])
-        if units.dtype.kind != "i":  # latents never repeat exactly
+        if units.dtype.kind != "i":  # continuous latents never repeat exactly
             return found
         for loop in find_loops(units, self._frame_rate):
             start, stop = (int(frame / self._frame_rate * RATE / HOP) for frame in (loop.start, loop.stop))

@@ -15,7 +15,7 @@ from dacse_cli.speech.recogniser import Recogniser
 
 @dataclass(frozen=True)
 class Models:
-    """What is not used is None: a filter alone needs neither codec nor translator nor grid."""
+    """The loaded parts; unused ones are None: a filter alone needs no codec, translator or grid."""
 
     codec: Codec | None = None
     translator: Translator | None = None
@@ -24,7 +24,7 @@ class Models:
     codec_name: str = ""
     """For token files: a Hub id, a built-in name or a hash."""
     recogniser: Recogniser | None = None
-    """Compares the words of inputs and outputs, where that is asked for."""
+    """Compares the words of inputs and outputs, if requested."""
 
     @property
     def spec(self) -> CodecSpec:
@@ -46,7 +46,7 @@ class Models:
 
     @cached_property
     def silence(self) -> Units:
-        """Units `[U]` of a frame of digital silence, far from any sound."""
+        """Units `[U]` of a frame of digital silence whose context is silent, too."""
         spec = self.spec
         around = 1 + 2 * spec.encode_margin
         zeros = np.zeros((1, around * spec.hop_length), np.float32)

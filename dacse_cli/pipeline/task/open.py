@@ -1,7 +1,7 @@
 """A piece of work -> a task: its source, its sink and the models it goes through.
 
-The command's worker and the library both come through here. Tasks are imported when they are needed, so that
-a filter alone loads no codec.
+Used by the command's worker and by the library. Tasks are imported when they are needed, so that a filter
+alone loads no codec.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def file_task(source: FileSource, scan: AudioScan, target: Path, models: Models,
 
 
 def enhance_task(source: Source, sink: Sink, models: Models, sound: SoundOptions) -> Task:
-    """The task that enhances a recording with the models there are."""
+    """The task that enhances a recording with the loaded models."""
     if models.translator is None or sound.share == 0:
         from dacse_cli.pipeline.task.filtering import FilterAudio
 
@@ -67,7 +67,7 @@ def _open_tokens(work: Work, models: Models) -> Task:
     from dacse_cli.pipeline.task.tokens import Detokenise, EnhanceTokens
 
     if work.form is Form.ENHANCE:
-        spec = replace(spec, also=None)  # what the model cannot read is of no use
+        spec = replace(spec, also=None)  # units of another kind cannot be used by the model
     tokens = fitted(read_tokens(work.source), spec, models.codec_name)
     sound = work.sound
     if work.form is Form.ENHANCE:
@@ -83,7 +83,7 @@ def _open_tokens(work: Work, models: Models) -> Task:
 
 
 def _check_sound(tokens: TokenFile, sound: SoundOptions, models: Models) -> None:
-    """Units cannot be mixed with each other, nor with a recording that is not there."""
+    """Refuse sound options for token files: units cannot be mixed, and there is no recording to mix with."""
     refused = {
         "channels mono": sound.channels == "mono" and len(tokens.units) > 1,
         f"method {sound.method}": sound.method not in ("auto", "generate"),
@@ -96,7 +96,7 @@ def _check_sound(tokens: TokenFile, sound: SoundOptions, models: Models) -> None
 
 
 def open_sink(target: Path, info: AudioInfo, sound: SoundOptions, source: Path | None = None) -> FileSink:
-    """Where the result of a recording goes; the sink says at which rate it wants it.
+    """The sink for the result of a recording; the sink determines the result's sample rate.
 
     What `source` holds beside its sound (tags, pictures, other streams) is written too.
 

@@ -1,6 +1,6 @@
 """A recording on its way through a task: what the options do before and after the models.
 
-The input is decoded once for the task and for all that the options want it for: the mix, the recogniser, the
+The input is decoded once for the task and for every option that needs it: the mix, the recogniser, the
 loudness. So these are set up together.
 """
 
@@ -23,19 +23,19 @@ from dacse_cli.pipeline.wire.guard_report import GuardReport
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording and its result, as a task sees them."""
+    """A recording and its result, for the use of a task."""
 
     source: Source
     rows: Rows
     rate: int
-    """Of the result."""
+    """Sample rate of the result."""
     one_pass: OnePass
     output: Output
     sink: Sink
     check: AsrCheck | None
 
     def dry(self, rate: int) -> DryBlocks:
-        """The input's rows `[R, n]` at a rate, for the task itself: one of its readers."""
+        """The input's rows `[R, n]` at a rate, for the task; counts as one of its readers."""
         rates = self.source.signal.sample_rate, rate
         return DryBlocks(self.one_pass.reader(), self.rows.select, rates, self.rows.count)
 

@@ -1,7 +1,7 @@
 """What the engine needs to know of a piece of work.
 
 A task yields chunks (units to be translated), takes the outputs back in any order, and finishes with files or
-arrays. It knows nothing of batches; the engine knows nothing of audio.
+arrays. Tasks do not depend on batches, and the engine does not depend on audio.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Chunk:
     seconds: float
     """Audio that it adds to the result."""
     attempt: int = 0
-    """How often it has been translated already."""
+    """How many times it has already been translated."""
     draw: Draw | None = None
     """How the output is sampled; None takes the best units."""
 
     def again(self, draw: Draw) -> Chunk:
-        """The same, to be sampled. It adds no seconds: they have been counted."""
+        """The same chunk, to be sampled. It adds no seconds, because they were already counted."""
         return replace(self, attempt=self.attempt + 1, draw=draw, seconds=0.0)
 
 
@@ -38,16 +38,16 @@ class Task(Protocol):
     """One file's or one array's way through the models."""
 
     def chunks(self) -> Iterator[Chunk | float]:
-        """Chunks in order. Between them seconds of audio that were finished without a chunk, possibly 0.
+        """Chunks in order, interleaved with seconds of audio (possibly 0) that were finished without a chunk.
 
         Reading and encoding happen while iterating.
         """
 
     def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
-        """The output `[U, t]` of a chunk, in any order. A chunk returned is `chunk` to be tried again.
+        """Take the output `[U, t]` of a chunk, in any order. A returned chunk is `chunk` to be tried again.
 
-        What is decided here follows from the chunk, its attempt and the output alone, not from the order of
-        outputs, so that a file comes out the same in every batch and in a resumed run.
+        Decisions here depend only on the chunk, its attempt and the output, not on the order of outputs, so
+        that the result for a file is the same in every batch and in a resumed run.
         """
 
     def finish(self) -> Finished:

@@ -1,4 +1,4 @@
-"""Token files on the disk: read with the units of a codec, written under temporary names."""
+"""Token files on disk: read with the units of a codec, written under temporary names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dacse_cli.tokens.formats import dump, load
 from dacse_cli.tokens.names import token_form, token_stem
 
 MAX_TOKEN_FILE = 1 << 30
-"""Bytes; 24 hours of 9 codebooks at 86 frames per second are 0.14 GB."""
+"""Most bytes of a token file; 24 hours of 9 codebooks at 86 frames per second take 0.14 GB."""
 Levels = tuple[float, ...]
 """LUFS of each channel."""
 
@@ -38,12 +38,12 @@ def read_tokens(path: Path) -> TokenFile:
     form = token_form(path.name)
     if form != "dac":
         return load(data, form)
-    file = read_dac(data)  # names neither codec nor rates: `fitted` fills them in
+    file = read_dac(data)  # contains neither codec nor rates: `fitted` fills them in
     return TokenFile(file.on_grid(), "", 0, 0, 0, file.sample_rate, file.original_length, "")
 
 
 def fitted(tokens: TokenFile, spec: CodecSpec, codec_name: str) -> TokenFile:
-    """The token file with its unknowns filled in. Raises `InputError` where it was made for another codec."""
+    """The file with missing fields filled in. Raises `InputError` where it was made for another codec."""
     units = next((u for u in (spec.units, spec.also) if isinstance(u, Codes) == tokens.holds_codes), None)
     size = units.size if isinstance(units, Codes) else 0
     too_high = tokens.holds_codes and bool(tokens.units.size) and int(tokens.units.max()) >= size
@@ -116,7 +116,7 @@ def saver(target: Path) -> Save:
 
 
 def _to_dac(tokens: TokenFile, levels: Levels) -> DacFile:
-    """One padded window, which is what our codes are."""
+    """Store the codes as one padded window, the way dacse encodes."""
     frames, rate, length = tokens.codes.shape[2], tokens.original_sample_rate, tokens.original_length
     return DacFile(tokens.codes, levels, length, rate, frames, padding=True)
 

@@ -1,4 +1,4 @@
-"""Tasks that start or end at token files: tokenise, detokenise, enhance units."""
+"""Tasks that read or write token files: tokenise, detokenise, enhance units."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Tokenise:
         return Finished(tuple(self._save(tokens, self._levels())), signal.seconds, tuple(warnings))
 
     def _levels(self) -> tuple[float, ...]:
-        """LUFS of each channel; silence is added to what is too short to be measured."""
+        """LUFS of each channel; recordings too short to be measured are padded with silence."""
         missing = int(SHORTEST * self._source.signal.sample_rate) - self._source.signal.frames
         for meter in self._meters:
             meter.push(np.zeros((1, max(0, missing)), np.float32))
@@ -104,7 +104,7 @@ class Tokenise:
 
 
 def _stored_as(latents: Units, dtype: DTypeLike) -> Units:
-    """Latents in another type; its largest number stands for what it cannot hold."""
+    """Latents converted to another type; values out of its range are clipped to its largest."""
     limit = np.finfo(np.dtype(dtype)).max
     return latents.clip(-limit, limit).astype(dtype)
 
@@ -125,7 +125,7 @@ class UnitsToSound:
         self._samples = resampled_length(tokens.original_length, tokens.original_sample_rate, codec_rate)
 
     def run(self, units: Units) -> Iterator[float]:
-        """Decode everything; seconds of audio at each step."""
+        """Decode everything; yields the seconds of audio of each step."""
         stream = DecodeStream(self._codec, self.rows.count)
         for start in range(0, units.shape[2], DECODE_FRAMES):
             piece = units[:, :, start : start + DECODE_FRAMES]
@@ -169,7 +169,7 @@ class Detokenise:
 class EnhanceTokens:
     """A `Task`: token file -> enhanced token file (`save`) or recording (`sink`), one of the two.
 
-    The guard compares sound, so with one every chunk is decoded before and after.
+    The guard compares sound, so with a guard every chunk is decoded before and after translation.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class EnhanceTokens:
                 yield Chunk(self, index, row, units, share)
 
     def _decode(self, span: Span, units: Units) -> Samples:
-        """What the kept frames of units `[U, translated]` of a span sound like, `[n]`."""
+        """Decode the kept frames of units `[U, translated]` of a span to samples `[n]`."""
         hop = self._models.spec.hop_length
         decoded: Samples = self._models.need_codec.decode(units[None])[0]
         return decoded[span.lead * hop : (span.lead + span.frames) * hop]

@@ -10,7 +10,7 @@ from dacse_cli.pipeline.wire.outcome import Result
 
 @dataclass(frozen=True)
 class Planned:
-    """Inputs still to do, and their seconds of audio; None where only reading them all would tell."""
+    """Inputs still to process, and their seconds of audio; None if unknown before reading all of them."""
 
     files: int
     seconds: float | None
@@ -18,14 +18,14 @@ class Planned:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is being done now: one line."""
+    """The current stage of work: one line."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Detail:
-    """Something that only `-v` shows."""
+    """A detail that is shown only with `-v`."""
 
     text: str
 

@@ -22,7 +22,7 @@ _REASONS: dict[type[DacseError], str] = {
     UsageError: "options",
     DeviceError: "device",
 }
-"""Reason codes of errors that have none of their own; all others are the model's."""
+"""Reason codes of errors without one of their own; all other errors count as the model's."""
 _CLASSES: dict[int, type[DacseError]] = {
     kind.exit_code: kind for kind in (UsageError, ModelError, OutputError, LockedError, DeviceError)
 }
@@ -57,15 +57,15 @@ def failure_of(error: Exception) -> Failure:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory ran out, on any device."""
-    torch = sys.modules.get("torch")  # its errors are raised only by what has imported it
+    torch = sys.modules.get("torch")  # torch's errors can only be raised if torch was imported
     if isinstance(error, MemoryError) or (torch and isinstance(error, torch.OutOfMemoryError)):
         return True
-    text = str(error)  # the CPU's allocator and Apple's devices have no class for it
+    text = str(error)  # the CPU's allocator and Apple's devices raise no special class
     return isinstance(error, RuntimeError) and ("can't allocate memory" in text or "out of memory" in text)
 
 
 def is_device_lost(error: BaseException) -> bool:
-    """Whether the device will refuse all that follows in this process, as after a failed assert on it."""
+    """Whether all later work on the device will fail in this process, as after a device-side assert."""
     torch = sys.modules.get("torch")
     lost = torch is not None and isinstance(error, torch.AcceleratorError)
     return bool(lost) and not is_out_of_memory(error)

@@ -1,6 +1,6 @@
-"""What became of the chunks of a file: how many were kept, repaired or passed through, and where.
+"""Results of the guard for a file: how many chunks were kept, repaired or passed through, and where.
 
-Also the passages in which a speech recogniser finds other words. Imports no torch.
+Also the passages in which a speech recogniser finds different words. Imports no torch.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 KEPT, REPAIRED, PASSED = "kept", "repaired", "passed-through"
 """What becomes of a chunk: the first output is kept, a later one, or the input is passed through."""
 DOUBTED = "doubted"
-"""Of a passage: it is kept, but a recogniser finds other words in it than in the input."""
+"""Outcome of a passage that is kept although a recogniser finds other words in it than in the input."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""What the supervisor and its child processes say to each other: one JSON object per line.
+"""Messages between the supervisor and its child processes: one JSON object per line.
 
-A message is its type's name and its fields. Types, names and values that are not expected are refused.
+A message is its type's name and its fields. Unexpected types, names and values are refused.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Keep:
     recipe: tuple[int, int, str]
     """Size and stamp of the input, hash of what decides the generated units."""
     lasting: bool
-    """Whether they are kept when the output is finished; otherwise only for a run that goes on."""
+    """Whether they stay when the output is finished; otherwise only until then, for a resumed run."""
 
 
 @dataclass(frozen=True)
@@ -84,16 +84,16 @@ class Loaded:
     batch: int
     """Chunks generated at once."""
     stride_seconds: float
-    """Audio that each further chunk of a file adds."""
+    """Seconds of audio that each further chunk of a file adds."""
     runs: str
-    """What runs where, for people."""
+    """The loaded models and their devices, for display."""
     devices: int = 0
     """CUDA devices of this machine."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """A job was taken up."""
+    """A job was started."""
 
     id: int
 
@@ -124,7 +124,7 @@ class Failed:
 
 @dataclass(frozen=True)
 class Fatal:
-    """This process can do no job at all."""
+    """This process cannot do any job."""
 
     failure: Failure
 

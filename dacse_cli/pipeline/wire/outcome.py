@@ -33,14 +33,14 @@ class Result:
     reason: str = ""
     message: str = ""
     hint: str = ""
-    """What to do next, if anything."""
+    """Hint on what the user can do, if anything."""
     seconds: float = 0.0
     elapsed: float = 0.0
-    """Seconds since a worker took it up; time in the queue is not counted."""
+    """Seconds since a worker started it, without time in the queue."""
     resumed: float = 0.0
     """Seconds of audio whose chunks a stopped run had finished."""
     guard: GuardReport | None = None
-    """What became of its chunks, where they were checked."""
+    """The guard's report, where its chunks were checked."""
 
     def to_json(self) -> dict[str, Any]:
         """One line of `--json`."""
@@ -92,7 +92,7 @@ class Totals:
                 self.chunks[name] += getattr(result.guard, name)
 
     def copy(self) -> Totals:
-        """The same sums, to be counted on."""
+        """A copy of the sums."""
         return Totals(self.outcomes.copy(), self.chunks.copy(), self.seconds, self.resumed, self.bug)
 
 
@@ -106,13 +106,13 @@ class Summary:
     stopped_by: int | None = None
     """Signal number that ended the run."""
     settings: dict[str, object] = field(default_factory=dict)
-    """Models and options that made the outputs, by name, for people."""
+    """Models and options that made the outputs, by name, for display."""
     fatal: DacseError | None = None
-    """What stopped the run before its end."""
+    """The error that stopped the run early."""
     keeps_chunks: bool = False
     """Whether the next run takes over finished chunks of unfinished files."""
     _totals: Totals = field(default_factory=lambda: Totals())
-    """Of inputs whose results are not kept, because there are too many."""
+    """Sums over inputs whose results are not stored because there are too many."""
 
     def forget_results(self) -> None:
         """Count the results so far without keeping them."""
@@ -138,7 +138,7 @@ class Summary:
 
     @property
     def chunks(self) -> dict[str, int]:
-        """What became of checked chunks, over all files; empty where none was checked."""
+        """Outcomes of checked chunks, summed over all files; empty where none was checked."""
         return dict(self._count().chunks)
 
     @property

@@ -27,7 +27,7 @@ from dacse_cli.platform import how_it_ended
 class Peer(Protocol):
     """The other end of a connection: a child process here, or one on another machine.
 
-    Its messages arrive in the inbox it was given as (peer, message); (peer, None) is its end.
+    Its messages arrive in the inbox it was given as (peer, message); (peer, None) marks its end.
     """
 
     @property
@@ -104,11 +104,11 @@ class Child:
         for line in self.process.stdout:
             try:
                 inbox.put((self, decode(line)))
-            except CodingError as error:  # half a line from a dying child, or one that is not ours
+            except CodingError as error:  # an incomplete line, or no message
                 if line.endswith(b"\n"):
                     self.stop(f"sent {error}")
                 break
-        self.end_input()  # or the thread that writes would wait for messages to a dead child
+        self.end_input()  # otherwise the writing thread would wait forever
         inbox.put((self, None))
 
     def _write(self) -> None:
@@ -125,7 +125,7 @@ class Child:
             self.stderr.append(line.decode(errors="replace").rstrip())
 
     def send(self, message: Message) -> None:
-        """Queue a message; does not wait. That a child is gone shows in the inbox."""
+        """Queue a message; does not wait. The end of a child is reported in the inbox."""
         self._outgoing.put(encode(message))
 
     def end_input(self) -> None:
@@ -167,4 +167,4 @@ def serve(handle: Callable[[Iterator[Message], Callable[[Message], None]], None]
     try:
         handle(map(decode, sys.stdin.buffer), answer)
     except BrokenPipeError:
-        os._exit(1)  # the supervisor is gone
+        os._exit(1)  # the supervisor has died

@@ -1,6 +1,6 @@
 """Codebooks by Euclidean distance that follow the latents, and their exact form inside a `DacModel`.
 
-`DacVectorQuantize` looks a latent y up by cosine: argmax <y, e> / |e|. With one dimension more, in which
+`DacVectorQuantize` looks a latent y up by cosine: argmax <y, e> / |e|. With one more dimension, in which
 every latent is the constant R and every code is sqrt(R^2 - |c|^2), all codes have length R and <(y, R), (c,
 sqrt(R^2 - |c|^2))> = <y, c> + R^2 - |c|^2 / 2 - O(|c|^4 / R^2): the argmin of |y - c|^2. So k-means
 codebooks, which can represent how loud a frame is, go into the released format; the constant is the bias of
@@ -8,7 +8,8 @@ codebooks, which can represent how loud a frame is, go into the released format;
 enough. (bfloat16 is not: R fills its mantissa. Look codes up in float32.)
 
 Codebooks follow the latents by exponential moving averages; projections learn through the straight-through
-estimate. Codes that fall out of use are replaced by latents of the batch, whichever way codebooks are learnt.
+estimate. Codes that are no longer used are replaced by latents of the batch, for both ways of learning
+codebooks.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from torch import Tensor, nn
 from transformers import DacConfig, DacModel
 
 LENGTH = 4.0
-"""R over the longest code."""
+"""R as a multiple of the longest code's length."""
 DECAY = 0.98
-"""Of the moving averages, per step."""
+"""Decay of the moving averages per step."""
 FAIR_SHARE = 0.05
-"""A code that is used less than this share of an equal distribution counts as unused."""
+"""A code used less than this share of its frequency in a uniform distribution counts as unused."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Codebook(nn.Module):
 
 
 class AverageQuantizer(nn.Module):
-    """`n_codebooks` codebooks, each coding what those before have left."""
+    """`n_codebooks` codebooks, each coding the residual of those before."""
 
     def __init__(self, config: DacConfig) -> None:
         super().__init__()
@@ -99,7 +100,7 @@ class AverageQuantizer(nn.Module):
         rounds: int = 12,
         weights: Tensor | None = None,
     ) -> None:
-        """k-means on `latents` [rows, H], book by book, each in the main directions of what is left.
+        """k-means on `latents` [rows, H], codebook by codebook, each in the main directions of the residual.
 
         `weights` [rows], of mean 1, say how much each latent counts.
         """
@@ -112,7 +113,7 @@ class AverageQuantizer(nn.Module):
             book.restore.copy_(directions[:, -dim:])
             low = residual @ book.project.t()
             counts = _k_means(book, low, generator, rounds, weights)
-            book.counts.copy_(counts / len(low) * rows_per_step)  # the moving average at rest
+            book.counts.copy_(counts / len(low) * rows_per_step)  # the stationary value of the moving average
             book.sums.copy_(book.codes * book.counts[:, None])
             residual = residual - book.codes[book.nearest(low)] @ book.restore.t()
 
@@ -131,7 +132,7 @@ class AverageQuantizer(nn.Module):
 
     @torch.no_grad()
     def replace(self, unused: Tensor, found: Sequence[Tensor], rows: int) -> None:
-        """Put the codes `unused` [K, N] on the latents `found` for them, with half of a fair share."""
+        """Replace the codes `unused` [K, N] by the latents `found` for them, with half of a fair share."""
         for book, which, latents in zip(self.books, unused, found, strict=True):
             share = rows / len(book.codes)
             book.counts[which] = share / 2
@@ -170,7 +171,7 @@ class AverageQuantizer(nn.Module):
 
 
 def tallies(codes: Tensor, asked: Tensor, size: int) -> Tensor:
-    """How often each code was taken, and the sum of the latents that took it [K, N, d + 1].
+    """How often each code was chosen, and the sum of the latents that it was chosen for [K, N, d + 1].
 
     `codes` [B, K, T] are those of the latents `asked` [K, B*T, d].
     """
@@ -208,7 +209,7 @@ def sample_replacements(asked: Tensor, unused: Tensor, generator: torch.Generato
 
 @torch.no_grad()
 def replace_codes(quantizer: Any, unused: Tensor, found: Sequence[Tensor]) -> None:
-    """Put the codes `unused` [K, N] of a `DacModel`'s quantizer on the latents `found` for them."""
+    """Replace the codes `unused` [K, N] of a `DacModel`'s quantizer by the latents `found` for them."""
     for book, which, latents in zip(quantizer.quantizers, unused, found, strict=True):
         book.codebook.weight[which] = latents
 

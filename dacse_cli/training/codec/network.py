@@ -27,7 +27,7 @@ Batch: TypeAlias = tuple[Tensor, Tensor, Tensor | None]
 
 
 class CodecNetwork(nn.Module):
-    """Encoder, quantizer and decoder; what several processes wrap.
+    """Encoder, quantizer and decoder: the module that is wrapped for several processes.
 
     `books`: codebooks by moving averages in place of the model's own. `frozen`: encoder and codebooks, and so
     all codes, stay as they are; only the decoder learns.
@@ -47,13 +47,13 @@ class CodecNetwork(nn.Module):
         return self.quantizer if isinstance(self.quantizer, AverageQuantizer) else None
 
     def freeze(self, frozen: bool) -> None:
-        """Leave encoder and codebooks as they are, or not. Gradients follow: wrap again afterwards."""
+        """Freeze or unfreeze encoder and codebooks. Wrap again afterwards, because other gradients exist."""
         self.frozen = frozen
         self.encoder.requires_grad_(not frozen)
         self.quantizer.requires_grad_(not frozen)
 
     def set_dropout(self, share: float) -> None:
-        """Share of rows for which learnt codebooks drop out; averaged ones leave that to the batch."""
+        """Share of rows for quantizer dropout of learnt codebooks; for averaged ones the batch decides it."""
         if self.averaged is None:
             self.quantizer.quantizer_dropout = share  # type: ignore[assignment]
 
@@ -99,7 +99,7 @@ def dac_config(shape: DacShape) -> DacConfig:
         codebook_dim=shape.codebook_dim,
         sampling_rate=shape.sampling_rate,
     )
-    config.hidden_size = shape.hidden_size  # the class derives it, which is wrong for a narrower latent
+    config.hidden_size = shape.hidden_size  # the class derives a value that is wrong for a narrower latent
     return config
 
 
@@ -112,7 +112,7 @@ def stored_codec(folder: Path) -> DacModel:
 
 
 def fresh_codec(shape: DacShape, seed: int) -> DacModel:
-    """A codec of drawn weights."""
+    """A codec with random weights."""
     torch.manual_seed(seed)
     return DacModel(dac_config(shape))
 
@@ -165,7 +165,7 @@ def write_codec(folder: Path, network: CodecNetwork, store: str = "float32") -> 
     whole = DacModel(config)
     for name, parameter in whole.named_parameters():
         if name not in folded and "snake" not in name:
-            parameter.zero_()  # of units that were taken out for training: the identity
+            parameter.zero_()  # of residual units that were removed for training: the identity
     own = {name: tensor for name, tensor in folded.items() if name in whole.state_dict()}
     whole.load_state_dict(own, strict=False)
     if network.averaged is not None:

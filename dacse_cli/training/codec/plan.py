@@ -1,9 +1,9 @@
-"""What training a released codec takes, computed: products counted, nothing measured. Imports no torch.
+"""The cost of training a released codec, computed by counting products, not measured. Imports no torch.
 
-FLOPs are those of convolutions, two a multiply-add; the quantizer, spectra and what happens at edges are left
-out (below a percent). A step is three passes of the codec (forward, and two backward) and ten of the
-discriminators, a pass being one wave: they learn from recording and reconstruction (six), and then tell the
-codec about both (two forward, two backward to their input).
+FLOPs are those of convolutions, two per multiply-add; the quantizer, spectra and edge effects are left out
+(below a percent). A step is three passes of the codec (forward, and two backward) and ten of the
+discriminators, a pass being one wave: they learn from recording and reconstruction (six), and then give the
+codec its losses for both (two forward, two backward to their input).
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class CodecPlan:
-    """What a released codec takes, all discriminators included."""
+    """The cost of training a released codec with all discriminators."""
 
     name: str
     parameters: int
-    """Of the codec."""
+    """Parameters of the codec."""
     discriminators: int
     """Parameters of the discriminators."""
     state_bytes: int
     """Weights, gradients, moments; activations are not planned."""
     flops_a_step: float
-    """Of all crops."""
+    """FLOPs of one step over all crops."""
     gpus: int
     hours: float
 
@@ -76,7 +76,7 @@ def forward_flops(layers: Sequence[Layer]) -> float:
 
 
 def parameters(layers: Sequence[Layer]) -> int:
-    """All that is trained."""
+    """All trained parameters."""
     return sum(layer.weights + layer.others for layer in layers)
 
 

@@ -1,4 +1,4 @@
-"""How a codec is trained, as a recipe file states it. Numbers only; imports no torch.
+"""The training settings of a codec, as in a recipe file. Numbers only; imports no torch.
 
 The defaults are the released recipe: crops of 0.38 s at -16 dB, weights 15, 2, 1, 1 and 0.25 of mel, feature,
 adversarial, codebook and commitment losses, AdamW at 1e-4 decaying by 0.999996 per step, quantizer dropout
@@ -23,7 +23,7 @@ class CodecPart(Origin):
     warm_start: bool = False
     """A fresh network begins as a linear transform coder with k-means codebooks (even strides only)."""
     weight_norm: bool = True
-    """Of all convolutions while training; folded in what is written."""
+    """Weight norm on all convolutions during training; folded in the written model."""
     thin: bool = False
     """Train without the residual units at the full rate, the most expensive; they are written as zeros."""
     codebooks: str = "gradient"
@@ -47,7 +47,7 @@ class CodecPart(Origin):
 
 @dataclass(frozen=True)
 class DataPart:
-    """What is made of the recordings."""
+    """How the recordings are used."""
 
     seconds: float = 0.38
     level_db: float = -16.0
@@ -67,7 +67,7 @@ class DataPart:
     valid: float = 0.02
     """Share of recordings (by speaker) held out."""
     valid_rows: int = 32
-    """Crops that a validation measures."""
+    """Crops per validation."""
     valid_seconds: float = 1.0
 
     def problems(self) -> list[str]:
@@ -90,7 +90,7 @@ class DiscriminatorPart:
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
     windows: tuple[int, ...] = (2048, 1024, 512)
-    """Of the spectra, samples."""
+    """Windows of the spectra, samples."""
     width: int = 32
     """Channels of the first layers."""
     kind: str = "lsgan"
@@ -112,13 +112,13 @@ class DiscriminatorPart:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the losses that the codec minimises."""
+    """Weights of the losses that the codec minimises."""
 
     mel: float = 15.0
     spectrum: float = 0.0
-    """Of compressed complex spectra,"""
+    """Weight of the distance of compressed complex spectra,"""
     wave: float = 0.0
-    """of samples, not part of the released recipe."""
+    """and of samples; the latter is not part of the released recipe."""
     features: float = 2.0
     adversarial: float = 1.0
     codebook: float = 1.0
@@ -127,7 +127,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class CodecStage(StagePlan):
-    """A part of the run with its own length and pace."""
+    """A part of the run with its own length and learning rate."""
 
     name: str = "dac"
     steps: int = 400_000
@@ -135,7 +135,7 @@ class CodecStage(StagePlan):
     """Crops per step, of all processes together."""
     rate: float = 1e-4
     by_fan_in: bool = False
-    """Divide each weight's rate by the root of its inputs: see `warm_start`."""
+    """Divide each weight's learning rate by the square root of its number of inputs: see `warm_start`."""
     decay: float = 0.999996
     """Factor on the learning rate per step."""
     warm_up: int = 0
@@ -144,7 +144,7 @@ class CodecStage(StagePlan):
     betas: tuple[float, ...] = (0.8, 0.99)
     weight_decay: float = 0.01
     clip: float = 1000.0
-    """Of the codec's gradient; the discriminators' has a hundredth."""
+    """Highest norm of the codec's gradient; for the discriminators the limit is a hundredth of it."""
     dropout: float = 0.5
     """Share of rows that use fewer codebooks,"""
     dropout_from: int = 1
@@ -152,18 +152,18 @@ class CodecStage(StagePlan):
     adversarial: bool = True
     """Train discriminators and against them."""
     floor: str = "clamp"
-    """What keeps logarithms of mel spectra finite: clamp, as released, or add (see `losses.spectra`)."""
+    """How logarithms of mel spectra are kept finite: clamp, as released, or add (see `losses.spectra`)."""
     revive_every: int = 200
-    """Steps after which codes that have fallen out of use are replaced; 0: never."""
+    """Number of steps between replacements of unused codes; 0: never."""
     noisy: float = 0.0
     """Share of rows whose input is noisy while their target is clean; needs --noise."""
     hearing: float = 0.0
-    """Weight of `data.recogniser`'s distance: length of its gradient over that of all other losses."""
+    """Weight of `data.recogniser`'s distance: norm of its gradient relative to that of all other losses."""
     only: str = "all"
-    """What learns: all, or decoder: encoder, codebooks and so all codes stay as they are."""
+    """What is trained: all, or decoder, where encoder, codebooks and so all codes stay unchanged."""
     restart: int = 0
-    """Place codebooks anew by k-means, in so many main directions of the latents, when the stage begins (with
-    codebooks by averages); 0: no."""
+    """Reinitialise codebooks by k-means, in this many main directions of the latents, when the stage begins
+    (with codebooks by averages); 0: no."""
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""
@@ -200,7 +200,7 @@ class CodecRecipe(RunRecipe):
     stage: tuple[CodecStage, ...] = (CodecStage(),)
 
     def stages(self) -> tuple[CodecStage, ...]:
-        """As they are written."""
+        """The stages in order."""
         return self.stage
 
     def problems(self) -> list[str]:

@@ -39,13 +39,13 @@ from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, Record
 from dacse_cli.training.sound.splits import Divided, divide
 
 VALID_ROWS = 8
-"""Crops that are measured at once."""
+"""Crops per validation batch."""
 LATENTS_PER_CODE = 20
-"""Frames that k-means gets for each code of a warm start; twice as many where codebooks restart."""
+"""Frames given to k-means for each code of a warm start; twice as many where codebooks restart."""
 RESTART_SECONDS, RESTART_NOISY = 2.0, 0.33
-"""Length of crops, and share of noisy ones, that restarting codebooks get."""
+"""Seconds per crop, and share of noisy crops, for restarting codebooks."""
 QUIET = 0.3
-"""A latent of energy e counts e ** -QUIET in a restart, so that quiet sounds get their share of codes."""
+"""A latent of energy e has weight e ** -QUIET in a restart, so that quiet sounds get their share of codes."""
 SOUND = "sound"
 
 
@@ -72,12 +72,12 @@ class _Sound:
 
 
 def train_codec(request: CodecRequest, listener: Listener | None = None) -> Outcome:
-    """Train, from where `request.out` is. Raises any `DacseError`."""
+    """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
 def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Ready:
-    """Look at the recordings; the codec itself is made when the run may begin."""
+    """Read the recordings' headers; the codec itself is built when the run begins."""
     recipe = request.recipe
     _check(request, machine)
     with machine.in_turn():
@@ -97,7 +97,7 @@ def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Rea
 
 
 def _check(request: CodecRequest, machine: Machine) -> None:
-    """Raise `UsageError` for what recipe, recordings and processes cannot do together."""
+    """Raise `UsageError` where recipe, recordings and processes do not fit together."""
     for stage in request.recipe.stage:
         if stage.rows % machine.count:
             raise UsageError(
@@ -148,7 +148,7 @@ def _sound(request: CodecRequest, rate: int, listener: Listener) -> _Sound:
 
 
 def _settings(recipe: CodecRecipe, shape: DacShape, sound: _Sound, start: Resolved | None) -> dict[str, Any]:
-    """What must be the same when a run is continued."""
+    """Settings that must be the same when a run is continued."""
     return {
         "kind": "codec",
         "shape": asdict(shape),
@@ -222,10 +222,10 @@ def _restart(
     stage: int,
     rows_per_step: int,
 ) -> None:
-    """Codebooks anew by k-means on the latents of speech, some of it noisy, in `stage.restart` directions.
+    """New codebooks by k-means on latents of speech, some of it noisy, in `stage.restart` directions.
 
-    Those in which what the old codebooks coded varies most. Codebooks that followed a moving encoder used 200
-    to 300 of their 1024 codes (perplexity), restarted ones 840.
+    These are the directions in which the old codebooks' output varies most. Codebooks that followed a moving
+    encoder used 200 to 300 of their 1024 codes (perplexity), restarted ones 840.
     """
     books, config = network.averaged, network.config
     assert books is not None

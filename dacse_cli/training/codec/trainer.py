@@ -1,4 +1,4 @@
-"""A codec in training: its losses, its codebooks and what is logged of them. The step itself is shared."""
+"""A codec in training: its losses, its codebooks and their logged numbers. The step itself is shared."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from dacse_cli.training.steps.adversarial import AdversarialOptions, Adversarial
 from dacse_cli.training.steps.optimizers import is_matrix, make_optimizers
 
 Restart = Callable[[CodecNetwork, int, int], None]
-"""(network, stage, latents of a step): places codebooks anew."""
+"""(network, stage, latents of a step): reinitialises codebooks."""
 
 
 class CodecTrainer:
@@ -73,7 +73,7 @@ class CodecTrainer:
         return (*losses, *rest, *used, "valid_loss")
 
     def begin(self, stage: int, fresh: bool) -> None:
-        """New optimizers; discriminators and codec stay as they are, codebooks if they are not to restart."""
+        """New optimizers; discriminators and codec are kept, and so are codebooks unless they restart."""
         self._number, self._stage = stage, self._recipe.stage[stage]
         self._network.to(self._machine.device)
         self._network.freeze(self._stage.only == "decoder")
@@ -109,7 +109,7 @@ class CodecTrainer:
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Mel distance of what was held out, all codebooks used; nothing where nothing was."""
+        """Mel distance of held-out crops with all codebooks; empty where none were held out."""
         self._network.eval()
         summed = torch.zeros(2, device=self._machine.device)
         for wav in self._held_out:
@@ -199,7 +199,7 @@ class CodecTrainer:
         return torch.where(dropped, fewer, K).to(self._machine.device)
 
     def _follow_codes(self, made: Made, number: int, stage: CodecStage) -> dict[str, float | Tensor]:
-        """Count codes and move averaged codebooks; now and then replace codes that have fallen out of use."""
+        """Count codes and update averaged codebooks; at intervals, replace unused codes."""
         codes, size = made.extra["codes"], self._counts.shape[1]
         self._counts += self._machine.sum(count_codes(codes, size))
         used = (self._counts > 0).float().mean(dim=1)
@@ -218,7 +218,7 @@ class CodecTrainer:
         return numbers
 
     def _revive(self, unused: Tensor, asked: Tensor, number: int) -> None:
-        """The same new codes in all processes: latents of the first one."""
+        """Replace unused codes by latents of the first process, so that all processes have the same codes."""
         generator = torch_rng(self._recipe.run.seed, self._number, number, 2)
         found = sample_replacements(asked, unused, generator)
         self._machine.same(found)
@@ -229,13 +229,13 @@ class CodecTrainer:
 
 
 def _by_fan_in(name: str, weight: nn.Parameter) -> float:
-    """1 over the root of the inputs of one output: of a matrix its row, of others 100, a compromise.
+    """1 over the square root of the fan-in: for matrices their row length, for others 100 (a compromise).
 
-    Adam moves every weight alike, and one step of 3e-4 over the 2688 inputs of the decoder's first layer
-    changes its output by as much as the output is: with one rate for all layers a linear warm start only got
-    worse (held-out STOI 0.797 to 0.75 in 250 steps at 8e-4, to 0.76 in 100 at 3e-4); so scaled it rises from
-    the start. Weight norm is left out then, for it divides the silent residual branches of that start by
-    their length, zero.
+    Adam changes all weights by similar amounts, and one step of 3e-4 over the 2688 inputs of the decoder's
+    first layer changes its output by as much as the output is: with one rate for all layers a linear warm
+    start only got worse (held-out STOI 0.797 to 0.75 in 250 steps at 8e-4, to 0.76 in 100 at 3e-4); with this
+    scaling it rises from the start. Weight norm must be off then, because it would divide the zero weights of
+    residual branches by their norm.
     """
     matrix = is_matrix(name, weight) and weight.shape[0] > 1
     return 1.0 / math.sqrt(weight[0].numel() if matrix else 100)

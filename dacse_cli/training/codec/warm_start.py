@@ -5,7 +5,7 @@ w[n] = sin(pi/2s (n + 1/2)), is the modified cosine transform (Princen & Bradley
 convolution with the same rows undoes it, overlap-add cancelling the aliasing. `DacModel`'s strided layers
 have exactly that shape (kernel 2s, padding s/2 for even s), so a cascade of them over its blocks is an
 invertible filter bank of hop `prod(strides)`. Channels beyond the `hop` linear ones start at random and are
-for what training finds.
+free for training to use.
 
 Layers in between are made transparent: the last convolution of each residual unit is zero, Snake's
 alpha is 0.02 on linear channels (x + sin(ax)^2 / a is x + a x^2 for small a), tanh is near linear below
@@ -55,8 +55,8 @@ def start_linear(model: DacModel) -> None:
 def whiten(model: DacModel, wav: Tensor, strength: float = 0.6) -> None:
     """Scale each latent channel by its deviation over `wav` [B, 1, S] to the power -`strength`.
 
-    The decoder undoes it. 1 would make all channels count alike in the codebooks' distances, 0 leaves loud
-    low bands to rule. The mean square over all channels becomes 1.
+    The decoder undoes it. With 1 all channels have equal weight in the codebooks' distances, with 0 loud low
+    bands dominate. The mean square over all channels becomes 1.
     """
     deviation = model.encoder(wav).std((0, 2)).clamp(min=1e-5)
     gain = deviation**-strength
@@ -77,7 +77,7 @@ def _check_shape(model: DacModel, strides: list[int]) -> None:
 
 
 def _spread_randomly(model: DacModel) -> None:
-    """Variance-preserving weights everywhere, residual branches silent."""
+    """Variance-preserving random weights everywhere, residual branches zero."""
     for module in model.modules():
         if isinstance(module, nn.ConvTranspose1d):
             fan = module.in_channels * module.kernel_size[0] / module.stride[0]

@@ -1,7 +1,7 @@
-"""Codes of pairs of different lengths -> what a model reads, and where it answers.
+"""Codes of pairs of different lengths -> a model's input, and the positions of its answers.
 
-The layout is that of `tokens.layout`: bos, noisy ids, start_clean, clean ids. Rows are padded after their
-end, where no earlier position can look, so no mask is needed.
+The layout is that of `tokens.layout`: bos, noisy ids, start_clean, clean ids. Rows are padded at their end,
+where causal attention does not look, so no mask is needed.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from dacse_cli.training.runs.machine import Machine
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch on the device; everything a step needs of the host is in it, so nothing is copied later."""
+    """One batch on the device; it holds everything a step needs from the host, so nothing is copied later."""
 
     noisy: Tensor
     """Codes [B, K, T], zeros after the end of a row,"""
     clean: Tensor
-    """and of the other side."""
+    """and the clean codes in the same form."""
     frames: tuple[int, ...]
-    """Of each row."""
+    """Frames of each row."""
     answers_at: Tensor
     """Positions [sum of K*T] in the flattened batch whose next id is a clean code, row after row."""
     ends_at: Tensor
@@ -36,7 +36,7 @@ class Batch:
 
     @property
     def answers(self) -> int:
-        """Codes that are asked for."""
+        """Number of codes to predict."""
         return self.clean.shape[1] * sum(self.frames)
 
     @property
@@ -89,7 +89,7 @@ def input_ids(noisy: Tensor, read: Tensor, frames: Sequence[int], codebook_size:
 
 
 def time_major(codes: Tensor, frames: Sequence[int]) -> Tensor:
-    """Codes [B, K, T] -> those of all frames that are there [sum of T, K], row after row."""
+    """Codes [B, K, T] -> those of all real frames [sum of T, K], row after row."""
     return torch.cat([codes[row, :, :own].t() for row, own in enumerate(frames)])
 
 

@@ -1,24 +1,23 @@
-"""A language model that copies before it has learnt anything: it answers with the noisy codes.
+"""Initial weights of a language model that copies: its answer is the noisy codes.
 
 In a chunk of T frames the clean code of a frame is a fixed distance D = K*T tokens after its noisy one.
-A model that starts at random has to find that out: it takes hundreds of steps, and what it finds is often
-the noisy place whose neighbours look like the codes it has just written. Left to itself such a model loses
-its place with its first mistakes. Here the distance is written down instead:
+A randomly initialised model has to learn that: it takes hundreds of steps, and often the model attends
+instead to the noisy position whose neighbours resemble the codes it has just written. In free generation such
+a model loses its position after its first mistakes. Here the distance is set in the weights instead:
 
-- One channel of the embeddings holds a constant. A query head turns it by -D (rotary embeddings: the phase
-  of frequency w is -D w), a key head leaves it as it is. Their product over the 16 fastest frequencies is
-  largest D tokens back, and by far.
-- A second channel marks bos. The slowest pair of channels of a head hardly turns, so bos can be preferred
-  from any distance; it is worth half of an exact hit. Places with nothing D tokens back look there and read
-  zeros.
-- Value and output projections hand the embedding of the noisy code on, as many channels a layer as its
-  key-value heads have, so the first layers together hand on all of them. Further query heads of these
-  layers, and one layer more, look one and two frames to either side; their output starts at zero.
-- Every other output projection starts at zero, and embeddings of one codebook have one length: the likeliest
-  code is, but for codes that sound almost alike, the one copied.
+- One channel of the embeddings holds a constant. A query head rotates it by -D (rotary embeddings: the phase
+of frequency w is -D w), a key head leaves it unchanged. Their product over the 16 fastest frequencies is
+largest D tokens back, and by far. - A second channel marks bos. The slowest pair of channels of a head hardly
+rotates, so bos can be preferred from any distance; its logit is half that of an exact hit. Positions with no
+token D back attend to bos and read zeros. - Value and output projections copy the embedding of the noisy
+code, as many channels per layer as its key-value heads have, so the first layers together copy all of them.
+Further query heads of these layers, and one layer more, look one and two frames to either side; their output
+starts at zero. - Every other output projection starts at zero, and embeddings of one codebook have equal
+length: the likeliest code is the copied one, except among codes that sound almost alike.
 
-Training then only has to learn where the clean code differs. Step sizes must respect the start: embeddings
-of 0.05 a channel moved by 1.5e-3 a step lost all of it in 100 steps (loss of the first codebook 3.5 -> 4.1).
+Training then only has to learn where the clean code differs. Step sizes must be small enough: embeddings of
+0.05 per channel changed by 1.5e-3 per step lost the copy in 100 steps (loss of the first codebook 3.5 ->
+4.1).
 """
 
 from __future__ import annotations
@@ -34,16 +33,16 @@ from dacse_cli.tokens.layout import BOS, SPECIALS
 from dacse_cli.training.lm.embeddings import code_vectors
 
 CONSTANT = 0.3
-"""In the constant channel of every embedding, and in the channel that marks bos."""
+"""Value in the constant channel of every embedding, and in the channel that marks bos."""
 LENGTH = 0.8
-"""Of every code's embedding."""
+"""Length of every code's embedding."""
 WHITENING = 0.35
 """Directions of the latent space are divided by their deviation to this power."""
 FAST = 16
-"""Frequencies that tell distances apart."""
+"""Number of frequencies that distinguish distances."""
 KEY = math.sqrt(2.0)
 SHARPNESS = 0.5
-"""Of the heads that look beside the place, over that of those that look at it."""
+"""Scale of the heads that look beside the position, relative to those that look at it."""
 SINK = 60.0
 """Attention logit of bos; an exact hit has about 125, a hit 5 tokens off about 75."""
 HANDED_ON = 0.15
@@ -82,12 +81,12 @@ def start_as_copy(model: LlamaForCausalLM, codec: DacModel, frames: int, generat
 
 
 def started_layers(model: LlamaForCausalLM) -> list[Any]:
-    """The layers whose attention the start sets: those that hand the copy on, and one more."""
+    """The layers whose attention is initialised: those that copy, and one more."""
     return list(model.model.layers[: check_copy_shape(model) + 1])
 
 
 def check_copy_shape(model: LlamaForCausalLM) -> int:
-    """How many layers hand the copy on. Raises `ValueError` where there are too few, or heads too narrow."""
+    """How many layers copy. Raises `ValueError` where there are too few, or heads are too narrow."""
     shape = model.config
     head = shape.head_dim or shape.hidden_size // shape.num_attention_heads
     if head < 2 * FAST + 2 or not shape.tie_word_embeddings:
@@ -120,7 +119,7 @@ def _set_embeddings(model: LlamaForCausalLM, codec: DacModel, generator: torch.G
 
 
 class _Aim:
-    """Writes heads of one attention layer."""
+    """Sets the weights of heads of one attention layer."""
 
     def __init__(self, attention: Any, model: LlamaForCausalLM) -> None:
         shape = model.config
@@ -131,12 +130,12 @@ class _Aim:
         half = self.channels // 2
         theta = shape.rope_parameters["rope_theta"]
         self._speeds = theta ** (-torch.arange(half, dtype=torch.float64) / half)
-        # what the constant channel, and bos's mark, are after the layer's norm
+        # values of the constant channel and of bos's mark after the layer's norm
         self._constant = CONSTANT / math.sqrt((LENGTH**2 + CONSTANT**2) / self.width)
         self._mark = CONSTANT / math.sqrt(2 * CONSTANT**2 / self.width)
 
     def key(self, head: int) -> None:
-        """Constant in the fast frequencies; bos has none of it, but the mark in the slowest."""
+        """Set a key head: the constant in the fast frequencies; bos has only its mark in the slowest."""
         rows = slice(head * self.channels, (head + 1) * self.channels)
         half = self.channels // 2
         self._k[rows] *= 0.05
@@ -146,7 +145,7 @@ class _Aim:
         self._k[rows, -2][half - 1] = SINK * math.sqrt(self.channels) / (self._constant * self._mark)
 
     def query(self, head: int, distance: int, sharpness: float) -> None:
-        """Looks `distance` tokens back."""
+        """Set a query head that looks `distance` tokens back."""
         rows, half = slice(head * self.channels, (head + 1) * self.channels), self.channels // 2
         phase = (-distance * self._speeds).remainder(2 * math.pi).float()
         strength = torch.zeros(half)
@@ -156,7 +155,7 @@ class _Aim:
         self._q[rows, -1][half - 1] = sharpness
 
     def hand_on(self, head: int, key_head: int, first: int, count: int) -> None:
-        """Adds channels `first..first + count` of what the head reads to the residual stream."""
+        """Add channels `first..first + count` of the head's input to the residual stream."""
         rows = slice(key_head * self.channels, key_head * self.channels + count)
         here = slice(first, first + count)
         unit: Tensor = torch.eye(count)

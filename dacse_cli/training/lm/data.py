@@ -1,4 +1,4 @@
-"""What a run is trained on, pairs that are there or noise mixed on the way, as batches for each stage."""
+"""The data of a run, stored pairs or noise mixed on the fly, as batches for each stage."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ StageBatches = tuple[Source, Sequence[CodeBatch]]
 
 
 class DataStage(Protocol):
-    """What a stage of a recipe says of its data; see `lm.recipe.Stage`."""
+    """The data settings of a stage; see `lm.recipe.Stage`."""
 
     @property
     def name(self) -> str:
-        """As in the recipe."""
+        """Name in the recipe."""
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        """Only pairs of these; empty: all."""
+        """Use only pairs of these tasks; empty: all."""
 
     @property
     def frames(self) -> int | None:
@@ -65,15 +65,15 @@ class DataStage(Protocol):
 
 
 class DataRecipe(Protocol):
-    """What a recipe says of its data, whatever is trained."""
+    """The data settings of a recipe, for any network."""
 
     @property
     def run(self) -> RunPart:
-        """The seed is in here."""
+        """Settings of the run, with the seed."""
 
     @property
     def data(self) -> DataPart:
-        """What is made of the recordings."""
+        """How the recordings are used."""
 
     def stages(self) -> Sequence[DataStage]:
         """One after another."""
@@ -84,11 +84,11 @@ class Data(Protocol):
 
     @property
     def identity(self) -> Mapping[str, Any]:
-        """Equal exactly when the data are."""
+        """Values that are equal if and only if the data are."""
 
     @property
     def summary(self) -> str:
-        """In words, for the model card."""
+        """A description for the model card."""
 
     @property
     def refused(self) -> Sequence[Refused]:
@@ -96,15 +96,15 @@ class Data(Protocol):
 
     @property
     def typical_frames(self) -> int:
-        """Of a pair: what a chunk should be when the model is used."""
+        """Typical frames of a pair: the chunk length for using the model."""
 
     def stage(self, number: int, stage: DataStage) -> StageBatches:
-        """Where the batches of a stage come from, and what it is validated on."""
+        """The source of a stage's batches, and its validation pairs."""
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What both kinds of data need: who encodes, where, and how long a pair may be."""
+    """What both kinds of data need: codec, device, and the longest pair."""
 
     codec: Codec
     codec_sha256: str
@@ -118,7 +118,7 @@ class Surroundings:
         return Cut(stage.frames, self.longest, stage.vary or 0.0, seed_of(self.recipe.run.seed, number, 1))
 
     def long_enough(self, rows: Sequence[int], shards: Shards | None, stage: DataStage) -> list[int]:
-        """Those of `rows` that fill the one length of a stage that has only one; else all."""
+        """For a stage of fixed length, the `rows` that are long enough; else all."""
         if shards is None or not stage.fixed:
             return list(rows)
         wanted = min(stage.frames or 0, self.longest)
@@ -126,7 +126,7 @@ class Surroundings:
         return [row for row in rows if lengths[row] >= wanted]
 
     def share(self, pairs: Sequence[CodePair], number: int, stage: DataStage) -> list[CodeBatch]:
-        """Pairs to validate on, this process's share."""
+        """This process's share of the validation pairs."""
         return held_out(pairs, stage.rows, self.cut(number, stage), self.machine.rank, self.machine.count)
 
 
@@ -165,14 +165,14 @@ class CachedData:
         return source, around.share(pairs, number, stage)
 
     def _rows(self, stage: DataStage) -> list[int]:
-        """Pairs that a stage is trained on; raises `UsageError` where none is as long as it wants."""
+        """Training pairs of a stage; raises `UsageError` where none is long enough."""
         rows = self._around.long_enough(of_tasks(self._train, stage.tasks), self._codes, stage)
         if not rows:
             raise UsageError(f"stage {stage.name}: no pair has {stage.frames} frames")
         return rows
 
     def _check_tasks(self, recipe: DataRecipe) -> None:
-        """Before anything is encoded: every stage has something to learn from."""
+        """Check, before anything is encoded, that every stage has pairs to train on."""
         for stage in recipe.stages():
             if not of_tasks(self._train, stage.tasks):
                 known = sorted({pair.task for pair in self._train if pair.task})
@@ -198,7 +198,7 @@ class MixedData:
         self.summary = f"{hours:.2f} h of speech, noise ({options.recipe}) mixed anew"
 
     def stage(self, number: int, stage: DataStage) -> StageBatches:
-        """The stage's tasks only; validation sees the same rows whenever it is asked."""
+        """Pairs of the stage's tasks only; every validation uses the same rows."""
         around = self._around
         train, *valid = (_of_stage(plan, stage, around.recipe.run.seed, number) for plan in self._plans)
         source = MixedSource(

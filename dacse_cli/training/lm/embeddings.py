@@ -1,9 +1,9 @@
-"""Token embeddings that start from what the tokens sound like.
+"""Token embeddings initialised from the codec's codebook vectors.
 
 The embedding of code n of codebook k is its vector in the codec's latent space, `out_proj(codebook[n])`,
-centred and scaled a codebook, projected on the main directions all codebooks share. With a tied head the
-first logits already prefer codes that sound alike. Two codebooks' rows get different offsets, so they are
-told apart.
+centred and scaled per codebook, projected on the main directions that all codebooks share. With a tied head
+the first logits already prefer codes that sound alike. Each codebook's rows get a different offset, so that
+codebooks can be distinguished.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ DEVIATION, OFFSET = 0.05, 0.03
 
 @torch.no_grad()
 def code_vectors(codec: DacModel) -> Tensor:
-    """Latent vectors of all codes [K, N, H], centred, mean square 1 a codebook."""
+    """Latent vectors of all codes [K, N, H], centred, mean square 1 per codebook."""
     vectors = []
     for quantizer in codec.quantizer.quantizers:
         rows = quantizer.codebook.weight @ quantizer.out_proj.weight[:, :, 0].t()

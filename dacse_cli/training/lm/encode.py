@@ -1,4 +1,4 @@
-"""Recordings -> codes, by the codec as it will be used; and the cache of them."""
+"""Recordings -> codes, encoded as in use; and the cache of them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def cached(
     encoded: Encoded | None = None,
     jobs: int = 1,
 ) -> Shards:
-    """The codes of `pairs`; what is not in `cache` yet is encoded, each process its share of the shards.
+    """The codes of `pairs`; missing ones are encoded into `cache`, each process its share of the shards.
 
     Recordings are read by `jobs` processes of each. Raises `InputError` for a recording that cannot be read,
     `OutputError`.

@@ -1,4 +1,4 @@
-"""The network to train: a fresh one of a config, or one that is there, in float32."""
+"""The network to train: a fresh one from a config, or a stored one, in float32."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from dacse_cli.training.lm.copy_start import start_as_copy
 from dacse_cli.training.lm.embeddings import start_embeddings
 
 SLOTS = ("bos_token_id", "eos_token_id", "pad_token_id", "attention_dropout", "initializer_range")
-"""Keys of a config that are no part of the shape and are kept."""
+"""Keys of a config that are not part of the shape but are kept."""
 
 
 def fresh_network(
     config: Mapping[str, Any], seed: int, codec: Path | None = None, copy_frames: int | None = None
 ) -> LlamaForCausalLM:
-    """A network with drawn weights; with `codec` its embeddings start from that codec's codebooks.
+    """A network with random weights; with `codec` its embeddings start from that codec's codebooks.
 
-    With `copy_frames` it also starts as a copier of chunks of so many frames. Raises `UsageError` for a shape
-    that cannot copy.
+    With `copy_frames` it is also initialised to copy chunks of this many frames. Raises `UsageError` for a
+    shape that cannot copy.
     """
     torch.manual_seed(seed)
     model = LlamaForCausalLM(_llama_config(config))
@@ -76,7 +76,7 @@ def _finite(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 
 def _llama_config(config: Mapping[str, Any]) -> LlamaConfig:
-    """`transformers`' config of a checked one; keys that are not known here are not looked at."""
+    """`transformers`' config from a checked one; unknown keys are ignored."""
     shape = parse_shape(config)
     return LlamaConfig(
         vocab_size=shape.vocab_size,

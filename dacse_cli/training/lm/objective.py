@@ -15,7 +15,7 @@ from dacse_cli.training.lm.batch import Batch, by_row, input_ids, time_major
 
 @dataclass(frozen=True)
 class Scores:
-    """Sums over a batch. `losses` [K], `ends` (eos, 0 where it is not asked for), `hits` [K] codes."""
+    """Sums over a batch: `losses` [K], `ends` (loss of eos, 0 if not trained), correct codes `hits` [K]."""
 
     losses: Tensor
     ends: Tensor
@@ -23,7 +23,7 @@ class Scores:
 
 
 class Objective(nn.Module):
-    """A network and its loss; what several processes wrap, for all goes through `forward`."""
+    """A network and its loss: the module that is wrapped for several processes."""
 
     def __init__(self, model: LlamaForCausalLM, layout: TokenLayout, whole_vocabulary: bool) -> None:
         super().__init__()

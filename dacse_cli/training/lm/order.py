@@ -1,8 +1,8 @@
-"""Which row comes when: integers in, integers out, the same for the same numbers.
+"""The order of rows: integers in, integers out, deterministic.
 
-An epoch takes every row once. Rows of like length come together, for a batch costs its longest row times its
-rows: the epoch's order is cut into windows of `WINDOW` batches, each window sorted by length and cut into
-batches, and the batches are shuffled.
+An epoch takes every row once. Rows of similar length are batched together, because a batch costs its longest
+row times its rows: the epoch's order is divided into windows of `WINDOW` batches, each window sorted by
+length and cut into batches, and the batches are shuffled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Order:
 
     @property
     def batches(self) -> int:
-        """Batches an epoch; rows that fill no batch wait for another epoch."""
+        """Batches per epoch; rows that do not fill a batch are left for another epoch."""
         return len(self._lengths) // self._rows
 
     def batch(self, number: int) -> list[int]:

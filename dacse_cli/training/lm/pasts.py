@@ -1,10 +1,10 @@
 """The past codes that a model is trained on, and the targets after wrong ones (exposure bias).
 
-Greedy generation reads what it has written. A past that is always right teaches a model to trust it; one with
+Greedy generation reads its own output. A past that is always right teaches a model to trust it; a past with
 noisy codes, random codes, or the model's own likeliest ones (parallel scheduled sampling, Duckworth et al.
-2019) teaches it to look at the noisy side again. A residual quantizer's later codes say what its earlier ones
-left: once an earlier code of a frame is wrong, the clean later ones no longer fit it, but the codec can be
-asked which do (imitation of an expert that can be asked anywhere: Ross, Gordon and Bagnell 2011).
+2019) teaches it to look at the noisy side again. A residual quantizer's later codes encode the residual of
+earlier ones: once an earlier code of a frame is wrong, the clean later codes no longer fit, but the codec can
+compute which do (imitation of an expert that can be queried in any state: Ross, Gordon and Bagnell 2011).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dacse_cli.training.lm.batch import flatten
 from dacse_cli.training.lm.recipe import Corruption
 
 CACHE = "cache" if "cache" in signature(LlamaModel.forward).parameters else "past_key_values"
-"""What this version of transformers calls its key-value cache."""
+"""Name of the key-value cache argument in this version of transformers."""
 Answer: TypeAlias = Callable[[Tensor], Tensor]
 """A past [B, K, T] -> the likeliest codes [B, K, T] after it."""
 
@@ -38,7 +38,7 @@ def corrupt(
 ) -> Tensor:
     """Codes [B, K, T] to show in place of `clean`; each code is replaced in one way at most.
 
-    `generator` is on the CPU whatever device the codes are on, so that what is drawn does not depend on it.
+    `generator` is on the CPU whatever device the codes are on, so that draws do not depend on the device.
     """
     if options.total == 0:
         return clean
@@ -56,7 +56,7 @@ def corrupt(
 
 
 class ResidualTargets:
-    """Asks the codebooks of `codec`. Latents are those that the clean codes stand for."""
+    """Targets from the codebooks of `codec`, with the latents of the clean codes."""
 
     def __init__(self, codec: DacModel) -> None:
         self._quantizers: Any = codec.quantizer.quantizers.eval().requires_grad_(False)
@@ -66,7 +66,7 @@ class ResidualTargets:
         """Targets [B, K, T]: `clean` where the frame's codes so far in `read` are clean, else the nearest.
 
         `clean` and `read` are codes [B, K, T]. Always computed in float32: in bfloat16 the constant of
-        averaged codebooks (`codec.codebooks`) hides what distinguishes codes, and 74 % of all looked-up
+        averaged codebooks (`codec.codebooks`) hides the differences between codes, and 74 % of all looked-up
         targets were wrong.
         """
         with torch.autocast(clean.device.type, enabled=False):
@@ -84,7 +84,7 @@ class ResidualTargets:
         return torch.stack([self._vector(k, codes[:, k]) for k in range(codes.shape[1])]).sum(0)
 
     def _vector(self, k: int, codes: Tensor) -> Tensor:
-        """Codes [B, T] of codebook k -> what they add to the latent [B, H, T]."""
+        """Codes [B, T] of codebook k -> their contribution to the latent [B, H, T]."""
         quantizer = self._quantizers[k]
         vectors: Tensor = quantizer.out_proj(quantizer.codebook(codes).transpose(1, 2))
         return vectors
@@ -103,7 +103,7 @@ class FreeAnswers:
 def answer_freely(model: LlamaForCausalLM, noisy: Tensor, layout: TokenLayout) -> Tensor:
     """Greedy codes [B, K, T] after noisy ones [B, K, T], each among those of its codebook.
 
-    Teacher-forced accuracy can rise while free answers get stuck, so both are measured. A plain loop over
+    Teacher-forced accuracy can rise while free generation gets stuck, so both are measured. A plain loop over
     `transformers`' cache: a measure for a few short pairs, not the engine.
     """
     B, K, T = noisy.shape

@@ -1,8 +1,9 @@
-"""What training a size takes, computed: only constants for comparison are measured. Imports no torch.
+"""The cost of training a model size, computed: only constants for comparison are measured. Imports no torch.
 
 A token is one id of a noisy or a clean side, or one of the three specials: a pair of T frames is 2KT + 3.
-FLOPs are those of matrix products, two a multiply-add, three passes of them a training step (forward, and two
-backward); recomputed activations (checkpointing) are a fourth, which counts as time but not as useful work.
+FLOPs are those of matrix products, two per multiply-add, with three passes per training step (forward, and
+two backward); recomputed activations (checkpointing) are a fourth, which counts as time but not as useful
+work.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ H100_FLOPS = 989.4e12
 """Dense bfloat16 of an H100 SXM, NVIDIA's data sheet."""
 H100_BYTES = 80e9
 LINK = 200e9
-"""Bytes per second and GPU that an all-reduce inside one machine is taken to reach (NVLink)."""
+"""Assumed all-reduce bandwidth inside one machine (NVLink), bytes per second and GPU."""
 NETWORK = 25e9
-"""The same between machines (400 Gbit/s a GPU, half used)."""
+"""The same between machines (400 Gbit/s per GPU, half used)."""
 GPUS_A_MACHINE = 8
 STATE_BYTES = 16
 """A parameter in float32, its gradient, and AdamW's two moments."""
@@ -31,15 +32,15 @@ class Work:
     """One process's part of a step."""
 
     frames: int = 344
-    """Of a pair: 4 s of the released codec."""
+    """Frames of a pair: 4 s of the released codec."""
     rows: int = 1
     accumulate: int = 16
     checkpointing: bool = True
     whole_vocabulary: bool = True
-    """Loss against all ids (as published) or those of one codebook."""
+    """Whether the loss is against all ids (as published) or only those of one codebook."""
 
     def check(self) -> Work:
-        """Itself; raises `UsageError`."""
+        """Return self; raises `UsageError`."""
         if min(self.frames, self.rows, self.accumulate) < 1:
             raise UsageError("frames, rows and accumulated passes must be at least 1")
         return self
@@ -49,37 +50,37 @@ class Work:
         return 2 * layout.n_codebooks * self.frames + 3
 
     def tokens(self, layout: TokenLayout) -> int:
-        """Tokens of a process and step."""
+        """Tokens per process and step."""
         return self.length(layout) * self.rows * self.accumulate
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a size takes. Memory in bytes per GPU, time on `gpus` of them."""
+    """The cost of a model size. Memory in bytes per GPU, time on `gpus` GPUs."""
 
     name: str
     parameters: int
     state_bytes: int
     activation_bytes: int
     flops_a_step: float
-    """Useful ones, of one process."""
+    """Useful FLOPs per step of one process."""
     tokens_a_step: int
-    """Of one process."""
+    """Tokens per step of one process."""
     tokens_a_second: float
-    """Of one GPU alone."""
+    """Speed of a single GPU."""
     gpus: int
     efficiency: float
-    """Share of `gpus` times one GPU's speed that is left when gradients have been averaged."""
+    """Speed with gradient averaging, as a share of `gpus` times one GPU's speed."""
     hours: float
 
     @property
     def memory_bytes(self) -> int:
-        """Of one process."""
+        """Memory of one process."""
         return self.state_bytes + self.activation_bytes
 
     @property
     def fits(self) -> bool:
-        """On an H100 of 80 GB, a tenth left for what torch and fragments take."""
+        """Whether it fits an H100 of 80 GB with a tenth left for torch and fragmentation."""
         return self.memory_bytes < 0.9 * H100_BYTES
 
 
@@ -133,12 +134,12 @@ def step_flops(shape: LlamaShape, layout: TokenLayout, work: Work) -> float:
 
 
 def activation_bytes(shape: LlamaShape, layout: TokenLayout, work: Work) -> int:
-    """What a backward pass keeps of one forward pass, bfloat16 autocast over a float32 residual stream.
+    """Bytes of activations kept for the backward pass, bfloat16 autocast over a float32 residual stream.
 
     A layer keeps about: its two inputs, their normed forms in both formats and the residual between (float32
     28 and bfloat16 4 bytes an element of `hidden`), queries, keys, values and the mixed heads with their
     rotated forms (12 of `heads * head_dim`), gate, up, their products and activation (10 of `intermediate`).
-    With checkpointing each layer keeps its input and one layer at a time is whole.
+    With checkpointing each layer keeps only its input, and one layer at a time keeps everything.
     """
     positions = work.rows * work.length(layout)
     layer = 32 * shape.hidden + 12 * shape.heads * shape.head_dim + 10 * shape.intermediate
@@ -150,7 +151,7 @@ def activation_bytes(shape: LlamaShape, layout: TokenLayout, work: Work) -> int:
 
 
 def averaging_seconds(parameters: int, gpus: int) -> float:
-    """A ring all-reduce of float32 gradients once a step, without overlap with the backward pass."""
+    """Seconds of a ring all-reduce of float32 gradients per step, not overlapped with the backward pass."""
     if gpus == 1:
         return 0.0
     speed = LINK if gpus <= GPUS_A_MACHINE else NETWORK
@@ -158,6 +159,6 @@ def averaging_seconds(parameters: int, gpus: int) -> float:
 
 
 def _layer_matrices(shape: LlamaShape) -> int:
-    """Parameters of one layer that are matrices."""
+    """Number of parameters in the matrices of one layer."""
     attention = shape.hidden * shape.head_dim * (2 * shape.heads + 2 * shape.kv_heads)
     return attention + 3 * shape.hidden * shape.intermediate

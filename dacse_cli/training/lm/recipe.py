@@ -1,4 +1,4 @@
-"""How a language model is trained, as a recipe file says it. Numbers only; imports no torch.
+"""The training settings of a language model, as in a recipe file. Numbers only; imports no torch.
 
 The defaults are the published recipe (DAC-SE1, README and `train.py`): AdamW, 10,000 steps of 16 pairs per
 process, 200 of warm-up, cosine, weight decay 0.01, gradients clipped at 1. Its learning rate from scratch is
@@ -19,15 +19,15 @@ class ModelPart(Origin):
     """Where the network comes from (a size is 250M, 1B, 2B or 4B), and how it begins and is stored."""
 
     embeddings: str = "random"
-    """Of a fresh network: `random`; `codebooks`, from what the codes sound like; or `copy`, those and
-    attention that answers with the noisy codes (`copy_start`; needs `frames` and no `vary`)."""
+    """Initialisation of a fresh network: `random`; `codebooks`, from the codec's codebook vectors; or `copy`,
+    the same with attention that copies the noisy codes (`copy_start`; needs `frames` and no `vary`)."""
     store: str = "bfloat16"
     """Number format of the models written: bfloat16 or float32."""
     checkpointing: bool = True
-    """Compute activations twice and keep few of them."""
+    """Activation checkpointing: recompute activations instead of storing them."""
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = super().problems()
         if self.embeddings not in ("random", "codebooks", "copy"):
             found.append(f"embeddings {self.embeddings!r} is not random, codebooks or copy")
@@ -38,16 +38,16 @@ class ModelPart(Origin):
 
 @dataclass(frozen=True)
 class DataPart:
-    """What is made of the recordings."""
+    """How the recordings are used."""
 
     valid: float = 0.02
-    """Share held out for validation where the data have no `valid` split of their own; by speaker."""
+    """Share held out for validation, by speaker, if the data have no `valid` split."""
     valid_rows: int = 200
-    """Pairs that a validation looks at, at most."""
+    """Most pairs per validation."""
     free_batches: int = 0
-    """Held-out batches (a process) that are also answered freely, code by code: slow, and what counts."""
+    """Held-out batches per process for free generation, code by code: slow, but closest to use."""
     frames: int | None = None
-    """Cut pairs to so many codec frames, at another place each time; None: whole pairs."""
+    """Cut pairs to this many codec frames, at a different place each time; None: whole pairs."""
     vary: float = 0.0
     """With `frames`: share of batches cut to another length, a quarter of it to five quarters."""
     recipe: str = "custom"
@@ -56,7 +56,7 @@ class DataPart:
     """Where noise is mixed while training: as `dacse mix --seconds`."""
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = []
         if not 0 <= self.valid < 1:
             found.append(f"valid must be at least 0 and below 1, not {self.valid}")
@@ -67,29 +67,29 @@ class DataPart:
 
 @dataclass(frozen=True)
 class Corruption:
-    """What replaces clean codes of the past that the model is shown; the targets stay clean.
+    """Which clean codes in the model's input past are replaced; the targets stay clean.
 
-    Greedy generation reads its own mistakes, which teacher forcing never shows.
+    Greedy generation reads its own errors, which never occur in teacher forcing.
     """
 
     noisy: float = 0.0
-    """Share that the noisy code of the same place replaces."""
+    """Share replaced by the noisy code of the same position."""
     random: float = 0.0
-    """Share that any code replaces."""
+    """Share replaced by a random code."""
     own: float = 0.0
-    """Share that the model's own likeliest code replaces, found in a pass without gradient."""
+    """Share replaced by the model's own likeliest code, from a pass without gradient."""
     passes: int = 1
-    """Passes of `own`: each sees the past that the one before has left."""
+    """Passes for `own`: each reads the past that the previous one produced."""
     drawn: bool = True
-    """Draw the shares of each row between 0 and these, so that clean pasts stay common."""
+    """Draw each row's shares between 0 and these values, so that clean pasts stay frequent."""
 
     @property
     def total(self) -> float:
-        """Share of codes that are not clean, at most."""
+        """Highest share of replaced codes."""
         return self.noisy + self.random + self.own
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         shares = (self.noisy, self.random, self.own)
         found = (
             [] if min(shares) >= 0 and self.total <= 1 else ["shares must be 0 to 1 and add up to at most 1"]
@@ -104,17 +104,17 @@ class Stage(StagePlan):
     name: str = "joint"
     steps: int = 10_000
     tasks: tuple[str, ...] = ()
-    """Only pairs of these tasks; empty: all."""
+    """Use only pairs of these tasks; empty: all."""
     each: tuple[str, ...] = ()
-    """One such stage after another for each of these tasks."""
+    """Repeat this stage once for each of these tasks."""
     frames: int | None = None
-    """As in `data`, for this stage; None: as there."""
+    """Replaces the value in `data` for this stage; None: the same value."""
     vary: float | None = None
-    """As in `data`, for this stage; None: as there."""
+    """Replaces the value in `data` for this stage; None: the same value."""
     rows: int = 1
-    """Pairs a process and backward pass."""
+    """Pairs per process and backward pass."""
     accumulate: int = 16
-    """Backward passes a step."""
+    """Backward passes per step."""
     rate: float = 1e-4
     """Highest learning rate."""
     warm_up: int = 200
@@ -126,23 +126,23 @@ class Stage(StagePlan):
     weight_decay: float = 0.01
     clip: float = 1.0
     loss: str = "vocabulary"
-    """`vocabulary`: against all ids, eos included, as published. `codebook`: against those that generation
-    allows at that place; a head of a K-th of the columns."""
+    """`vocabulary`: softmax over all ids, eos included, as published. `codebook`: softmax over the ids
+    allowed at that position, which needs a K-th of the head's columns."""
     targets: str = "clean"
-    """`clean`, or `residual`: after a wrong past, the code nearest to what is missing."""
+    """`clean`, or `residual`: after a wrong past, the code nearest to the remaining residual."""
     start_rate: float = 1.0
     """Share of `rate` for the embeddings and, after a copying start, for queries and keys."""
     weights: tuple[float, ...] = ()
-    """Of the codebooks' losses; one for each, or first and last of a line. Empty: all alike."""
+    """Weights of the codebooks' losses: one each, or the ends of a linear ramp. Empty: all equal."""
     past: Corruption = field(default_factory=Corruption)
 
     @property
     def fixed(self) -> bool:
-        """Whether the model sees pairs of one length only; shorter ones are left out then."""
+        """Whether the model takes pairs of one length only; shorter ones are then left out."""
         return self.frames is not None and not self.vary
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = [f"{self.name}: {problem}" for problem in _length_problems(self.frames, self.vary)]
         if min(self.steps, self.rows, self.accumulate) < 1 or self.warm_up < 0:
             found.append(f"{self.name}: steps, rows and accumulate must be at least 1, warm_up 0")
@@ -178,7 +178,7 @@ class LmRecipe(RunRecipe):
     stage: tuple[Stage, ...] = (Stage(),)
 
     def stages(self) -> tuple[Stage, ...]:
-        """One after another, `each` written out, lengths taken from `data` where a stage says none."""
+        """The stages in order, `each` expanded, with lengths from `data` where a stage has none."""
         listed = []
         for stage in self.stage:
             frames = self.data.frames if stage.frames is None else stage.frames
@@ -189,7 +189,7 @@ class LmRecipe(RunRecipe):
         return tuple(listed)
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = [] if self.stage else ["there is no stage"]
         if self.model.embeddings == "copy" and self.stage and not self.stages()[0].fixed:
             found.append("embeddings copy needs frames, and no vary, in the first stage")

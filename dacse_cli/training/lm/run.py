@@ -32,7 +32,7 @@ from dacse_cli.training.runs.recipe import nothing_named
 from dacse_cli.training.runs.start import Ready, carry_out
 
 CHUNK_SHARE = 0.8
-"""Of the positions a model has, for a chunk: the rest is for a tail that joins the last one."""
+"""Share of a model's positions used for a chunk: the rest is for a short tail merged into the last chunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class LmRequest(PairRequest):
 
 
 def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
-    """Train, from where `request.out` has got to. Raises any `DacseError`."""
+    """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
@@ -87,7 +87,7 @@ def _network(
 
 
 class _Writer:
-    """Model folders: the network, the codec it speaks if that is a folder of this disk, and a card."""
+    """Writes model folders: the network, its codec if that is a local folder, and a card."""
 
     def __init__(self, recipe: LmRecipe, data: Data, codec: Resolved, spec: CodecSpec, longest: int) -> None:
         self._recipe, self._codec, self._data, self._rate = recipe, codec, data, spec.frame_rate
@@ -107,7 +107,7 @@ class _Writer:
         write_language_model(folder, model, card, dtype=getattr(torch, self._recipe.model.store))
 
     def _codec_name(self, folder: Path) -> str:
-        """A Hub's codec by its id; another one is copied in."""
+        """The id of a codec on the Hub; a local codec is copied into the model folder."""
         if self._codec.revision is not None and parse_hub_name(self._codec.name):
             return self._codec.name
         (folder / "codec").mkdir()

@@ -1,7 +1,7 @@
-"""Codes of many pairs on disk: shards of safetensors, mapped and not read.
+"""Codes of many pairs on disk: shards of safetensors, memory-mapped.
 
-A shard holds `noisy` and `clean` int16 [sum of T, K], time-major so that a pair is one piece, and `starts`
-int64 [pairs + 1]. It is written whole or not at all; what is there is not made again.
+A shard holds `noisy` and `clean` int16 [sum of T, K], time-major so that a pair is contiguous, and `starts`
+int64 [pairs + 1]. A shard is written atomically; existing ones are not made again.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class CodePair:
 
 
 def shard_path(folder: Path, index: int) -> Path:
-    """Where shard `index` lies."""
+    """Path of shard `index`."""
     return folder / f"{index:05d}.safetensors"
 
 
 def shard_rows(rows: int, index: int) -> range:
-    """Rows of shard `index` where there are `rows` in all."""
+    """Rows of shard `index` out of `rows` in total."""
     return range(index * ROWS_A_SHARD, min(rows, (index + 1) * ROWS_A_SHARD))
 
 
 def shard_count(rows: int) -> int:
-    """Shards that `rows` rows make."""
+    """Number of shards for `rows` rows."""
     return -(-rows // ROWS_A_SHARD)
 
 
@@ -90,7 +90,7 @@ class Shards:
 
 
 def missing_shards(folder: Path, rows: int, rank: int, count: int) -> Iterator[int]:
-    """Shards that are not there, those of process `rank` of `count`."""
+    """Missing shards that process `rank` of `count` has to make."""
     for index in range(rank, shard_count(rows), count):
         if not shard_path(folder, index).exists():
             yield index

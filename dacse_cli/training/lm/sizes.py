@@ -56,7 +56,7 @@ def published_config(size: str, layout: TokenLayout = RELEASED_LAYOUT) -> Config
 def config_from(path: Path, layout: TokenLayout) -> Config:
     """A config from a JSON file; its `vocab_size` may be left out, and must fit `layout`.
 
-    Raises `CheckpointError` for what is no Llama's config, `UsageError` for another vocabulary.
+    Raises `CheckpointError` for a file that is not a Llama config, `UsageError` for another vocabulary.
     """
     config = {"vocab_size": layout.vocab_size, "model_type": "llama"} | read_config(path, CheckpointError)
     parse_shape(config)

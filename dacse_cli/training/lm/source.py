@@ -1,6 +1,6 @@
 """Batches of codes by number: from the cache, or from noise mixed on the fly.
 
-A number is that of a backward pass of all processes together; a row of mixed pairs is never seen twice.
+Batches are numbered by backward pass, over all processes; a row of mixed pairs is never used twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Source(Protocol):
     """Where batches come from."""
 
     def batch(self, number: int) -> CodeBatch:
-        """Batch `number`, the same each time it is asked for."""
+        """Batch `number`, the same at every call."""
 
     def close(self) -> None:
         """End threads and processes."""
@@ -34,7 +34,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Cut:
-    """How long the pairs of a batch are: `frames` (None: whole), at most `longest`, sometimes another."""
+    """Length of the pairs of a batch: `frames` (None: whole), at most `longest`, sometimes varied."""
 
     frames: int | None
     longest: int
@@ -42,7 +42,7 @@ class Cut:
     seed: int = 0
 
     def limit(self, number: int) -> int:
-        """Most frames of the pairs of batch `number`."""
+        """Greatest length in frames of the pairs of batch `number`."""
         frames = self.longest if self.frames is None else self.frames
         rng = numpy_rng(self.seed, number)
         if self.frames is not None and rng.random() < self.vary:
@@ -50,19 +50,19 @@ class Cut:
         return min(frames, self.longest)
 
     def start(self, number: int, place: int, own: int) -> int:
-        """Where a pair of `own` frames is cut, as pair `place` of batch `number`."""
+        """First frame of the part taken from a pair of `own` frames, pair `place` of batch `number`."""
         room = own - self.limit(number)
         return 0 if room <= 0 else int(numpy_rng(self.seed, number, place + 1).integers(room + 1))
 
     def pair(self, number: int, place: int, pair: CodePair) -> CodePair:
-        """What is left of `pair`."""
+        """The cut part of `pair`."""
         start = self.start(number, place, pair.clean.shape[1])
         kept = slice(start, start + self.limit(number))
         return CodePair(pair.noisy[:, kept], pair.clean[:, kept])
 
 
 class CachedSource:
-    """Pairs that are encoded: `rows` of `shards`, in the order of epochs."""
+    """Encoded pairs: `rows` of `shards`, epoch after epoch."""
 
     def __init__(self, shards: Shards, rows: Sequence[int], batch_rows: int, cut: Cut, seed: int) -> None:
         lengths = shards.lengths()
@@ -79,7 +79,7 @@ class CachedSource:
 
 
 class MixedSource:
-    """Pairs that are mixed ahead by `jobs` processes (1: a thread), and encoded when they are needed."""
+    """Pairs that are mixed in advance by `jobs` processes (1: a thread), and encoded when needed."""
 
     def __init__(
         self, plan: PairPlan, codec: Codec, batch_rows: int, cut: Cut, *, jobs: int = 1, stride: int = 1
@@ -89,7 +89,7 @@ class MixedSource:
         self._pairs = Ahead(make_batch, (plan, batch_rows), jobs=jobs, stride=stride)
 
     def batch(self, number: int) -> CodeBatch:
-        """Rows of batch `number`, cut. Raises `InputError` where recordings turn out useless."""
+        """Rows of batch `number`, cut. Raises `InputError` where recordings cannot be used."""
         sounds = [(pair.noisy, pair.clean) for pair in self._pairs.get(number)]
         pairs = encode_pairs(self._codec, sounds)
         return [self._cut.pair(number, place, pair) for place, pair in enumerate(pairs)]
@@ -100,7 +100,7 @@ class MixedSource:
 
 
 def held_out(pairs: Sequence[CodePair], rows: int, cut: Cut, rank: int, count: int) -> list[CodeBatch]:
-    """Batches of like length to measure with, this process's share; cut from the beginning."""
+    """This process's share of the validation batches, each of similar lengths; cut from the beginning."""
     limit = cut.longest if cut.frames is None else min(cut.frames, cut.longest)
     ordered = sorted(pairs, key=lambda pair: pair.clean.shape[1])
     short = [CodePair(pair.noisy[:, :limit], pair.clean[:, :limit]) for pair in ordered]
@@ -114,7 +114,7 @@ def mixed_pairs(plan: PairPlan, codec: Codec, rows: int, jobs: int) -> list[Code
 
 
 def spread(rows: Sequence[int], most: int) -> list[int]:
-    """At most `most` of `rows`, evenly over all of them."""
+    """At most `most` of `rows`, evenly spaced."""
     if len(rows) <= most:
         return list(rows)
     return [rows[int(place)] for place in np.linspace(0, len(rows) - 1, most)]

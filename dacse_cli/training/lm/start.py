@@ -1,6 +1,6 @@
-"""How a training on pairs begins, whatever network it trains: what it is asked for, its codec, its data.
+"""The start of a training on pairs, for any network: its request, codec and data.
 
-Knows no network: the language model's run and SET's add theirs.
+The runs of the language model and of SET add their networks.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ TOKENS = "tokens"
 
 @dataclass(frozen=True, kw_only=True)
 class PairRequest(RunRequest):
-    """What a training on pairs is asked for."""
+    """The request for a training on pairs."""
 
     data: Path
-    """A folder of pairs; with `noise` it has only been searched for `clean`."""
+    """A folder of pairs; with `noise`, only the folder in which `clean` was found."""
     codec: str | None = None
-    """None: what the model to start from names, else the released one."""
+    """None: the codec of the model to start from, else the released one."""
     clean: Files = ()
     noise: Files = ()
-    """Given: noise is mixed into `clean` while training."""
+    """If given, noise is mixed into `clean` during training."""
     rooms: Files = ()
     jobs: int = 1
     cache: Path | None = None
-    """Where units are kept; None: in `out`."""
+    """Where encoded units are cached; None: in `out`."""
 
 
 def find_networks(request: PairRequest, listener: Listener) -> tuple[Resolved | None, Resolved]:
@@ -49,7 +49,7 @@ def find_networks(request: PairRequest, listener: Listener) -> tuple[Resolved | 
 
 
 def open_data(request: PairRequest, around: Surroundings, listener: Listener) -> Data:
-    """Pairs that are encoded now and kept, or mixed at every step. Raises `InputError`, `UsageError`."""
+    """The data: pairs encoded now and cached, or mixed at every step. Raises `InputError`, `UsageError`."""
     if request.noise:
         data: Data = MixedData(request.clean, request.noise, request.rooms, around, request.jobs)
     else:
@@ -67,7 +67,7 @@ def open_data(request: PairRequest, around: Surroundings, listener: Listener) ->
 def settings_of(
     kind: str, model: Origin, part: DataPart, data: Data, codec: Resolved, start: Resolved | None
 ) -> dict[str, Any]:
-    """What must be the same when a run is continued: of the recipe its `model` and its `data`."""
+    """Settings that must be the same when a run is continued: `model` and `data` of the recipe."""
     return {
         "kind": kind,
         "model": asdict(model),

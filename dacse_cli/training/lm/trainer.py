@@ -30,7 +30,7 @@ from dacse_cli.training.steps.supervised import SupervisedStep
 Write: TypeAlias = Callable[[Path, LlamaForCausalLM, Stage], None]
 """(folder, network, stage): writes the model folder."""
 StageData: TypeAlias = Callable[[int, Stage], tuple[Source, Sequence[CodeBatch]]]
-"""(number of the stage, stage) -> where its batches come from, and what it is validated on."""
+"""(number of the stage, stage) -> the source of its batches, and its validation batches."""
 
 
 class LmTrainer:
@@ -87,7 +87,7 @@ class LmTrainer:
         self._mark = time.monotonic()
 
     def step(self, number: int, share: float) -> Numbers:
-        """Backward passes over `accumulate` batches, then one move of the weights."""
+        """Backward passes over `accumulate` batches, then one update of the weights."""
         machine, options = self._machine, self._stage
         with machine.together():
             began = time.monotonic()
@@ -112,7 +112,7 @@ class LmTrainer:
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Teacher-forced loss and accuracy of what was held out; nothing where nothing was."""
+        """Teacher-forced loss and accuracy of held-out pairs; empty where none were held out."""
         self._objective.eval()
         K = self._objective.layout.n_codebooks
         summed = torch.zeros(K + 1, device=self._machine.device, dtype=torch.float32)
@@ -162,7 +162,7 @@ class LmTrainer:
         self._write(folder, self._objective.model, self._stage)
 
     def close(self) -> None:
-        """End threads and processes that mix ahead."""
+        """End threads and processes that mix in advance."""
         if self._source is not None:
             self._source.close()
 
@@ -191,7 +191,7 @@ class LmTrainer:
         return scores
 
     def _optimizers(self, options: Stage) -> list[torch.optim.Optimizer]:
-        """Slow weights are those that the start has set and that steps of full length would undo."""
+        """Optimizers; weights set by a copying start get a lower rate, because full steps would undo it."""
         model = self._objective.model
         layers = started_layers(model) if self._recipe.model.embeddings == "copy" else []
         slow = {id(model.model.embed_tokens.weight)} if options.start_rate < 1 else set()
@@ -214,13 +214,13 @@ def _first_frames(pair: CodePair, frames: int) -> CodePair:
 
 
 def checkpoint_activations(model: LlamaForCausalLM) -> None:
-    """Compute activations twice; older versions of transformers have the method under its older name."""
+    """Turn on activation checkpointing; older versions of transformers use another method name."""
     new = getattr(model, "activation_checkpointing_enable", None)
     (new or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def line(ends: Sequence[float], count: int) -> Tensor:
-    """`count` weights of mean 1: those given, a straight line between two, or all alike for none."""
+    """`count` weights of mean 1: those given, a linear ramp between two, or all equal for none."""
     given = torch.tensor(list(ends) or [1.0], dtype=torch.float32)
     if len(given) == count:
         weights = given
@@ -232,5 +232,5 @@ def line(ends: Sequence[float], count: int) -> Tensor:
 
 
 def _asked(batch: Batch, stage: Stage) -> int:
-    """Ids whose loss is summed."""
+    """Number of ids whose loss is summed."""
     return batch.answers + (len(batch.frames) if stage.loss == "vocabulary" else 0)

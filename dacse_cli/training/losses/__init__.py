@@ -10,7 +10,7 @@
     opinion, perceived, intelligibility   DNSMOS, PESQ's disturbance and STOI with gradients
     dispersive       latents of a batch kept apart
 
-An estimate is what a network has made, a target what it should have made; both are `[B, S]` waves unless a
+An estimate is a network's output, a target the wanted output; both are `[B, S]` waves unless a
 docstring says otherwise. Discriminators are modules that return, for every network in them, its feature maps
 with the final output last; a recipe with other discriminators writes its own and uses `adversarial`.
 """

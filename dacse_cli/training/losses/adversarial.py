@@ -1,7 +1,7 @@
-"""What a network and its discriminators minimise against each other; every function sums over discriminators.
+"""Adversarial losses of a network and of its discriminators; every function sums over discriminators.
 
-A discriminator's output is a list of feature maps, the last of which is its verdict: high for a recording,
-low for an estimate.
+A discriminator's output is a list of feature maps, the last of which is its score: high for a recording, low
+for an estimate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def discriminator_loss(kind: str, real: Sequence[Features], made: Sequence[Featu
 
 
 def adversarial_loss(kind: str, made: Sequence[Features]) -> Tensor:
-    """The network's loss: its estimates should be taken for recordings."""
+    """The network's loss: discriminators should score its estimates like recordings."""
     verdicts = [features[-1].float() for features in made]
     if kind == "hinge":
         return _summed(-m.mean() for m in verdicts)
@@ -34,7 +34,7 @@ def adversarial_loss(kind: str, made: Sequence[Features]) -> Tensor:
 
 
 def feature_distance(real: Sequence[Features], made: Sequence[Features]) -> Tensor:
-    """Mean absolute differences of all feature maps but the verdicts, summed. Recordings get no gradient."""
+    """Sum of mean absolute differences of all feature maps but the scores. Recordings get no gradient."""
     return _summed(
         (r.detach().float() - m.float()).abs().mean()
         for a, b in zip(real, made, strict=True)

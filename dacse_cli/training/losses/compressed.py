@@ -1,8 +1,8 @@
-"""Distance of two waves by compressed spectra: what a filter for speech is trained with.
+"""Distance of two waves by compressed spectra: the main loss for training a filter.
 
-Magnitudes count by their power of 0.3, as loudness does, with and without phase, in three resolutions. Energy
-of the target that is missing counts more than energy that is left over, so that a filter in doubt keeps
-speech. The level of a row does not count.
+Magnitudes are raised to the power 0.3, similar to loudness, with and without phase, in three resolutions.
+Missing energy of the target has more weight than residual noise, so that an uncertain filter keeps speech.
+The distance is independent of a row's level.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ POWER = 0.3
 WINDOWS = (320, 512, 1024)
 """Samples, half overlapping."""
 COMPLEX = 0.4
-"""Share of the distance with phase."""
+"""Weight of the distance with phase."""
 LEAST = 0.05
 """Least level of a target, relative to its noisy recording: rows without speech have one too."""
 
@@ -22,7 +22,7 @@ LEAST = 0.05
 def compressed_distance(estimate: Tensor, target: Tensor, noisy: Tensor, missing: float = 0.5) -> Tensor:
     """Mean distance of estimate and target [B, S], relative to the target's level.
 
-    `missing`: further weight of magnitudes that are below the target's.
+    `missing`: additional weight of magnitudes that are below the target's.
     """
     level = torch.maximum(_rms(target), LEAST * _rms(noisy)).clamp_min(1e-5)[:, None] * 10.0
     estimate, target = estimate / level, target / level

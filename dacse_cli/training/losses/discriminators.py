@@ -1,7 +1,7 @@
 """Networks that distinguish estimates from recordings: by period of the wave, by band of the spectrum.
 
 The published pair (HiFi-GAN's multi-period, DAC's multi-band complex spectra), all layers weight-normed. Each
-network returns the feature maps of its layers; the last is its verdict.
+network returns the feature maps of its layers; the last is its score.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Features = list[Tensor]
 
 
 class PeriodNetwork(nn.Module):
-    """Compares samples that are `period` apart: the wave folded to [B, 1, S / period, period]."""
+    """Discriminator of samples that are `period` apart: the wave folded to [B, 1, S / period, period]."""
 
     def __init__(self, period: int, width: int) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class PeriodNetwork(nn.Module):
 
 
 class BandNetwork(nn.Module):
-    """The complex spectrum of one window, each band with layers of its own."""
+    """Discriminator of the complex spectrum of one window, with separate layers for each band."""
 
     def __init__(self, window: int, width: int, bands: Sequence[float]) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class WaveDiscriminators(nn.Module):
         self.networks = nn.ModuleList(networks)
 
     def forward(self, wav: Tensor) -> list[Features]:
-        """Feature maps of each network for `wav` [B, S], its mean taken off and its peak set."""
+        """Feature maps of each network for `wav` [B, S], with its mean removed and its peak normalised."""
         wav = wav - wav.mean(dim=-1, keepdim=True)
         wav = PEAK * wav / (wav.abs().amax(dim=-1, keepdim=True) + 1e-9)
         return [network(wav) for network in self.networks]

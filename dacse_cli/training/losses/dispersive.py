@@ -1,4 +1,4 @@
-"""Dispersive loss: keeps the latents of a batch apart, so that they use the latent space."""
+"""Dispersive loss: spreads the latents of a batch over the latent space."""
 
 from __future__ import annotations
 

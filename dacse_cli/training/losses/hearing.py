@@ -1,9 +1,9 @@
 """How differently a speech recogniser's encoder represents two signals: Whisper's, frozen, as a loss.
 
-Spectral losses weigh loud parts most, but words depend on quiet ones; the features of a recogniser weigh what
-distinguishes words. Weights come from a CTranslate2 folder (`model.bin`, as faster-whisper uses), of which
-only the encoder's float16 or float32 tensors are read; nothing in the file is executed. The features equal
-CTranslate2's own within its 8-bit rounding (4 % mean difference, tiny.en).
+Spectral losses weight loud parts most, but words depend on quiet ones too; a recogniser's features emphasise
+what distinguishes words. Weights come from a CTranslate2 folder (`model.bin`, as faster-whisper uses), of
+which only the encoder's float16 or float32 tensors are read; nothing in the file is executed. The features
+equal CTranslate2's own within its 8-bit rounding (4 % mean difference, tiny.en).
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from dacse_cli.training.losses.spectra import mel_filters
 
 RATE, WINDOW, HOP, BINS = 16000, 400, 160, 80
 VERSION = 6
-"""Of the binary format."""
+"""Version of the binary format."""
 FORMATS: dict[int, type[np.generic]] = {0: np.float32, 4: np.float16}
 RANGE = 5.0
-"""Decades below the loudest bin that count; with Whisper's own 8 the gradient was dominated by pauses."""
+"""Range below the loudest bin, in decades; with Whisper's own 8 the gradient was dominated by pauses."""
 MOST_TENSORS, MOST_DIMENSIONS, MOST_BYTES = 100_000, 8, 1 << 32
-"""More is no Whisper model."""
+"""Limit for a plausible Whisper model."""
 
 
 class Hearing(nn.Module):
@@ -49,7 +49,7 @@ class Hearing(nn.Module):
         self.register_buffer("_taper", torch.hann_window(WINDOW), persistent=False)
 
     def forward(self, estimate: Tensor, target: Tensor) -> Tensor:
-        """Mean absolute difference of all layers' features over their deviation; gradients to `estimate`."""
+        """Mean absolute difference of all layers' normalised features; gradients to `estimate`."""
         with torch.no_grad():
             spectrum, loudest = self._spectrum(target, None)
             wanted = self._features(spectrum)

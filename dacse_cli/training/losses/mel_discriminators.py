@@ -1,7 +1,7 @@
 """Networks that distinguish estimated from recorded mel spectra, as DC-Speech-VAE's: by band, and by patch.
 
 Tensors have the published names; all layers are weight-normed. As published, the first map of each stack is
-no feature, and the verdict is one too.
+not used as a feature, and the final score is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from dacse_cli.training.losses.discriminators import SLOPE, Features
 
 BANDS = 10
-"""Equal parts of the spectrum, each with layers of its own."""
+"""Equal parts of the spectrum, each with its own layers."""
 SHORTEST = 64
 """Mel frames that the patches need."""
 
@@ -47,7 +47,7 @@ class BandNetwork(nn.Module):
 
 
 class PatchNetwork(nn.Module):
-    """PatchGAN: each value of the verdict sees a patch of the spectrum."""
+    """PatchGAN: each value of the score depends on a patch of the spectrum."""
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""DNSMOS P.835 as a loss: how listeners would rate speech, noise and both, with a gradient.
+"""DNSMOS P.835 as a loss: predicted listener ratings of speech, noise and both, with a gradient.
 
 The published network (Reddy et al., 2022), whose weights lie in the package `speechmos` (`dacse[evaluate]`)
 as ONNX, computed by torch: convolutions over log-power spectra. `tests/training/test_losses.py` checks it
-against onnxruntime. A network that is trained for a score alone loses words, so the score stands beside a
-distance to the clean speech, with a small weight.
+against onnxruntime. A network that is trained for a score alone loses words, so the score is added to a
+distance to the clean speech with a small weight.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from dacse_cli.errors import UsageError
 
 SAMPLES = 144_160
-"""Length of what is rated: 9.01 s at 16 kHz."""
+"""Samples of a rated signal: 9.01 s at 16 kHz."""
 HOP, BINS = 160, 161
 CONVOLUTIONS, POOLED = 7, (3, 4, 5)
 DENSE = ("dense", "dense_1", "dense_3")

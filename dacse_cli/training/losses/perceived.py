@@ -1,9 +1,9 @@
 """Perceived disturbance after ITU-T P.862 (PESQ), wide band, as a loss with a gradient.
 
-The model of hearing is the recommendation's: powers in 49 Bark bands, loudness by Zwicker's law, what
-differs in loudness (symmetric) and what was added (asymmetric), added up over bands and time by its norms.
-Left out is what has no gradient or no meaning here: alignment in time, repeated bad sections. The tables are
-those of the recommendation for 16 kHz. `tests/training/test_losses.py` compares it with the package `pesq`.
+The model of hearing is the recommendation's: powers in 49 Bark bands, loudness by Zwicker's law, loudness
+differences (symmetric) and additive ones (asymmetric), summed over bands and time by its norms. Parts without
+a gradient or without meaning here are left out: time alignment, repeated bad sections. The tables are those
+of the recommendation for 16 kHz. `tests/training/test_losses.py` compares it with the package `pesq`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ THRESHOLD = (
     0.30903, 0.338844, 0.371535, 0.398107, 0.436516, 0.467735, 0.489779, 0.501187, 0.501187, 0.512861,
     0.524807, 0.524807, 0.524807, 0.512861, 0.47863, 0.42658, 0.371535, 0.363078, 0.416869, 0.537032,
 )
-"""Power of each band that is just heard."""
+"""Hearing threshold of each band, as power."""
 CORRECTION = (
     100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 100.0, 50.0, 100.0, 100.0, 100.0, 100.0, 100.0,
     53.047077, 110.0, 117.991989, 65.0, 68.760147, 70.0, 71.428818, 75.0, 76.843384, 80.968781, 88.646126,
@@ -47,11 +47,11 @@ POWER_SCALE, LOUDNESS_SCALE, ZWICKER = 6.910853e-6, 0.1866055, 0.23
 RECEIVER = ((2.740826, -5.4816519, 2.740826), (1.0, -1.9444777, 0.94597794))
 """Numerator and denominator of the wide band input filter."""
 LEVEL, LEVEL_BAND = 1e7, (325.0, 3250.0)
-"""Power of speech within a band, Hz, that both sides are brought to."""
+"""Speech power to which both sides are scaled, and the band in Hz in which it is measured."""
 SPEECH = 1e7
 """Audible power of a frame of the target that counts as speech."""
 SPAN = 20
-"""Frames of the intervals over which disturbance is gathered, half overlapping."""
+"""Frames of the intervals over which disturbance is aggregated, half overlapping."""
 
 
 class PerceivedDisturbance(nn.Module):
@@ -65,7 +65,7 @@ class PerceivedDisturbance(nn.Module):
         for band, bins in enumerate(BINS):
             bands[band, first : first + bins] = CORRECTION[band] * POWER_SCALE
             first += bins
-        bands[:, 0] = 0.0  # a constant is not heard
+        bands[:, 0] = 0.0  # a constant is inaudible
         centre = bark.cumsum(0) - bark / 2
         self.register_buffer("bands", bands)
         self.register_buffer("bark", bark)
@@ -116,7 +116,7 @@ class PerceivedDisturbance(nn.Module):
         return wanted, heard * smooth.clamp(3e-4, 5.0)[..., None]
 
     def _audible(self, powers: Tensor, factor: float) -> Tensor:
-        """Power of all bands above `factor` times what is just heard, [B, T]."""
+        """Power of all bands above `factor` times the hearing threshold, [B, T]."""
         audible: Tensor = (powers * (powers > factor * self.get_buffer("threshold"))).sum(2)
         return audible
 

@@ -1,8 +1,8 @@
-"""How much a voice has changed, as a loss: cosine distance of speaker embeddings (GE2E, Wan et al. 2018).
+"""Change of the voice as a loss: cosine distance of speaker embeddings (GE2E, Wan et al. 2018).
 
 The network of the package resemblyzer, frozen: 40 power mels every 10 ms, three LSTM layers, one embedding
-for every 1.6 s. `dacse evaluate` measures speaker similarity with the same network: its score does not judge
-independently what was trained with this loss.
+for every 1.6 s. `dacse evaluate` measures speaker similarity with the same network, so its score is not
+independent for models trained with this loss.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ RATE, WINDOW, HOP, BINS = 16_000, 400, 160, 40
 SEGMENT, STEP = 160, 80
 """Frames of one embedding, and frames between two of them."""
 LEVEL = 10.0 ** (-30.0 / 20.0)
-"""RMS at which the network was trained, -30 dB: rows are brought to it, estimates by their target's gain."""
+"""RMS at which the network was trained, -30 dB: rows are scaled to it, estimates by their target's gain."""
 PAUSE = 0.1
 """Segments whose mean power is below this share of their row's are not counted."""
 

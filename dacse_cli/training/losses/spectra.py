@@ -1,4 +1,4 @@
-"""How far an estimate is from its target: distances of spectra and of samples.
+"""Distances of an estimate from its target: of spectra and of samples.
 
 The seven mel scales of the DAC recipe (windows 32 to 2048, 5 to 320 bins), and compressed complex spectra,
 which compare phase where there is energy. The released recipe takes the logarithm of max(mel, 1e-5), and
@@ -21,8 +21,8 @@ SCALES = ((32, 5), (64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048
 """(window, mel bins) of the DAC recipe; the hop is a quarter of a window."""
 COMPLEX_WINDOWS = (256, 512, 1024)
 FLOORS = {"clamp": 1e-5, "add": 2e-3}
-"""Least mel magnitude that counts. 2e-3 is inaudible: speech at -24 dB of full scale has 1 to 5 in these
-windows."""
+"""Least mel magnitudes of the two floors. 2e-3 is inaudible: speech at -24 dB of full scale has 1 to 5 in
+these windows."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a mask network minimises: distance to the clean rows, and what models of listeners say, weighted."""
+"""The loss of a mask network: weighted sum of the distance to the clean rows and listener models' scores."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from dacse_cli.training.runs.machine import Machine
 
 COLUMNS = ("distance", "perceived", "unintelligible", "opinion", "hearing", "voice")
 RATED_LEVEL = 0.06
-"""RMS of speech that is rated, -24 dB."""
+"""RMS to which rated speech is scaled, -24 dB."""
 SPOKEN = 3e-4
 """RMS of a clean row above which it holds speech."""
 SIGNAL, BACKGROUND = 0.3, 0.1
-"""What SIG and BAK count beside OVRL."""
+"""Weight of SIG and BAK relative to OVRL."""
 
 
 class Objective(nn.Module):
-    """Estimate, clean and noisy rows [B, S] -> what a stage minimises, and its parts by name."""
+    """Estimate, clean and noisy rows [B, S] -> the loss of a stage, and its terms by name."""
 
     def __init__(self, stage: MaskStage, machine: Machine, bf16: bool, recogniser: str | None = None) -> None:
         """Raises `UsageError` where a network that it needs is not installed, or `CheckpointError`."""
@@ -74,5 +74,5 @@ class Objective(nn.Module):
 
 
 def _mean(values: Tensor, counts: Tensor) -> Tensor:
-    """Mean over the batch [B], of rows with speech; others count as 0."""
+    """Mean over the batch [B] of the values of rows with speech; other rows count as 0."""
     return torch.where(counts > 0, values, torch.zeros_like(values)).mean()

@@ -1,4 +1,4 @@
-"""How a mask network is trained, as a recipe file states it. Numbers only; imports no torch."""
+"""The training settings of a mask network, as in a recipe file. Numbers only; imports no torch."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
 from dacse_cli.training.runs.stages import Cadence, StagePlan
 
 RATE = 16_000
-"""Sample rate of the rows, Hz: the network sees 0 to 8 kHz of any recording."""
+"""Sample rate of the rows, Hz: the network processes 0 to 8 kHz of any recording."""
 
 
 RATED_SAMPLES = 144_160
-"""What DNSMOS rates at once."""
+"""Seconds that DNSMOS rates at once."""
 
 
 @dataclass(frozen=True)
 class MaskPart(Origin):
-    """Sizes of a fresh network; or a network to go on with (`start`)."""
+    """Sizes of a fresh network, or a network to continue from (`start`)."""
 
     width: int = 48
     blocks: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
@@ -35,7 +35,7 @@ class MaskPart(Origin):
 
 @dataclass(frozen=True)
 class DataPart:
-    """What is made of the recordings."""
+    """How the recordings are used."""
 
     seconds: float = 2.56
     shares: dict[str, float] = field(default_factory=dict)
@@ -66,20 +66,20 @@ class DataPart:
 
 @dataclass(frozen=True)
 class MaskStage(StagePlan):
-    """A part of the run with its own length and pace."""
+    """A part of the run with its own length and learning rate."""
 
     name: str = "mask"
     steps: int = 50_000
     rows: int = 4
-    """Per step, of all processes together."""
+    """Rows per step, of all processes together."""
     rate: float = 4e-3
     warm_up: int = 300
     tail: float = 0.3
-    """Last share of the stage in which the rate falls in a straight line."""
+    """Final share of the stage in which the learning rate falls linearly."""
     optimizer: str = "muon"
     clip: float = 1.0
     missing: float = 0.5
-    """Further weight of speech that is taken away: see `losses.compressed`."""
+    """Additional weight of removed speech: see `losses.compressed`."""
     perceived: float = 0.0
     """Weight of perceived disturbance (see `losses.perceived`),"""
     intelligibility: float = 0.0
@@ -87,13 +87,13 @@ class MaskStage(StagePlan):
     opinion: float = 0.0
     """Weight of DNSMOS P.835 per point of OVRL: see `losses.opinion`. Needs rows of 9.01 s together."""
     opinion_every: int = 1
-    """Steps from one such rating to the next: a rating costs as much as all other work of a step."""
+    """Steps between ratings: a rating costs as much as all other work of a step."""
     hearing: float = 0.0
     """Weight of the distance in features of `data.recogniser` (see `losses.hearing`),"""
     voice: float = 0.0
     """and of the distance of speaker embeddings (see `losses.speaker`)."""
     average: float = 0.9995
-    """Decay of the average of the weights, which is what is written."""
+    """Decay of the average of the weights, which is the network that is written."""
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""
@@ -138,7 +138,7 @@ class MaskRecipe(RunRecipe):
     stage: tuple[MaskStage, ...] = (MaskStage(),)
 
     def stages(self) -> tuple[MaskStage, ...]:
-        """As they are written."""
+        """The stages in order."""
         return self.stage
 
     def problems(self) -> list[str]:

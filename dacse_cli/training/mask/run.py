@@ -30,7 +30,7 @@ from dacse_cli.training.sound.recordings import Files, Recording, digest, look
 from dacse_cli.training.sound.splits import divide
 
 VALID_ROWS = 8
-"""Rows that are measured at once."""
+"""Rows per validation batch."""
 SOUND = "sound"
 """Folder inside OUT for the decoded recordings."""
 SHORTEST = 0.3
@@ -39,7 +39,7 @@ SHORTEST = 0.3
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRequest(RunRequest):
-    """What `train mask` is asked for."""
+    """The request of `train mask`."""
 
     recipe: MaskRecipe
     clean: Files
@@ -49,7 +49,7 @@ class MaskRequest(RunRequest):
     jobs: int = 1
     """Processes that read and mix; 1: a thread, 0: none besides the step."""
     compiled: bool = False
-    """Whether the network is computed by generated code (`torch.compile`)."""
+    """Whether the network is compiled (`torch.compile`)."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class _Sound:
 
 
 def train_mask(request: MaskRequest, listener: Listener | None = None) -> Outcome:
-    """Train, from where `request.out` is. Raises any `DacseError`."""
+    """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
@@ -103,7 +103,7 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Read
 
 
 def digest_of(sound: Decoded | None) -> str | None:
-    """One word for decoded recordings: their file's name is made of their contents."""
+    """A digest of decoded recordings: the name of their file, which is derived from their contents."""
     return None if sound is None else sound.path.stem
 
 
@@ -114,7 +114,7 @@ def _contents(folder: Path) -> str:
 
 
 def _check(request: MaskRequest, machine: Machine) -> None:
-    """Raise `UsageError` for what recipe, recordings and processes cannot do together."""
+    """Raise `UsageError` where recipe, recordings and processes do not fit together."""
     for stage in request.recipe.stage:
         if stage.rows % machine.count:
             raise UsageError(
@@ -146,7 +146,7 @@ def _sound(request: MaskRequest, listener: Listener) -> _Sound:
 
 
 def _mix(recipe: MaskRecipe, sound: _Sound, stage: int, *, valid: bool = False) -> LiveMix:
-    """Where the rows of a stage come from, or those that are held out."""
+    """The source of a stage's rows, or of the validation rows."""
     data, speech = recipe.data, sound.valid if valid and sound.valid is not None else sound.train
     noises = sound.noises
     shares = None if valid else data.shares or None

@@ -26,7 +26,7 @@ from dacse_cli.training.steps.supervised import SupervisedStep
 
 BETAS = (0.9, 0.99)
 ADAMW_ONLY = ("place", "depth", "split", "head")
-"""Weights that are no matrices from channels to channels, or one matrix per band: Muon is not for them."""
+"""Weights that Muon does not apply to: not matrices between channels, or one matrix per band."""
 
 
 class MaskTrainer:
@@ -80,7 +80,7 @@ class MaskTrainer:
         )
 
     def step(self, number: int, share: float) -> Numbers:
-        """One batch, one move."""
+        """One batch, one update of the weights."""
         machine = self._machine
         assert self._batches is not None
         waited = self._batches.waited
@@ -95,7 +95,7 @@ class MaskTrainer:
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Distance of what was held out, with the averaged weights; nothing where nothing was."""
+        """Loss on held-out rows with the averaged weights; empty where none were held out."""
         summed = torch.zeros(2, device=self._machine.device)
         with self._average.swapped():
             for pair in self._held_out:
@@ -122,7 +122,7 @@ class MaskTrainer:
             write_weights(folder, network.state_dict(), torch.float32)
 
     def close(self) -> None:
-        """End threads and processes that mix ahead."""
+        """End threads and processes that mix in advance."""
         if self._batches is not None:
             self._batches.close()
 

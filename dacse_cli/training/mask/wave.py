@@ -1,6 +1,6 @@
-"""The network from samples to samples, all frames at once: what a step of training goes through.
+"""The network from samples to samples, all frames at once, for training.
 
-Computes what `filters.mask.stream` does for a whole recording.
+Computes the same as `filters.mask.stream`, for whole rows.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class WaveFilter(nn.Module):
         self._machine, self._bf16 = machine, bf16
 
     def compile(self) -> None:
-        """Compute the network by generated code: 1.3 times faster on a CPU, after a minute of compiling."""
+        """Compile the network: 1.3 times faster on a CPU, after a minute of compiling."""
         self._call = torch.compile(self.network, dynamic=False)
 
     def forward(self, noisy: Tensor) -> Tensor:

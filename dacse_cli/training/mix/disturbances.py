@@ -1,6 +1,6 @@
 """Noisy speech for training a filter: several noises at once, rooms, band limits, clipping, codec damage.
 
-What a filter must leave in place is in the target too: early reflections, the band, the speaker's level.
+The target keeps whatever a filter must not change: early reflections, the band, the speaker's level.
 Ranges are in `FilterRecipe`; every drawn parameter that decides the severity is entered in `drawn`.
 """
 
@@ -28,7 +28,7 @@ NOISE_ONLY = gain_of(-26.0)
 
 @dataclass(frozen=True)
 class FilterRecipe:
-    """Chances and ranges; signal-to-noise ratios are of active speech."""
+    """Probabilities and ranges; signal-to-noise ratios refer to active speech."""
 
     noise_only: float = 0.05
     nearly_clean: float = 0.10
@@ -39,12 +39,12 @@ class FilterRecipe:
     room: float = 0.30
     dry_to_wet_db: Range = DRY_TO_WET
     recorded: float = 0.74
-    """Share of recorded noise; then coloured noise, hum and tones, babble, clicks."""
+    """Shares of recorded noise, coloured noise, hum and tones, babble, and clicks."""
     coloured: float = 0.10
     tonal: float = 0.06
     babble: float = 0.06
     another: float = 0.35
-    """Chance of one more noise, again and again."""
+    """Chance of each further noise (geometric)."""
     band: float = 0.15
     clipped: float = 0.06
     coded: float = 0.04
@@ -54,7 +54,7 @@ class FilterRecipe:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a row is made from besides speech."""
+    """The sources of a row other than its speech."""
 
     rate: int
     noise: DrawNoise
@@ -70,7 +70,7 @@ def disturbed(
     drawn: Drawn,
     recipe: FilterRecipe | None = None,
 ) -> tuple[Samples, Samples]:
-    """Clean speech [S] -> noisy [S] and what a filter should make of it [S]."""
+    """Clean speech [S] -> noisy speech [S] and a filter's target for it [S]."""
     recipe, rate = recipe or FilterRecipe(), sources.rate
     if rng.random() < 0.5:
         clean = _equalised(clean, rng, 6.0)
@@ -103,7 +103,7 @@ def disturbed(
 def _in_room(
     clean: Samples, sources: Sources, rng: np.random.Generator, drawn: Drawn, recipe: FilterRecipe
 ) -> tuple[Samples, Samples]:
-    """Speech in a room, and the same with its late reflections damped."""
+    """Speech in a room, and the same with late reflections attenuated."""
     response, size = sources.room(rng, drawn), len(clean)
     late = np.maximum(0.0, np.arange(len(response)) / sources.rate - EARLY)
     drawn["dry_to_wet_db"] = recipe.dry_to_wet_db.draw(rng)
@@ -174,7 +174,7 @@ def _equalised(sound: Samples, rng: np.random.Generator, depth_db: float) -> Sam
 def _limited(
     noisy: Samples, target: Samples, rate: int, rng: np.random.Generator, drawn: Drawn
 ) -> tuple[Samples, Samples]:
-    """Both without the highest, and often the lowest, frequencies, as a telephone leaves them."""
+    """Both signals band-limited as by a telephone: without the highest and often the lowest frequencies."""
     frequencies = np.fft.rfftfreq(len(noisy), 1.0 / rate)
     drawn["band_high"] = float(rng.uniform(3300.0, min(7500.0, 0.47 * rate)))
     curve = 1.0 / (

@@ -1,6 +1,6 @@
-"""Rows of noisy and clean speech of one length, mixed as they are asked for: training without a data set.
+"""Rows of noisy and clean speech of one length, mixed on demand: training without a data set.
 
-What is in a row depends on its number alone, so any process makes any row. Goes through pickle; give it to
+A row depends on its number alone, so any process can make it. Goes through pickle; give it to
 `runs.ahead.Ahead` with `make_batch`. The rows of `dacse mix`, which vary in length and keep a record, are
 those of `pairs`; both mix by the same tasks.
 """
@@ -24,19 +24,19 @@ from dacse_cli.training.sound.noises import RecordedNoise
 from dacse_cli.training.sound.recordings import Reader, Recording
 
 TRIES = 10
-"""Attempts at a row before its recordings count as useless."""
+"""Attempts at a row before its recordings count as unusable."""
 
 
 class Speech(Protocol):
-    """Where clean rows come from: `sound.crops.Crops`, `sound.passages.Passages`."""
+    """A source of clean rows: `sound.crops.Crops` or `sound.passages.Passages`."""
 
     @property
     def reader(self) -> Reader:
-        """What reads the recordings."""
+        """The reader of the recordings."""
 
     @property
     def samples(self) -> int:
-        """Of a row."""
+        """Samples of a row."""
 
     def crop(self, rng: np.random.Generator) -> Samples:
         """One row [S], always of the same length. Raises `InputError`."""
@@ -44,13 +44,13 @@ class Speech(Protocol):
 
 @dataclass(frozen=True)
 class LiveMix:
-    """Clean rows of `speech`, a share `noisy` of them made worse by the tasks in `shares`."""
+    """Clean rows of `speech`, a share `noisy` of them degraded by the tasks in `shares`."""
 
     speech: Speech
     seed: int
     noisy: float = 1.0
     shares: Mapping[str, float] = field(default_factory=dict)
-    """Of tasks, adding up to 1: see `tasks.parse_recipe`."""
+    """Shares of tasks, adding up to 1: see `tasks.parse_recipe`."""
     noises: Sequence[Recording] = ()
     noise_reader: Reader | None = None
     """None: the same as for speech."""

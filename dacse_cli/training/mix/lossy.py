@@ -18,12 +18,12 @@ _RATES = {
     "mp3": (16000, 22050, 24000, 32000, 44100, 48000),
 }
 _MP3_DELAY = 1105
-"""Samples by which LAME (576) and a decoder (529) delay speech. libsndfile takes them away where the file
-says so; frames below about 60 kbit/s are too short to hold that header."""
+"""Samples by which LAME (576) and a decoder (529) delay speech. libsndfile removes them where the file's
+header gives them; frames below about 60 kbit/s are too short to hold that header."""
 _OPUS_KBPS = (256.0, 6.0)
-"""libsndfile's bit rate at compression 0 and 1, kbit/s a channel."""
+"""libsndfile's bit rate at compression 0 and 1, kbit/s per channel."""
 _BLOCK = 16_384
-"""Samples a write: libsndfile's Ogg encoders keep a whole write on the stack."""
+"""Samples per write: libsndfile's Ogg encoders keep a whole write on the stack."""
 
 
 def opus_compression(kbps: float) -> float:
@@ -33,10 +33,10 @@ def opus_compression(kbps: float) -> float:
 
 
 def round_trip(speech: Samples, rate: int, codec: str, compression: float) -> tuple[Samples, float]:
-    """`speech` [S] after `codec` at a constant bit rate: (the same [S], kbit/s that it took).
+    """`speech` [S] after `codec` at a constant bit rate: (coded speech [S], kbit/s used).
 
-    `compression` is libsndfile's, from 0, best, to 1. Where the codec does not know `rate`, it works at the
-    next higher rate it knows.
+    `compression` is libsndfile's, from 0, best, to 1. Where the codec does not support `rate`, the next
+    higher supported rate is used.
     """
     container, subtype = CODECS[codec]
     assert subtype in SUBTYPES[container]

@@ -1,4 +1,4 @@
-"""One noisy/clean pair from a seed and a row number alone, so any row can be made separately.
+"""One noisy/clean pair from a seed and a row number alone, so that rows can be made independently.
 
 Which recording, which part of it and which task is `PairPlan.row`, a pure function; `make_pair` reads and
 mixes. Every clean recording is used once before any is used again.
@@ -26,14 +26,14 @@ from dacse_cli.training.sound.recordings import FromFiles, Reader, Recording
 from dacse_cli.training.sound.segments import Segmenting, cut
 
 QUIETEST = 1e-3
-"""RMS of full scale below which a part of a clean recording is a pause, and another one is taken."""
+"""RMS (full scale 1) below which a part of a clean recording is a pause and is replaced by another."""
 TRIES = 10
-"""Parts tried for a row before the recordings count as useless."""
+"""Parts tried for a row before the recordings count as unusable."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """What one row is made from. `start` and `samples` count at the plan's rate."""
+    """The sources of one row. `start` and `samples` are at the plan's rate."""
 
     index: int
     task: str
@@ -44,7 +44,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Pair:
-    """`noisy` and `clean` [S], equally long and under one gain, and what was drawn for them."""
+    """`noisy` and `clean` [S], equally long and scaled by one gain, and the drawn parameters."""
 
     noisy: Samples
     clean: Samples
@@ -68,15 +68,15 @@ class PairPlan:
 
     @property
     def reader(self) -> Reader:
-        """What reads parts of recordings."""
+        """The reader of parts of recordings."""
         return FromFiles(self.rate)
 
     def rng(self, index: int, attempt: int) -> np.random.Generator:
-        """Randomness of one row, unlike that of any other row, split or seed."""
+        """Random generator of one row, different for every row, split and seed."""
         return np.random.default_rng((self.seed, crc32(self.split.encode()), 1, index, attempt))
 
     def row(self, index: int, rng: np.random.Generator, attempt: int = 0) -> Row:
-        """Row `index`; a later `attempt` takes any recording instead of the one whose turn it is."""
+        """Row `index`; a later `attempt` takes a random recording instead of the next in order."""
         turn, place = divmod(index, len(self.speech))
         if attempt:
             chosen = int(rng.integers(len(self.speech)))
@@ -89,7 +89,7 @@ class PairPlan:
 
 
 def make_pair(plan: PairPlan, index: int) -> Pair:
-    """Row `index` of `plan`. What is silent or damaged is passed over, and named in the record.
+    """Row `index` of `plan`. Silent or damaged parts are skipped and named in the record.
 
     Raises `InputError` when ten attempts in turn have failed.
     """
@@ -143,5 +143,5 @@ def _mixed(plan: PairPlan, row: Row, rng: np.random.Generator, passed_over: list
 
 @lru_cache(maxsize=4)
 def _order(seed: int, split: str, turn: int, recordings: int) -> NDArray[np.int64]:
-    """The order in which recordings are used when they are used for the `turn`-th time."""
+    """The order of recordings in their `turn`-th use."""
     return np.random.default_rng((seed, crc32(split.encode()), 0, turn)).permutation(recordings)

@@ -1,4 +1,4 @@
-"""What `mix` will do: options and recordings -> the rows of every split. Reads headers, writes nothing."""
+"""The plan of `mix`: options and recordings -> the rows of every split. Reads headers, writes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONTAINERS = {"flac": "FLAC", "wav": "WAV"}
 
 @dataclass(frozen=True)
 class MixOptions:
-    """What decides every sample of a data set, together with the recordings; but for `count`."""
+    """The options that, with the recordings, determine every sample of a data set (all but `count`)."""
 
     recipe: str = "general"
     """A distribution, a task, or `task=weight,...`; see `tasks`."""
@@ -30,13 +30,13 @@ class MixOptions:
     """`speaker` (the first folder of a name) or `file`."""
     seed: int = 0
     room: str = "auto"
-    """Without room responses: `image` (pyroomacoustics), `decay`, or `auto`, the first if installed."""
+    """Model of simulated rooms: `image` (pyroomacoustics), `decay`, or `auto`: `image` if installed."""
     format: str = "flac"
     count: int | None = None
     """Pairs over all splits; None: one for every clean recording."""
 
     def check(self) -> MixOptions:
-        """Itself; raises `UsageError` for values that cannot be."""
+        """Return self; raises `UsageError` for invalid values."""
         if not 8000 <= self.rate <= 192_000:
             raise UsageError(f"--rate {self.rate} is outside 8,000 to 192,000 Hz")
         if self.format not in CONTAINERS:
@@ -78,7 +78,7 @@ class Mix:
 
 
 def plan_mix(clean: Files, noise: Files, rooms: Files, out: Path, options: MixOptions) -> Mix:
-    """Look at every header and decide which recording belongs to which split.
+    """Read every header and decide which recording belongs to which split.
 
     Raises `UsageError`, and `NoInputError` where no clean recording can be used.
     """
@@ -127,7 +127,7 @@ def _is_long_enough(recording: Recording, options: MixOptions) -> bool:
 def _divided(
     recordings: tuple[Recording, ...], kind: str, options: MixOptions
 ) -> dict[str, tuple[Recording, ...]]:
-    """Recordings by split. Only clean ones have speakers; the others go file by file."""
+    """Recordings by split. Only clean ones have speakers; others are assigned file by file."""
     if len(options.splits) == 1 or not recordings:
         return dict.fromkeys((split.name for split in options.splits), recordings)
     by_speaker = kind == "clean" and options.split_by == "speaker"

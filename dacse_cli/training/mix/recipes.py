@@ -1,7 +1,7 @@
-"""What is drawn for a noisy training signal: the published recipes as numbers, and `nano`'s own.
+"""The random parameters of a noisy training signal: the published recipes as numbers, and that of `nano`.
 
 Ranges of the published generator (DAC-SE1, `create_data_SE.py`): the stand-alone tasks and the chances inside
-`mixture`. Here each recipe works at the codec's rate, so a severity means what it says whatever the corpus.
+`mixture`. Here each recipe works at the codec's rate, so that severities do not depend on the corpus.
 Every drawn parameter is entered in `drawn`, for a manifest.
 """
 
@@ -27,9 +27,9 @@ from dacse_cli.training.sound.level import Samples
 
 Drawn = dict[str, Any]
 DrawNoise = Callable[[int], Samples]
-"""A number of samples -> so many samples of natural noise."""
+"""A number of samples -> natural noise of that length."""
 DrawRoom = Callable[[np.random.Generator, Drawn], Samples]
-"""A room's response without direct sound; what was drawn for it goes into the record."""
+"""A function for a room's response without direct sound; its drawn parameters go into the record."""
 
 LOW_RATES = tuple(range(3500, 8001, 500))
 """Rates of the published down-sampling task, Hz."""
@@ -49,7 +49,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Step:
-    """One corruption inside a mixture: how likely, how strong."""
+    """One corruption inside a mixture: its probability and strength."""
 
     chance: float
     snr_db: Range = Range(0.0, 0.0)
@@ -78,7 +78,7 @@ class MixtureRecipe:
 class NanoRecipe:
     """Mostly natural noise, milder than the published mixture.
 
-    A language model of a few million parameters that is trained from -8 dB learns to guess words; from -2 dB
+    A language model of a few million parameters trained on SNRs from -8 dB learns to guess words; from -2 dB
     it keeps them.
     """
 
@@ -132,7 +132,7 @@ def nano_mixture(
     drawn: Drawn,
     recipe: NanoRecipe | None = None,
 ) -> Samples:
-    """What the built-in language model was trained with: noisy [S]."""
+    """The training mixture of the built-in language model: noisy [S]."""
     recipe, noisy = recipe or NanoRecipe(), clean
     if rng.random() < recipe.clean:
         return clean

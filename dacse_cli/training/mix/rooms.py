@@ -1,7 +1,7 @@
 """Room impulse responses: from files, from a simulation by images and rays, or as decaying noise.
 
-A response here has no direct sound: speech itself is that, at sample 0, so nothing is delayed against the
-clean recording and the ratio drawn for it is that of direct to reverberant power.
+Responses here exclude the direct sound, which is the speech itself at sample 0: so nothing is delayed
+relative to the clean recording, and the drawn ratio is that of direct to reverberant power.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ DIRECT = 0.0025
 LONGEST = 10.0
 """Seconds of a response that are used."""
 RT60 = Range(0.1, 0.8)
-"""Of simulated rooms, seconds."""
+"""Reverberation times of simulated rooms, seconds."""
 MODELS = ("auto", "image", "decay")
 
 
@@ -66,7 +66,7 @@ def simulated_room(model: str, rate: int) -> DrawRoom:
 
 
 def draw_room(recordings: Sequence[Recording], model: str, rate: int) -> DrawRoom:
-    """Rooms from `recordings`, or where there are none simulated by `model`."""
+    """Rooms from `recordings`; if there are none, rooms simulated by `model`."""
     return recorded_room(recordings, rate) if recordings else simulated_room(model, rate)
 
 
@@ -98,7 +98,7 @@ def _image(rate: int, rng: np.random.Generator, room: Drawn) -> Samples:
     import pyroomacoustics as pra
 
     size = rng.uniform((3.0, 2.5, 2.3), (8.0, 6.0, 3.5))  # length, width, height in m
-    # walls that take up all sound still leave this much, by Sabine's formula
+    # the shortest time by Sabine's formula, with fully absorbing walls
     room["rt60"] = max(room["rt60"], 1.2 * 0.161 * float(size.prod()) / _walls(size))
     absorption, _ = pra.inverse_sabine(room["rt60"], size)
     source, microphone = (rng.uniform(0.1, 0.9, 3) * size for _ in range(2))

@@ -1,10 +1,10 @@
 """`mix`: a data set of noisy/clean pairs, made in one or several processes, continued where it was stopped.
 
     OUT/mix.json              the settings; a run with others is refused
-    OUT/manifest.jsonl        a line a pair, in the order of rows
+    OUT/manifest.jsonl        a line per pair, in the order of rows
     OUT/clean/00000012.flac   and OUT/noisy/00000012.flac: row 12
 
-With splits there is a folder for each, holding the last three. What is in a row is decided by `pairs`.
+With splits, each has its own folder with the last three. The contents of rows are decided by `pairs`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from dacse_cli.training.sound.manifest import Manifest, Record, claim
 
 @dataclass(frozen=True)
 class MixReport:
-    """What a run has done."""
+    """Results of a run."""
 
     written: int
     """Pairs made in this run."""
     there: int
-    """Pairs that were there before."""
+    """Pairs that already existed."""
     seconds: float
-    """Of clean audio made in this run."""
+    """Seconds of clean audio made in this run."""
     elapsed: float
 
     @property
@@ -56,11 +56,11 @@ class MixProgress:
 
 
 def run_mix(mix: Mix, *, jobs: int = 1, on_pair: Callable[[MixProgress], None] | None = None) -> MixReport:
-    """Write the pairs that are not there yet; the same bytes whatever `jobs` and how often it was stopped.
+    """Write the missing pairs; the bytes do not depend on `jobs` or on interruptions.
 
     `on_pair` is called in this process, in order. With `jobs` above 1 a script must call this under
     `if __name__ == "__main__"`. Raises `OutputError`, `LockedError`, `UsageError`, and
-    `InputError` where recordings turn out useless.
+    `InputError` where recordings cannot be used.
     """
     if jobs < 1:
         raise UsageError(f"the number of jobs must be at least 1, not {jobs}")
@@ -100,7 +100,7 @@ def _write(path: Path, samples: Samples, work: SplitWork) -> None:
 
 
 def _missing(work: SplitWork, records: Sequence[Record]) -> list[int]:
-    """Rows whose line or whose files are not there."""
+    """Rows whose manifest line or files are missing."""
 
     def is_there(index: int) -> bool:
         record = records[index]
@@ -110,7 +110,7 @@ def _missing(work: SplitWork, records: Sequence[Record]) -> list[int]:
 
 
 def _enter(manifest: Manifest, record: Record) -> None:
-    """Append `record`, or check it against the line it has had since its files were first made."""
+    """Append `record`, or compare it with the line already in the manifest."""
     index = record["row"]
     if index >= len(manifest.records):
         manifest.append(record)

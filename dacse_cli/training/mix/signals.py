@@ -1,9 +1,9 @@
 """Degradations of speech, as pure functions of samples.
 
-Every function takes mono float samples `[S]` and returns `[S]` float32, aligned to the sample; what is drawn
-is drawn from the `rng` given. Knows no files, no ranges (those are in `recipes`) and no training.
-Levels are never normalised one-sidedly: a caller that must avoid clipping scales speech and mixture alike
-(`fit_both`), because a difference in level is something a model would learn.
+Every function takes mono float samples `[S]` and returns `[S]` float32, aligned to the sample; random values
+are drawn from the given `rng`. Ranges are in `recipes`. Levels are never normalised one-sidedly: a caller
+that must avoid clipping scales speech and mixture alike (`fit_both`), because a difference in level is
+something a model would learn.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SPEED_OF_DECAY = 60.0
 def add_at_snr(speech: Samples, noise: Samples, snr_db: float) -> Samples:
     """`speech + g * noise` with g such that 10 log10(P(speech) / P(g noise)) = `snr_db`.
 
-    Silence on either side leaves the speech as it is: no gain would give the ratio.
+    If either signal is silent, the speech is returned unchanged: no gain would give the ratio.
     """
     if speech.shape != noise.shape:
         raise ValueError(f"speech has {speech.shape} samples, noise {noise.shape}")
@@ -32,14 +32,14 @@ def add_at_snr(speech: Samples, noise: Samples, snr_db: float) -> Samples:
 
 
 def fit_both(noisy: Samples, clean: Samples) -> tuple[Samples, Samples]:
-    """Both by one gain, the largest at most 1 under which neither passes full scale."""
+    """Both scaled by one gain, the largest up to 1 with which neither exceeds full scale."""
     peak = max(float(np.abs(noisy).max(initial=0.0)), float(np.abs(clean).max(initial=0.0)))
     gain = np.float32(min(1.0, FULL_SCALE / peak) if peak else 1.0)
     return noisy * gain, clean * gain
 
 
 def coloured_noise(samples: int, slope: float, rng: np.random.Generator) -> Samples:
-    """Noise of an amplitude like f^-`slope`: 0 white, 0.5 pink, 1 brown. RMS 1, flat at the lowest f."""
+    """Noise with amplitudes f^-`slope`: 0 white, 0.5 pink, 1 brown. RMS 1, flat at the lowest f."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     bins = np.arange(len(spectrum))
     spectrum *= np.maximum(bins, max(1.0, samples / 400.0)) ** -slope
@@ -68,7 +68,7 @@ def clicks(samples: int, rate: int, per_second: float, rng: np.random.Generator)
 
 
 def drop_packets(speech: Samples, packet: int, probability: float, rng: np.random.Generator) -> Samples:
-    """Zero whole packets of `packet` samples, each with `probability`; the last, partial one too."""
+    """Zero packets of `packet` samples, each with `probability`, including a last partial packet."""
     if packet < 1:
         raise ValueError(f"a packet must have at least one sample, not {packet}")
     lost = rng.random(-(-len(speech) // packet)) < probability
@@ -76,7 +76,7 @@ def drop_packets(speech: Samples, packet: int, probability: float, rng: np.rando
 
 
 def limit_band(speech: Samples, rate: int, low_rate: int) -> Samples:
-    """Down to `low_rate` and back: nothing above `low_rate / 2` Hz is left. Length and alignment are kept."""
+    """Resample to `low_rate` and back, which removes all above `low_rate / 2` Hz; keeps the alignment."""
     divisor = int(np.gcd(rate, low_rate))
     narrow = resample_poly(speech, low_rate // divisor, rate // divisor)
     wide = resample_poly(narrow, rate // divisor, low_rate // divisor)
@@ -102,6 +102,6 @@ def add_reverb(speech: Samples, response: Samples, dry_to_wet_db: float) -> Samp
 
 
 def clip(speech: Samples, share: float) -> Samples:
-    """Hard clipping at the level that `share` of all samples pass."""
+    """Hard clipping at the level that a share `share` of all samples exceeds."""
     level = float(np.quantile(np.abs(speech), 1.0 - share)) if len(speech) else 0.0
     return np.clip(speech, -level, level).astype(np.float32)

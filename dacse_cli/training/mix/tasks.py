@@ -1,8 +1,8 @@
-"""The tasks a pair can belong to, each a way to make clean speech worse, and the shares in which they come.
+"""The tasks a pair can belong to, each a way to degrade clean speech, and their shares.
 
 The ranges of the first seven are those of the published generator; `mixture` and `nano` lie in `recipes`,
 `filter` in `disturbances`.
-`codec` and `clip` are what recordings suffer in practice and the published data lack.
+`codec` and `clip` are common degradations that the published data lack.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from dacse_cli.training.sound.level import Samples
 
 GOLDEN_RATIO = (math.sqrt(5.0) - 1.0) / 2.0
 CLIPPED_SHARE = (0.001, 0.1)
-"""Share of samples that pass full scale; its logarithm is uniform."""
+"""Share of samples that exceed full scale (log-uniform)."""
 OPUS_KBPS = (6.0, 48.0)
-"""Speech calls to good podcasts; the logarithm is uniform."""
+"""Bit rates from speech calls to good podcasts (log-uniform)."""
 MP3_COMPRESSION = Range(0.5, 0.97)
 """libsndfile's: 160 to 40 kbit/s at 44.1 kHz."""
 
@@ -51,9 +51,9 @@ class TaskContext:
 
 
 Task = Callable[[Samples, TaskContext, Drawn], tuple[Samples, Samples]]
-"""Clean speech [S] -> noisy [S] and what should become of it [S]; what was drawn goes into the record."""
+"""Clean speech [S] -> noisy [S] and its target [S]; drawn parameters go into the record."""
 Change = Callable[[Samples, TaskContext, Drawn], Samples]
-"""Clean speech [S] -> noisy [S], where the clean speech is what should become of it."""
+"""Clean speech [S] -> noisy [S], with the clean speech as the target."""
 
 
 def _clean(clean: Samples, context: TaskContext, drawn: Drawn) -> Samples:
@@ -181,7 +181,7 @@ def parse_recipe(text: str) -> dict[str, float]:
 
 
 def task_of(row: int, shares: Mapping[str, float]) -> str:
-    """The task of row `row`: after any number of rows each task has had its share, but for a few rows.
+    """The task of row `row`: after any number of rows each task has its share within a few rows.
 
     Row n takes the task at n times the golden ratio, modulo 1: the most even of all such sequences.
     """

@@ -1,7 +1,7 @@
-"""What every training run shares, whatever it trains.
+"""The common parts of all training runs.
 
     settings   a recipe (TOML) and overrides -> frozen dataclasses; unknown keys are refused
-    recipe     what every recipe contains: where the network comes from, seed, cadence
+    recipe     common to all recipes: origin of the network, seed, cadence
     stages     names and lengths of the parts of a run
     pace       the learning rate at a step or at a time
     start      from a request to the loop, for every training
@@ -11,12 +11,13 @@
     loop       steps, stages, validation, log, what a checkpoint holds and how a run resumes from it
     logbook    the curve as CSV, and for TensorBoard where that is installed
     ahead      results by number, computed ahead of their use in threads or processes
-    chance     seeds from numbers: what is drawn at a step depends on the step alone
+    chance     seeds from numbers: random values of a step depend on the step alone
 
-A step is determined by the settings and its number. Nothing is carried from step to step but weights,
-optimizer state and what the trainer puts into its checkpoint, so a run that was killed continues as if it
-had not been interrupted.
+A step is determined by the settings and its number. The only state between steps is weights, optimizer state
+and the trainer's part of the checkpoint, so a run that was killed continues as if it had not been
+interrupted.
 
 A new recipe needs three things: a recipe class (`recipe.RunRecipe`), a `loop.Trainer`, and one function that
-builds a `start.Ready` and passes it to `start.carry_out`. Knows no network, no audio and no command.
+builds a `start.Ready` and passes it to `start.carry_out`. Nothing here depends on a network, on audio or on a
+command.
 """

@@ -1,7 +1,7 @@
-"""Results by number, computed ahead of their use, in this process or in several. Imports no torch.
+"""Results by number, computed before they are needed, in this process or in several. Imports no torch.
 
-`in_order` is for work that is done once (a data set, a cache); `Ahead` feeds a training: it computes the
-batches after the one that was asked for while the device is busy.
+`in_order` is for work that is done once (a data set, a cache); `Ahead` feeds a training: it computes the next
+batches while the device is busy with the current one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from dacse_cli.errors import InputError
 
 HANDED_OUT = 4
-"""Numbers per process that are handed out at once, so that one slow number does not stop the others."""
+"""Numbers per process that are queued at once, so that one slow number does not block the others."""
 READY = 2
 """Finished batches that `Ahead` keeps."""
 Fixed = TypeVar("Fixed")
@@ -36,17 +36,17 @@ def in_order(
     jobs: int,
     handed_out: int = HANDED_OUT,
 ) -> Iterator[Result]:
-    """`work(fixed, n)` for all `numbers`, in their order. `work` and `fixed` must go through pickle.
+    """`work(fixed, n)` for all `numbers`, in their order. `work` and `fixed` must be picklable.
 
-    Up to 1 of `jobs` works in this process. Raises what `work` raises, and `InputError` with reason
-    `worker-died`.
+    With `jobs` up to 1 the work is done in this process. Raises what `work` raises, and `InputError` with
+    reason `worker-died`.
     """
     jobs = min(jobs, len(numbers))
     if jobs <= 1:
         for number in numbers:
             yield work(fixed, number)
         return
-    # spawned, not forked: the caller may have threads
+    # spawned, not forked, because the caller may have threads
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(work, fixed))
     waiting: deque[Future[Result]] = deque()
@@ -68,11 +68,11 @@ def in_order(
 
 
 class Ahead(Generic[Result]):
-    """`work(fixed, n)` for numbers that follow each other by `stride`, ready before they are asked for.
+    """`work(fixed, n)` for numbers in steps of `stride`, computed before they are requested.
 
-    `jobs` 0 computes in the caller's thread when asked, 1 in one thread of its own, more in so many
-    processes (`work` and `fixed` must then go through pickle). Asking for a number out of turn starts anew
-    from there. A context manager; `close` ends threads and processes.
+    `jobs` 0 computes in the caller's thread on request, 1 in a separate thread, more in that many processes
+    (`work` and `fixed` must then be picklable). Requesting a number out of order restarts from there. A
+    context manager; `close` ends threads and processes.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Ahead(Generic[Result]):
         self._next = -1
         self._feed: _Feed[Result] | None = None
         self.waited = 0.0
-        """Seconds that `get` has taken so far: what the device waited for data."""
+        """Seconds spent in `get` so far: the time the device waited for data."""
 
     def __enter__(self) -> Ahead[Result]:
         return self
@@ -107,14 +107,14 @@ class Ahead(Generic[Result]):
             self.waited += time.monotonic() - began
 
     def close(self) -> None:
-        """End what works ahead; `get` may be called again."""
+        """End the thread or processes; `get` may be called again."""
         if self._feed is not None:
             self._feed.stop()
             self._feed = None
 
 
 class _Feed(Generic[Result]):
-    """A thread that keeps `READY` results waiting."""
+    """A thread that keeps up to `READY` results in a queue."""
 
     def __init__(
         self, work: Callable[[Any, int], Result], fixed: Any, numbers: Sequence[int], jobs: int
@@ -136,7 +136,7 @@ class _Feed(Generic[Result]):
         """End the thread and its processes."""
         self._stopped.set()
         while self._thread.is_alive():
-            try:  # make room for a thread that waits to put its result
+            try:  # make room for the thread that waits to put its result
                 self._queue.get(timeout=0.05)
             except queue.Empty:
                 continue
@@ -167,10 +167,10 @@ class _Numbers(Sequence[int]):
 
 
 def _start(work: Callable[[Any, int], Any], fixed: Any) -> None:
-    """In a new process: keep what does not change, and end with the parent, however that ends."""
+    """Initialise a new process: store the constant data, and exit when the parent ends for any reason."""
     global _job
     _job = work, fixed
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too and ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent also receives the signal and ends its workers
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

@@ -1,6 +1,6 @@
-"""The folder of a run: locked by one run at a time, and bound to the settings it was begun with.
+"""The folder of a run: locked by one run at a time, and bound to the settings it was started with.
 
-run.json             what the run is: a later start with other settings is refused
+run.json             the run's settings: a later start with other settings is refused
 state.safetensors    the last checkpoint: weights, optimizer, step, clock
 log.csv              the curve
 STAGE/               the best model of each stage, as a folder that `enhance` or a training takes
@@ -40,7 +40,7 @@ def stored_settings(path: Path) -> dict[str, Any] | None:
 def changes(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
     """Keys of `old` whose values differ in `new`, nested ones with dots.
 
-    A key that only `new` has did not exist when `old` was written, so it had no other value then.
+    Keys that only `new` has are ignored: they did not exist when `old` was written.
     """
     found: list[str] = []
     for key in sorted(old.keys()):
@@ -62,7 +62,7 @@ def refuse_changes(path: Path, names: Sequence[str]) -> None:
 
 
 def lock_folder(descriptor: int, folder: Path) -> None:
-    """Lock an open file in `folder` until it is closed. Raises `LockedError` where another run has it."""
+    """Lock an open file in `folder` until it is closed. Raises `LockedError` if another run holds it."""
     if not lock_file(descriptor):
         raise LockedError(f"another run is working in {folder}", hint="Wait for it, or use another folder.")
 
@@ -93,7 +93,7 @@ class RunFolder:
             self._descriptor = -1
 
     def claim(self, settings: Mapping[str, Any], stages: Sequence[Mapping[str, Any]]) -> None:
-        """Write what the run is, or compare it: only stages that have not begun may differ.
+        """Write the run's settings, or compare them: only stages that have not begun may differ.
 
         Raises `UsageError`, naming what differs.
         """
@@ -115,7 +115,7 @@ class RunFolder:
         return load_state(self.path / STATE)
 
     def peek(self, key: str) -> Any:
-        """One entry of the last checkpoint that holds no tensors; None where there is no checkpoint."""
+        """One entry without tensors of the last checkpoint; None where there is no checkpoint."""
         from dacse_cli.training.runs.state import peek_state
 
         return peek_state(self.path / STATE, key)
@@ -127,7 +127,7 @@ class RunFolder:
         save_state(self.path / STATE, state)
 
     def replace(self, name: str, write: Callable[[Path], None]) -> Path:
-        """Let `write` fill a new folder and give it the name `name`, in place of the one there."""
+        """Let `write` fill a new folder, and replace the folder `name` by it."""
         target, part = self.path / name, self.path / f".{name}.part"
         try:
             shutil.rmtree(part, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The curve of a run: `log.csv`, a line every few steps, and TensorBoard's files where that is installed."""
+"""The training curve: `log.csv`, a line every few steps, and TensorBoard files if it is installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LOG = "log.csv"
 
 
 class Logbook:
-    """Rows by `step`, appended. Rows after the step at which a run continues are dropped."""
+    """Appends rows by `step`. Rows after the step from which a run continues are removed."""
 
     def __init__(self, folder: Path, columns: Sequence[str], at: int) -> None:
         """Open the log of `folder` after step `at`. Raises `OutputError`."""
@@ -50,7 +50,7 @@ class Logbook:
 
 
 def read_log(folder: Path) -> list[dict[str, str]]:
-    """All whole rows of the log in `folder`; a last line that a kill has cut is left out."""
+    """All complete rows of the log in `folder`; an incomplete last line is left out."""
     try:
         lines = (folder / LOG).read_text().splitlines(keepends=True)
     except FileNotFoundError:

@@ -1,8 +1,8 @@
-"""Steps, stages, validation, checkpoints and log: the loop that is the same whatever is trained.
+"""Steps, stages, validation, checkpoints and log: the loop common to all trainings.
 
-The log holds means over the steps since the line before and over all processes. They are summed on the
-device and read only when a line is due, so a step does not wait for its numbers; what has been summed is
-part of the checkpoint, so that the curve of a killed run equals that of an uninterrupted one.
+The log holds means over the steps since the line before and over all processes. They are summed on the device
+and read only when a line is written, so a step does not wait for its numbers; the sums are part of the
+checkpoint, so that the curve of a killed run equals that of an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.stages import Cadence, StagePlan
 
 Numbers: TypeAlias = Mapping[str, "float | Tensor"]
-"""What is measured, by column of the log; tensors are scalars and stay on the device."""
+"""Measured values by column of the log; tensors are scalars and stay on the device."""
 FINITE = ("loss", "gradient")
-"""Numbers that end a training when they are not finite."""
+"""Names of numbers that end a training when they are not finite."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,30 @@ class Listener:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has reached."""
+    """The result of a run."""
 
     steps: int
-    """Taken in this process."""
+    """Steps taken in this process."""
     model: Path
     """Best model of the last stage that has one."""
     best: float | None
-    """Its validation loss, None where nothing was held out."""
+    """Its validation loss; None without held-out data."""
     last: Mapping[str, float]
     """The last line of the log."""
     elapsed: float
 
 
 class Trainer(Protocol):
-    """What the loop needs of a network in training."""
+    """The interface of a network in training, for the loop."""
 
     @property
     def columns(self) -> Sequence[str]:
         """Names of all numbers that may be logged."""
 
     def begin(self, stage: int, fresh: bool) -> None:
-        """Get ready for a stage: new optimizers, its share of the data.
+        """Prepare a stage: new optimizers, and the stage's data.
 
-        Not `fresh`: a checkpoint of this stage follows (`restore`); what it holds need not be computed.
+        If not `fresh`, a checkpoint of this stage is restored next, so its contents need not be computed.
         """
 
     def step(self, number: int, share: float) -> Numbers:
@@ -88,7 +88,7 @@ class Trainer(Protocol):
         """Numbers with `valid_loss`, the same in all processes; empty where nothing is held out."""
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs, in the stage it was taken in."""
+        """All that `restore` needs, within the same stage."""
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
@@ -97,7 +97,7 @@ class Trainer(Protocol):
         """The network as a model folder."""
 
     def close(self) -> None:
-        """End threads and processes that work ahead."""
+        """End threads and processes that prepare data."""
 
 
 @dataclass
@@ -108,21 +108,21 @@ class _Place:
     step: int = 0
     """Steps taken in the stage."""
     seconds: float = 0.0
-    """Time spent in the stage, by all runs so far."""
+    """Time spent in the stage, in all runs so far."""
     best: float | None = None
     """Least validation loss of the stage."""
     sums: dict[str, list[Any]] = field(default_factory=dict)
     """Number of steps and sum, by name, since the last line of the log."""
 
     def add(self, numbers: Numbers) -> None:
-        """What a step has measured."""
+        """Add the numbers of a step."""
         for name, number in numbers.items():
             entry = self.sums.setdefault(name, [0, 0.0])
             entry[0] += 1
             entry[1] = entry[1] + (_wide(number.detach()) if isinstance(number, Tensor) else number)
 
     def settle(self, machine: Machine) -> None:
-        """Make all sums plain numbers, and means over all processes."""
+        """Convert all sums to plain numbers, averaged over all processes."""
         measured = [total for _, total in self.sums.values() if isinstance(total, Tensor)]
         read = iter(torch.stack(measured).cpu().tolist() if measured else ())
         values = [next(read) if isinstance(total, Tensor) else total for _, total in self.sums.values()]
@@ -131,13 +131,13 @@ class _Place:
             entry[1] = total / machine.count
 
     def means(self) -> dict[str, float]:
-        """Per step, since they were last taken; all sums must be settled."""
+        """Means per step since the last call; `settle` must be called first."""
         sums, self.sums = self.sums, {}
         return {name: total / count for name, (count, total) in sums.items()}
 
 
 class Loop:
-    """Takes a trainer through its stages, from where the folder's checkpoint is."""
+    """Runs a trainer through its stages, starting from the folder's checkpoint."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class Loop:
         """Steps of the stages before this one."""
 
     def run(self, last: int) -> Outcome:
-        """All steps up to the end of stage `last` that have not been taken. Raises `OutputError`."""
+        """Run all remaining steps up to the end of stage `last`. Raises `OutputError`."""
         began = time.monotonic()
         try:
             self._run_stages(last)
@@ -230,7 +230,7 @@ class Loop:
             ) from error
 
     def _settle(self) -> None:
-        """Read what was summed. Raises `UsageError`, in all processes, if it is not finite in any."""
+        """Read the sums. Raises `UsageError` in all processes if a sum is not finite in any of them."""
         self._place.settle(self._machine)
         wrong = [name for name in FINITE if not math.isfinite(self._place.sums.get(name, (0, 0.0))[1])]
         if wrong:
@@ -242,7 +242,7 @@ class Loop:
             )
 
     def _validate(self, stage: StagePlan, ends: bool) -> dict[str, float]:
-        """Measure, and write the model if it is the best of its stage (or the last, if none is measured)."""
+        """Validate, and write the model if it is the best of its stage (or always, without validation)."""
         numbers = dict(self._trainer.validate())
         loss = numbers.get("valid_loss")
         better = loss is not None and (self._place.best is None or loss < self._place.best)
@@ -270,7 +270,7 @@ class Loop:
 
 
 def _wide(number: Tensor) -> Tensor:
-    """`number` in float64 where the device has it: sums of many steps must not lose digits."""
+    """`number` in float64 where the device supports it, so that sums of many steps stay precise."""
     return number if number.device.type == "mps" else number.double()
 
 

@@ -24,18 +24,18 @@ from dacse_cli.lm.device import resolve_device
 
 Network = TypeVar("Network", bound=nn.Module)
 PATIENCE = timedelta(days=1)
-"""How long a process waits for another one, which may be encoding a corpus."""
+"""Longest wait for another process, which may be encoding a corpus."""
 
 
 class PeerError(DacseError):
-    """Another process of this run has failed; that one says why."""
+    """Another process of this run has failed; that process reports the error."""
 
     exit_code = 1
 
 
 @dataclass(frozen=True)
 class Machine:
-    """This process's device and its place among `count`; alone, all agreements are no-ops."""
+    """This process's device and its place among `count`; collective operations do nothing for one process."""
 
     device: torch.device
     rank: int = 0
@@ -49,7 +49,7 @@ class Machine:
     def wrap(self, network: Network) -> Network:
         """`network` on the device; with several processes in a wrapper that averages gradients.
 
-        Only parameters that require a gradient now are averaged: wrap again after freezing others.
+        Only parameters that now require a gradient are averaged: wrap again after freezing others.
         """
         network = network.to(self.device)
         if self.count == 1 or not any(p.requires_grad for p in network.parameters()):
@@ -58,7 +58,7 @@ class Machine:
         return cast(Network, DistributedDataParallel(network, device_ids=ids))
 
     def sync_gradients(self, network: nn.Module, last: bool) -> AbstractContextManager[None]:
-        """Around a backward pass: only that of the `last` part of a step averages gradients."""
+        """Context manager for a backward pass: gradients are averaged only in the `last` part of a step."""
         if last or not isinstance(network, DistributedDataParallel):
             return nullcontext()
         return cast(AbstractContextManager[None], network.no_sync())
@@ -90,9 +90,10 @@ class Machine:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """All processes go through the block, and on only if none has failed in it.
+        """Context manager: all processes run the block, and continue only if none has failed in it.
 
-        The block must contain no other agreement. Raises what was raised here, else `PeerError`.
+        The block must contain no other collective operation. Raises this process's own error, else
+        `PeerError`.
         """
         failure: BaseException | None = None
         try:
@@ -107,7 +108,7 @@ class Machine:
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
-        """The first process goes through the block before the others do. Failures as in `together`."""
+        """Context manager: the first process runs the block before the others. Failures as in `together`."""
         if self.first:
             with self.together():
                 yield
@@ -118,7 +119,7 @@ class Machine:
             yield
 
     def autocast(self, bf16: bool) -> AbstractContextManager[Any]:
-        """bfloat16 where it is exact enough, if asked for."""
+        """Context manager: bfloat16 autocast where it is precise enough, if requested."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
     def tensor(self, array: NDArray[Any]) -> Tensor:
@@ -130,9 +131,9 @@ class Machine:
 
     @contextmanager
     def joined(self) -> Iterator[None]:
-        """Around all work of the processes together: leaves the group after it.
+        """Context manager for all work in the process group: leaves the group afterwards.
 
-        Raises `PeerError` where another process has gone away in the middle of an agreement.
+        Raises `PeerError` where another process has ended during a collective operation.
         """
         try:
             yield
@@ -146,7 +147,7 @@ class Machine:
 
 
 def find_machine(device: str = "auto") -> Machine:
-    """The device asked for, or this process's place among those that `torchrun` has started.
+    """The requested device, or this process's rank among those that `torchrun` has started.
 
     Raises `DeviceError`, and `UsageError` for a launch that does not say where the processes meet.
     """

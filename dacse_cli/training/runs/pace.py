@@ -1,8 +1,9 @@
 """The learning rate of a stage, by step or by time. Numbers only; imports no torch.
 
 All factors are multiplied: a linear warm-up over the first steps, a cosine over the whole stage, an
-exponential decay per step, a linear tail at the end. A schedule uses those it names. Shares of a stage are
-of its steps or, where a stage ends by the clock (`StagePlan.minutes`), of its time; the loop knows which.
+exponential decay per step, a linear tail at the end. A schedule uses the factors it specifies. Shares of a
+stage are of its steps or, where a stage ends by the clock (`StagePlan.minutes`), of its time; the loop knows
+which.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ class Pace:
     """The learning rate of every step of one stage."""
 
     rate: float
-    """The highest one."""
+    """The highest learning rate."""
     warm_up: int = 0
     """Steps of a linear rise to it."""
     cosine: float | None = None
@@ -24,7 +25,7 @@ class Pace:
     decay: float = 1.0
     """Multiplied in once per step."""
     tail: float = 0.0
-    """The last share of the stage in which the rate falls in a straight line to a hundredth."""
+    """Final share of the stage in which the rate falls linearly to a hundredth."""
 
     def at(self, step: int, share: float) -> float:
         """The rate of step `step` (from 0) when `share` of the stage (0 to 1) has passed."""
@@ -39,7 +40,7 @@ class Pace:
 
 @dataclass
 class NewBob:
-    """A factor on the learning rate that falls when validation stops to improve. Part of a checkpoint.
+    """A factor on the learning rate that falls when validation stops improving. Part of a checkpoint.
 
     `improvement` is relative to the loss before; after `patience` validations below it (whether or not they
     follow each other, as in SpeechBrain) the next one multiplies the factor by `shrink`.
@@ -53,7 +54,7 @@ class NewBob:
     waited: int = 0
 
     def see(self, loss: float) -> float:
-        """Take in a validation loss; the factor from now on."""
+        """Add a validation loss; returns the new factor."""
         if self.last is not None and (self.last - loss) / max(abs(self.last), 1e-12) < self.improvement:
             self.waited += 1
             if self.waited > self.patience:

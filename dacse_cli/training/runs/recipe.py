@@ -1,4 +1,4 @@
-"""What every recipe contains, whatever is trained. Numbers and names only; imports no torch."""
+"""The common parts of all recipes. Numbers and names only; imports no torch."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ from dacse_cli.training.runs.stages import Cadence, StagePlan
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the network comes from: one of these."""
+    """Origin of the network: at most one of these."""
 
     size: str | None = None
-    """A published one, fresh."""
+    """Name of a published size, for a fresh network."""
     config: str | None = None
-    """A `config.json`, fresh; one that a recipe names lies beside it."""
+    """A `config.json`, for a fresh network; in a recipe, a path relative to it."""
     start: str | None = None
-    """A Hub id, `id@revision` or a folder: training goes on from its weights."""
+    """A Hub id, `id@revision` or a folder: training continues from its weights."""
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         named = [name for name in ("size", "config", "start") if getattr(self, name) is not None]
         return [f"{' and '.join(named)} exclude each other"] if len(named) > 1 else []
 
 
 @dataclass(frozen=True)
 class RunPart:
-    """What is neither the network's nor the data's."""
+    """Settings other than those of network and data."""
 
     seed: int = 0
     bf16: bool = False
-    """bfloat16 where it is exact enough."""
+    """bfloat16 where it is precise enough."""
     cadence: Cadence = field(default_factory=Cadence)
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         return [] if self.seed >= 0 else ["seed must be at least 0"]
 
 
 @dataclass(frozen=True)
 class RunRecipe(ABC):
-    """A whole run; what is trained adds its own."""
+    """A whole run; each kind of training extends it."""
 
     model: Origin = field(default_factory=Origin)
     run: RunPart = field(default_factory=RunPart)
@@ -62,9 +62,9 @@ Recipe = TypeVar("Recipe", bound=RunRecipe)
 def read_run_recipe(
     kind: type[Recipe], path: Path | None, overrides: Sequence[str] = (), origin: Origin | None = None
 ) -> Recipe:
-    """The recipe in `path` with what the command line says in its place. Raises `UsageError`.
+    """The recipe in `path`, with overrides from the command line. Raises `UsageError`.
 
-    An `origin` that names anything replaces whichever the recipe names.
+    A non-empty `origin` replaces that of the recipe.
     """
     recipe = read_recipe(kind, path, overrides)
     model, origin = recipe.model, origin or Origin()
@@ -79,7 +79,7 @@ def read_run_recipe(
 
 
 def nothing_named(what: str) -> UsageError:
-    """For a run whose origin is empty."""
+    """The error for a run without an origin."""
     return UsageError(
         f"nothing says which {what} to train",
         hint="Give --size or --config for a fresh one, --from for one to go on with.",

@@ -1,6 +1,6 @@
-"""A recipe file, TOML, as frozen dataclasses. Knows no particular recipe.
+"""A recipe file, TOML, as frozen dataclasses; for any recipe.
 
-The dataclass is the schema: an unknown key or a value of another type is an error that names its place.
+The dataclass is the schema: an unknown key or a value of another type is an error that names its position.
 Tables are nested dataclasses or dicts of one type, arrays of tables tuples of dataclasses. Imports no torch.
 """
 
@@ -62,7 +62,7 @@ def _override(kind: type[Any], table: Table, text: str) -> None:
 
 
 def _value(text: str) -> Any:
-    """`text` as TOML; anything else stands for itself, so words need no quotes."""
+    """`text` parsed as TOML; other text is taken as a string, so words need no quotes."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
@@ -110,7 +110,7 @@ def _converted(hint: Any, value: Any, place: str) -> Any:
 
 
 def _problems(recipe: Any, place: str) -> list[str]:
-    """What the dataclasses find wrong with themselves (`problems()`), inner ones first."""
+    """The results of all dataclasses' `problems()`, inner ones first."""
     found: list[str] = []
     for field in fields(recipe):
         value = getattr(recipe, field.name)

@@ -11,14 +11,14 @@ from dacse_cli.errors import UsageError
 
 @dataclass(frozen=True)
 class Cadence:
-    """How often, in steps; 0: at the end of a stage only."""
+    """Intervals in steps; 0: at the end of a stage only."""
 
     log_every: int = 10
     validate_every: int = 500
     save_every: int = 500
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         return [f"{name} must be at least 0" for name, every in vars(self).items() if every < 0]
 
 
@@ -29,17 +29,17 @@ class StagePlan:
     name: str
     steps: int
     minutes: float = 0.0
-    """Above 0 the stage ends by the clock instead, and schedules follow the time that has passed; time in
-    which the run was stopped does not count."""
+    """If above 0, the stage ends after this time instead, and schedules follow elapsed time; time in which
+    the run was stopped does not count."""
 
     @property
     def folder(self) -> str:
-        """Where its best model goes."""
+        """Name of the folder for its best model."""
         return re.sub(r"[^A-Za-z0-9_-]+", "-", self.name).strip("-") or "stage"
 
 
 def last_stage(stages: Sequence[StagePlan], until: str | None) -> int:
-    """Index of the stage `until`, or of the last. Raises `UsageError` for names twice or not there."""
+    """Index of the stage `until`, or of the last. Raises `UsageError` for duplicate or unknown names."""
     folders = [stage.folder for stage in stages]
     twice = sorted({name for name in folders if folders.count(name) > 1})
     if twice:

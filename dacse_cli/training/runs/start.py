@@ -1,4 +1,4 @@
-"""From a request to the loop, for every training."""
+"""From a request to the training loop, for every kind of training."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from dacse_cli.training.runs.stages import last_stage
 
 @dataclass(frozen=True, kw_only=True)
 class RunRequest:
-    """What every training is asked for."""
+    """The common request of all trainings."""
 
     out: Path
     recipe: RunRecipe
     until: str | None = None
-    """The last stage to do now."""
+    """The last stage to run now."""
     device: str = "auto"
     offline: bool = False
 
@@ -35,16 +35,16 @@ class Ready:
     """What `carry_out` needs to begin or continue a training."""
 
     settings: dict[str, Any]
-    """What must be the same when the run is continued, besides what is the same for all."""
+    """Settings of this training that must be the same when the run is continued."""
     trainer: Callable[[bool], Trainer]
-    """Whether the run begins now -> its trainer; else a checkpoint follows, and nothing need be computed
-    that it holds."""
+    """(whether the run begins now) -> its trainer; if not, a checkpoint is restored, and its contents need
+    not be computed."""
 
 
 def carry_out(
     request: RunRequest, prepare: Callable[[Machine, Listener], Ready], listener: Listener | None
 ) -> Outcome:
-    """Train, from where `request.out` is. Raises any `DacseError`."""
+    """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     listener, recipe = listener or Listener(), request.recipe
     stages = recipe.stages()
     last = last_stage(stages, request.until)
@@ -66,7 +66,7 @@ def carry_out(
 
 @contextmanager
 def _flushed_denormals() -> Iterator[None]:
-    """Numbers near zero are zero meanwhile: a CPU computes many times slower with them."""
+    """Context manager: flush denormal numbers to zero, because a CPU is many times slower with them."""
     torch.set_flush_denormal(True)
     try:
         yield

@@ -1,6 +1,6 @@
 """Checkpoints on disk: nested dicts and lists of tensors and plain values, as one safetensors file.
 
-No pickle: the nesting is JSON in the file's metadata. Knows nothing of what a checkpoint means.
+No pickle: the nesting is JSON in the file's metadata. Independent of the contents of a checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dacse_cli.files.problems import output_error
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` whole or not at all. Raises `OutputError`."""
+    """Write `state` atomically. Raises `OutputError`."""
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_pack(state, tensors))
     part = path.with_suffix(".part")
@@ -32,13 +32,13 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
         _sync(part)
     except OSError as error:
         raise output_error(error, path) from error
-    except SafetensorError as error:  # how it reports a full disk
+    except SafetensorError as error:  # raised for a full disk
         raise OutputError(f"cannot write {path}: {error}") from error
     commit(part, path)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
-    """What `save_state` wrote, None where nothing is. Raises `CheckpointError` for a damaged file."""
+    """The saved state; None where there is none. Raises `CheckpointError` for a damaged file."""
     if not path.exists():
         return None
     with _opened(path) as file:
@@ -47,7 +47,7 @@ def load_state(path: Path) -> dict[str, Any] | None:
 
 
 def peek_state(path: Path, key: str) -> Any:
-    """One entry, without tensors, of what `save_state` wrote; no tensor is read. None where nothing is."""
+    """One entry without tensors of a saved state; reads no tensors. None where there is no file."""
     if not path.exists():
         return None
     with _opened(path) as file:
@@ -57,7 +57,7 @@ def peek_state(path: Path, key: str) -> Any:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The checkpoint at `path`; `CheckpointError` for whatever is wrong with it."""
+    """The checkpoint at `path`; raises `CheckpointError` if it is damaged."""
     try:
         with safe_open(path, framework="pt") as file:
             yield file

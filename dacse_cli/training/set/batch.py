@@ -20,11 +20,11 @@ class Batch:
     noisy: Tensor
     clean: Tensor
     frames: tuple[int, ...]
-    """Of each row."""
+    """Frames of each row."""
     lengths: Tensor | None
     """The same `[B]` on the device; None where all rows have T."""
     real: Tensor
-    """Places `[sum of frames]` of real frames in the flattened `[B * T]`."""
+    """Indices `[sum of frames]` of real frames in the flattened `[B * T]`."""
 
     @property
     def total(self) -> int:

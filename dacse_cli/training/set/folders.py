@@ -1,4 +1,4 @@
-"""What a training writes: the model folder, with the codec it speaks; and codecs of fewer codebooks."""
+"""Output of a training: the model folder with its codec; and codecs of fewer codebooks."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _QUANTIZER = re.compile(r"quantizer\.quantizers\.(\d+)\.")
 
 @dataclass(frozen=True)
 class ModelWriter:
-    """Writes model folders: the network, `dacse.json`, and the codec unless it is a Hub's as it is."""
+    """Writes model folders: the network, `dacse.json`, and any codec that is not unchanged from the Hub."""
 
     codec: Resolved
     books: int | None
     """Codebooks of the codec that the network uses; None: all."""
     chunk_seconds: float
     training: str
-    """What it was trained on, in words."""
+    """A description of the training data."""
 
     def __call__(self, folder: Path, network: SetNetwork) -> None:
-        """Write `folder`, which is there and empty."""
+        """Write into the existing, empty `folder`."""
         save_network(network, folder)
         card = {
             "codec": self._write_codec(folder),

@@ -1,4 +1,4 @@
-"""What a network in training loses on a batch; the module that several processes wrap."""
+"""The training loss of a network on a batch: the module that is wrapped for several processes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from dacse_cli.training.set.batch import Batch, at_real_frames
 
 @dataclass(frozen=True)
 class Scores:
-    """Sums over the real frames of a batch, by codebook; of latents there is one entry."""
+    """Sums over the real frames of a batch, by codebook; for latents there is one entry."""
 
     losses: Tensor
-    """`[K]`, of codes in nats."""
+    """Losses `[K]`; for codes in nats."""
     hits: Tensor
-    """Codes that are the likeliest `[K]`; of latents zeros."""
+    """Counts `[K]` of codes predicted correctly (as the likeliest); zeros for latents."""
 
 
 class Objective(nn.Module):
@@ -30,7 +30,7 @@ class Objective(nn.Module):
         self.network = network
 
     def forward(self, batch: Batch, past: Tensor | None, smoothing: float = 0.0, loss: str = "mse") -> Scores:
-        """`past` `[B, T, K]` is what the predictor is shown, a frame late; None without a predictor."""
+        """`past` `[B, T, K]` is the predictor's input, delayed by a frame; None without a predictor."""
         network = self.network
         predicted = None
         if network.predictor is not None:

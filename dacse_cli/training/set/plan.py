@@ -1,7 +1,8 @@
-"""What training a SET network takes, computed: nothing here is measured. Imports no torch.
+"""The cost of training a SET network, computed and not measured. Imports no torch.
 
-FLOPs are those of matrix products, two a multiply-add, three passes of them a training step (forward, and two
-backward); a self-fed stage adds a forward pass of everything. Attention is counted over whole squares.
+FLOPs are those of matrix products, two per multiply-add, with three passes per training step (forward, and
+two backward); a stage with `past` by search adds a forward pass of everything. Attention is counted over full
+squares.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from dacse_cli.training.lm.plan import H100_FLOPS, STATE_BYTES
 from dacse_cli.training.set.sizes import shape_of, sized_config
 
 RELEASED = Codes(9, 1024)
-"""Of the released 44.1 kHz codec."""
+"""Codes of the released 44.1 kHz codec."""
 FRAME_RATE = 44100 / 512
 
 
 @dataclass(frozen=True)
 class SetPlan:
-    """What a size takes."""
+    """The cost of a model size."""
 
     name: str
     parameters: int
     state_bytes: int
     flops_per_hour: float
-    """Of a training pass over one hour of pairs, with the right past."""
+    """FLOPs of a training pass over one hour of pairs, with the correct past."""
     self_fed_flops_per_hour: float
-    """The same with the network's own."""
+    """The same with the network's own past."""
     hours: float
-    """Of one H100 for `audio_hours` hours of pairs."""
+    """Hours of one H100 for `audio_hours` hours of pairs."""
 
 
 def set_plan(
@@ -54,7 +55,7 @@ def set_plan(
 
 
 def frame_flops(shape: SetShape, frames: int) -> float:
-    """Of a forward pass, per frame of rows of `frames` frames."""
+    """FLOPs of a forward pass, per frame of rows of `frames` frames."""
     weights = count_parameters(shape) - _tables(shape)
     stacks = [shape.encoder]
     if shape.predictor is not None and shape.predictor.kind == "conformer":

@@ -1,8 +1,8 @@
-"""How a SET network is trained, as a recipe file says it. Numbers only; imports no torch.
+"""The training settings of a SET network, as in a recipe file. Numbers only; imports no torch.
 
 The defaults are those of the published recipes: AdamW (0.9, 0.98), rate 5e-4, weight decay 0.01, gradients
-clipped at 5, 16 pairs a step, NewBob on the validation's token error. The paper's last epochs are a stage
-with `past = "beam"` (or `greedy`): the predictor is shown what the network itself writes.
+clipped at 5, 16 pairs per step, NewBob on the validation's token error. The paper's last epochs are a stage
+with `past = "beam"` (or `greedy`): the predictor reads codes that the network itself generates.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class ModelPart(Origin):
     units: str = "codes"
     """`codes`, or `latents`: the codec's continuous vectors before quantisation."""
     codebooks: int | None = None
-    """Use the codec's first so many codebooks only; None: all."""
+    """Use only this many of the codec's first codebooks; None: all."""
     embeddings: str = "random"
-    """Of a fresh network over codes, and of a factored head: `random`; `codebooks`, from the codec's codebook
-    vectors; or `copy`, those and a head that begins by answering with the noisy codes."""
+    """Initialisation of a fresh network over codes, and of a factored head: `random`; `codebooks`, from the
+    codec's codebook vectors; or `copy`, the same with a head that initially copies the noisy codes."""
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = super().problems()
         if self.units not in ("codes", "latents"):
             found.append(f"units {self.units!r} is not codes or latents")
@@ -45,17 +45,17 @@ class ModelPart(Origin):
 
 @dataclass(frozen=True)
 class Annealing:
-    """NewBob: the rate falls when the validation's token error stops to fall; for latents, its loss."""
+    """NewBob: the rate falls when the validation's token error (for latents, its loss) stops falling."""
 
     improvement: float = 0.0025
-    """Relative improvement below which a validation does not count as one."""
+    """Relative improvement below which a validation does not count as better."""
     shrink: float = 0.9
-    """What the rate is multiplied by; 1: it does not fall."""
+    """Factor on the rate at each reduction; 1: it does not fall."""
     patience: int = 1
-    """Validations without improvement that are waited for."""
+    """Validations without improvement before the rate falls."""
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         good = self.improvement >= 0 and 0 < self.shrink <= 1 and self.patience >= 0
         return [] if good else ["improvement and patience must be at least 0, shrink above 0 and at most 1"]
 
@@ -67,15 +67,15 @@ class Stage(StagePlan):
     name: str = "teacher"
     steps: int = 50_000
     tasks: tuple[str, ...] = ()
-    """Only pairs of these tasks; empty: all."""
+    """Use only pairs of these tasks; empty: all."""
     frames: int | None = None
-    """As in `data`, for this stage; None: as there."""
+    """Replaces the value in `data` for this stage; None: the same value."""
     vary: float | None = None
-    """As in `data`, for this stage; None: as there."""
+    """Replaces the value in `data` for this stage; None: the same value."""
     rows: int = 16
-    """Pairs a process and backward pass."""
+    """Pairs per process and backward pass."""
     accumulate: int = 1
-    """Backward passes a step."""
+    """Backward passes per step."""
     rate: float = 5e-4
     """Highest learning rate."""
     warm_up: int = 0
@@ -87,28 +87,28 @@ class Stage(StagePlan):
     weight_decay: float = 0.01
     clip: float = 5.0
     weights: tuple[float, ...] = ()
-    """Of the codebooks' losses; one for each, or first and last of a line. Empty: all alike."""
+    """Weights of the codebooks' losses: one each, or the ends of a linear ramp. Empty: all equal."""
     smoothing: float = 0.0
     """Label smoothing: share of the target spread evenly over all codes."""
     loss: str = "mse"
-    """Of latents: `mse` or `l1+mse`."""
+    """Loss for latents: `mse` or `l1+mse`."""
     past: str = "clean"
-    """What the predictor is shown: `clean` codes, or those that a `greedy` or `beam` search of the network
-    itself finds, without gradient. Targets always stay clean."""
+    """The predictor's input: `clean` codes, or those found by a `greedy` or `beam` search of the network
+    itself, without gradient. Targets are always clean."""
     beam: int = 4
-    """Of `past = "beam"`."""
+    """Beam width for `past = "beam"`."""
     expansion: str = "best"
-    """Of `past = "beam"`: `best` or `ranked`."""
+    """Expansion for `past = "beam"`: `best` or `ranked`."""
     replaced: Corruption = field(default_factory=Corruption)
-    """With clean codes: shares of them that others replace."""
+    """With `past = "clean"`: shares of codes that are replaced."""
 
     @property
     def fixed(self) -> bool:
-        """Whether the network sees pairs of one length only; it takes any."""
+        """Whether the network takes pairs of one length only: it does not."""
         return False
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         found = []
         if (self.steps < 1 and not self.minutes) or min(self.rows, self.accumulate) < 1 or self.warm_up < 0:
             found.append("steps (or minutes), rows and accumulate must be at least 1, warm_up 0")
@@ -161,5 +161,5 @@ class SetRecipe(RunRecipe):
         )
 
     def problems(self) -> list[str]:
-        """What cannot be."""
+        """Descriptions of all invalid values."""
         return [] if self.stage else ["there is no stage"]

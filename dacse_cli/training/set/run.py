@@ -32,9 +32,9 @@ from dacse_cli.training.set.start import fit_scale, start_copy, start_embeddings
 from dacse_cli.training.set.trainer import SetTrainer
 
 LONGEST_TAIL = 1.25
-"""A last chunk of less than a quarter joins the one before it (`ChunkOptions.min_seconds`)."""
+"""A last chunk shorter than a quarter is merged into the one before it (`ChunkOptions.min_seconds`)."""
 FITTED = 128
-"""Pairs from which the scale of latents, or the copying head, is taken."""
+"""Pairs from which the scale of latents, or the copying head, is computed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class SetRequest(PairRequest):
 
 
 def train_set(request: SetRequest, listener: Listener | None = None) -> Outcome:
-    """Train, from where `request.out` is. Raises any `DacseError`."""
+    """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
@@ -82,7 +82,7 @@ def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Ready
 
 
 def _units(recipe: SetRecipe, of_codec: Codes | Latents) -> Codes | Latents:
-    """What the network reads and writes."""
+    """The units that the network reads and writes."""
     if isinstance(of_codec, Latents):
         if recipe.model.units == "codes":
             raise UsageError("this codec makes latents, not codes", hint="Use --set model.units=latents.")
@@ -121,9 +121,9 @@ def _network(
 
 
 def chunk_frames(shape: SetShape, trained: int | None, typical: int) -> int:
-    """Frames of a chunk in use, without its context; `trained`: those that rows were cut to.
+    """Frames of a chunk in use, without its context; `trained`: the row length of the training.
 
-    With its context a chunk should be as long as the rows of training: at twice their length a network
+    With its context a chunk should be as long as the training rows: at twice their length a network
     trained for 300 steps on 100 frames wrote 22.5 instead of 23.8 % of held-out codes right. And the model
     must have room for a last chunk that a short tail has joined.
     """

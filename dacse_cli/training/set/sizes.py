@@ -1,6 +1,6 @@
 """Networks by name as `config.json` dictionaries, and configs from files. Imports no torch.
 
-Units are left out: they are the codec's.
+Units are not included: they come from the codec.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dacse_cli.set.shape import MODEL_TYPE, SetShape, parse_shape
 
 Config: TypeAlias = dict[str, Any]
 OF_CODES = ("embedding_width", "pooling", "head_width")
-"""Keys that mean nothing for latents."""
+"""Keys without meaning for latents."""
 _FULL = {"width": 256, "heads": 8, "feed_forward": 2048, "kernel": 31}
 _SMALL = {"width": 192, "heads": 4, "feed_forward": 768, "kernel": 15}
 _NARROW = {"embedding_width": 128, "joint_width": 256, "head_width": 16, "dropout": 0.0}
@@ -33,7 +33,7 @@ SIZES: dict[str, Config] = {
         "pooling": "attention",
         "encoder": {"layers": 6, **_FULL, "heads": 4},
     },
-    # fit to train on one core in an hour; dropout would take a quarter of each step there
+    # small enough to train on one core in an hour; dropout would take a quarter of each step
     "set-small": {
         **_NARROW,
         "encoder": {"layers": 4, **_SMALL},
@@ -51,7 +51,7 @@ def sized_config(size: str) -> Config:
 
 
 def shape_of(config: Config, units: Codes | Latents) -> SetShape:
-    """The network of `config` over `units`. Raises `CheckpointError` for what cannot be."""
+    """The shape of `config` over `units`. Raises `CheckpointError` for an invalid config."""
     if isinstance(units, Latents):
         own: Config = {"latents": units.width}
         config = {key: value for key, value in config.items() if key not in OF_CODES}

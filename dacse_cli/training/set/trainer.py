@@ -28,7 +28,7 @@ from dacse_cli.training.steps.supervised import SupervisedStep
 Write: TypeAlias = Callable[[Path, SetNetwork, Stage], None]
 """(folder, network, stage): writes the model folder."""
 StageData: TypeAlias = Callable[[int, Stage], tuple[Source, Sequence[CodeBatch]]]
-"""(number of the stage, stage) -> where its batches come from, and what it is validated on."""
+"""(number of the stage, stage) -> the source of its batches, and its validation batches."""
 
 
 class SetTrainer:
@@ -82,7 +82,7 @@ class SetTrainer:
         self._mark = time.monotonic()
 
     def step(self, number: int, share: float) -> Numbers:
-        """Backward passes over `accumulate` batches, then one move of the weights."""
+        """Backward passes over `accumulate` batches, then one update of the weights."""
         machine, options = self._machine, self._stage
         with machine.together():
             began = time.monotonic()
@@ -105,10 +105,10 @@ class SetTrainer:
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Loss and accuracy with the right past, and of what the network writes by itself.
+        """Loss and accuracy with the correct past, and accuracy of the network's own output.
 
         Empty where nothing is held out.
-        The rate is annealed by the token error of the past that the stage trains with.
+        The rate is annealed by the token error for the kind of past used in the stage.
         """
         self._objective.eval()
         summed = torch.zeros(1 + (self._books or 1), device=self._machine.device)
@@ -130,21 +130,21 @@ class SetTrainer:
         return found
 
     def _watched(self, found: Mapping[str, float]) -> float:
-        """What the rate is annealed by."""
+        """The value by which the rate is annealed."""
         if self._books is None:
             return found["valid_loss"]
         own = self._stage.past != "clean" and "free_accuracy" in found
         return 1.0 - found["free_accuracy" if own else "valid_accuracy"]
 
     def _accuracy(self, name: str, hits: Tensor, frames: float) -> dict[str, Tensor]:
-        """Shares of codes that are right, of all codebooks and of the first; nothing of latents."""
+        """Shares of correct codes, of all codebooks and of the first; empty for latents."""
         if self._books is None:
             return {}
         right = hits / frames
         return {f"{name}accuracy": right.mean(), f"{name}accuracy_first": right[0]}
 
     def _freely(self) -> dict[str, float]:
-        """Accuracy of what the network writes by itself, on the first batches held out."""
+        """Accuracy of the network's own output on the first held-out batches."""
         if self._network.predictor is None or not self._recipe.data.free_batches:
             return {}
         stage = self._stage
@@ -162,7 +162,7 @@ class SetTrainer:
         return {name: float(v) for name, v in self._accuracy("free_", torch.tensor(sums), frames).items()}
 
     def _teacher(self, batch: Batch) -> Tensor | None:
-        """The right past."""
+        """The correct past."""
         return shown_past(self._network, batch, Stage(), torch.Generator())
 
     def state(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class SetTrainer:
         self._write(folder, self._network, self._stage)
 
     def close(self) -> None:
-        """End threads and processes that mix ahead."""
+        """End threads and processes that mix in advance."""
         if self._source is not None:
             self._source.close()
 

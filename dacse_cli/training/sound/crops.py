@@ -1,4 +1,4 @@
-"""Short pieces of clean recordings at drawn places and levels."""
+"""Short pieces of clean recordings at random positions and levels."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from dacse_cli.training.sound.level import FULL_SCALE, Samples, gain_of, power, 
 from dacse_cli.training.sound.recordings import Reader, Recording
 
 QUIETEST = 1e-3
-"""RMS of full scale below which a crop is a pause and another one is drawn."""
+"""RMS (full scale 1) below which a crop is a pause and another one is drawn."""
 TRIES = 10
 """Crops drawn for a row; if all are pauses the loudest is taken."""
 MOST_GAIN = 100.0
-"""A crop is made louder by at most this factor (40 dB), so that a pause stays one."""
+"""Most gain for a crop (40 dB), so that pauses are not amplified to speech level."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Level:
     spread_db: float = 0.0
 
     def apply(self, crop: Samples, rng: np.random.Generator) -> Samples:
-        """`crop` at a drawn level, where its peaks and `MOST_GAIN` allow it."""
+        """`crop` at a random level, as far as its peaks and `MOST_GAIN` allow it."""
         level = gain_of(rng.normal(self.mean_db, self.spread_db) if self.spread_db else self.mean_db)
         peak = float(np.abs(crop).max(initial=0.0))
         gain = min(level / max(rms(crop), 1e-12), FULL_SCALE / max(peak, 1e-12), MOST_GAIN)
@@ -74,10 +74,10 @@ class Crops:
     samples: int
     level: Level
     shares: Mapping[str, float] | None = None
-    """Of groups of recordings: see `Chooser`."""
+    """Shares of groups of recordings: see `Chooser`."""
 
     def crop(self, rng: np.random.Generator) -> Samples:
-        """One crop [S]; a recording that is shorter has silence after it. Raises `InputError`."""
+        """One crop [S]; a shorter recording is padded with silence. Raises `InputError`."""
         failure: InputError | None = None
         loudest = np.zeros(self.samples, np.float32)
         for _ in range(TRIES):

@@ -1,8 +1,8 @@
 """Recordings decoded once into one memory-mapped file, so that any part of them is read in microseconds.
 
 `NAME.i16` holds all recordings end to end, mono, at one rate, 16 bits, each scaled to full scale;
-`NAME.json` where each begins and what scale it had. Takes two bytes per sample on disk; the memory it takes
-is the system's file cache, shared by all processes.
+`NAME.json` where each begins and what scale it had. Takes two bytes per sample on disk; in memory it uses
+only the system's file cache, shared by all processes.
 """
 
 from __future__ import annotations
@@ -28,26 +28,26 @@ from dacse_cli.training.sound.recordings import Recording, digest, read_part
 
 FULL = 32767.0
 Piece = tuple[NDArray[np.int16], float]
-"""One recording: samples [S], and what one step of them is worth."""
+"""One recording: integer samples [S], and the value of one quantisation step."""
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """A `Reader` of `recordings`. Goes through pickle as its path; each process maps the file itself."""
+    """A `Reader` of `recordings`. Pickled as its path; each process maps the file itself."""
 
     path: Path
     rate: int
     recordings: tuple[Recording, ...]
-    """At `rate`, one channel each; with several speeds each has its own name."""
+    """The recordings at `rate`, mono; with several speeds, each has its own name."""
     places: tuple[tuple[int, float], ...]
-    """First sample and value of one step, recording by recording."""
+    """First sample and value of one quantisation step, by recording."""
 
     def length(self, recording: Recording) -> int:
         """Samples of the whole recording."""
         return recording.frames
 
     def read(self, recording: Recording, start: int, samples: int) -> Samples:
-        """Samples `start` to `start + samples` [S]. Raises `InputError` for what is not there."""
+        """Samples `start` to `start + samples` [S]. Raises `InputError` where they do not exist."""
         if start + samples > recording.frames or recording.name not in self._index:
             raise InputError(f"{recording.name} has no {samples} samples from {start}", reason="truncated")
         first, step = self._index[recording.name]
@@ -62,7 +62,7 @@ class Decoded:
         return np.memmap(self.path, dtype="<i2", mode="r")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Without the mapped file."""
+        """Pickle without the mapped file."""
         return Decoded, (self.path, self.rate, self.recordings, self.places)
 
 
@@ -74,7 +74,7 @@ def decode(
     speeds: Sequence[float] = (1.0,),
     jobs: int = 1,
 ) -> Decoded:
-    """`recordings` at `rate` Hz in `folder`; what an earlier call has left there is used again.
+    """`recordings` at `rate` Hz in `folder`; files from an earlier call are reused.
 
     A speed of 1.1 plays a recording a tenth faster and higher: one speaker more for a small corpus. Raises
     `InputError` for a recording that cannot be read, `OutputError`.
@@ -116,7 +116,7 @@ def _piece(fixed: tuple[tuple[Recording, ...], int, tuple[float, ...]], number: 
 
 
 def _write(path: Path, pieces: Iterator[Piece]) -> dict[str, list[Any]]:
-    """Both files; the index last, so that it stands for a whole one."""
+    """Write both files; the index last, so that an index means a complete file."""
     kept: dict[str, list[Any]] = {"samples": [], "steps": []}
     part = path.with_suffix(".part")
     try:
@@ -135,7 +135,7 @@ def _write(path: Path, pieces: Iterator[Piece]) -> dict[str, list[Any]]:
 
 
 def _index_of(path: Path) -> dict[str, list[Any]] | None:
-    """The index beside `path`, None where it does not describe a whole file."""
+    """The index beside `path`; None where it does not describe a complete file."""
     try:
         kept: dict[str, list[Any]] = json.loads(path.with_suffix(".json").read_text())
         whole = 2 * sum(kept["samples"]) == path.stat().st_size and len(kept["samples"]) == len(kept["steps"])

@@ -31,15 +31,15 @@ class PairFiles:
     noisy: Recording
     clean: Recording
     task: str | None
-    """What `dacse mix` has done to it; None where there is no manifest."""
+    """The task by which `dacse mix` made it; None where there is no manifest."""
     speaker: str
     mark: str
-    """A word that differs between pairs of other contents, even where names and lengths are equal."""
+    """A digest of the contents, which differs even for pairs of equal names and lengths."""
 
 
 @dataclass(frozen=True)
 class PairSet:
-    """What is trained on, what is held out, and what could not be used."""
+    """Training pairs, held-out pairs, and files that could not be used."""
 
     train: tuple[PairFiles, ...]
     valid: tuple[PairFiles, ...]
@@ -64,7 +64,7 @@ def find_pairs(data: Path, held_out: float) -> PairSet:
 
 
 def clean_side(data: Path) -> Path:
-    """Where the clean speech of `data` is: of pairs their clean side, else `data` itself."""
+    """The folder of the clean speech of `data`: the clean side of pairs, else `data` itself."""
     for folder in (data / TRAIN, data):
         if (folder / "clean").is_dir() and (folder / "noisy").is_dir():
             return folder / "clean"
@@ -72,7 +72,7 @@ def clean_side(data: Path) -> Path:
 
 
 def digest(pairs: Iterable[PairFiles]) -> str:
-    """One word for the names, headers and contents of `pairs`, wherever they lie."""
+    """A digest of the names, headers and contents of `pairs`, independent of their location."""
     sha = hashlib.sha256()
     for pair in pairs:
         sides = ((side.name, side.frames, side.sample_rate) for side in (pair.noisy, pair.clean))
@@ -95,7 +95,7 @@ def of_tasks(pairs: Sequence[PairFiles], tasks: Sequence[str]) -> tuple[int, ...
 
 
 def _of_manifest(folder: Path) -> tuple[PairFiles, ...]:
-    """Headers are not read, for the manifest holds what is in them."""
+    """Pairs of a manifest. Headers are not read, because the manifest holds their contents."""
     try:
         settings = (folder / SETTINGS).read_bytes()
     except OSError:  # with splits they lie one folder up; a manifest may also have come without any
@@ -159,7 +159,7 @@ def _some(pairs: tuple[PairFiles, ...], data: Path) -> tuple[PairFiles, ...]:
 def _hold_out(
     pairs: tuple[PairFiles, ...], share: float
 ) -> tuple[tuple[PairFiles, ...], tuple[PairFiles, ...]]:
-    """By speaker, or pair by pair where there is only one speaker."""
+    """Hold out a share of speakers, or of pairs where there is only one speaker."""
     if share == 0 or len(pairs) < 2:
         return pairs, ()
     speakers = {pair.speaker for pair in pairs}

@@ -11,7 +11,7 @@ Samples: TypeAlias = NDArray[np.float32]
 """Mono audio, `[S]`, 1.0 is full scale."""
 
 FULL_SCALE = 0.98
-"""Highest peak of anything that is written."""
+"""Highest peak of written files."""
 FRAME = 0.025
 """Seconds over which the level of active speech is measured."""
 PAUSE = 1e-3
@@ -40,5 +40,5 @@ def active_rms(signal: Samples, rate: int) -> float:
 
 
 def gain_of(decibels: float) -> float:
-    """The factor on samples that `decibels` are."""
+    """The amplitude factor of `decibels`."""
     return float(10.0 ** (decibels / 20.0))

@@ -1,7 +1,7 @@
-"""The record of a data set: `manifest.jsonl`, a line a pair in the order of rows, and `mix.json`, settings.
+"""The record of a data set: `manifest.jsonl`, a line per pair in the order of rows, and `mix.json`, settings.
 
-A line is written after its two files are in place, in one piece, so the manifest is at any time the beginning
-of the finished one: a run that is killed and started again ends with the same bytes as one that was not.
+A line is written after its two files are in place, in one piece, so the manifest is always a prefix of the
+finished one: a run that is killed and restarted produces the same bytes as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Manifest:
             lock_folder(self._descriptor, self._path.parent)
             data = self._path.read_bytes()
             whole = data.rfind(b"\n") + 1
-            if whole < len(data):  # the last line of a run that was killed in the middle of it
+            if whole < len(data):  # an incomplete last line of a killed run
                 os.ftruncate(self._descriptor, whole)
             self.records = _parsed(data[:whole], self._path)
         except OSError as error:
@@ -77,7 +77,7 @@ def read_manifest(folder: Path) -> list[Record]:
 
 
 def claim(folder: Path, settings: dict[str, Any]) -> None:
-    """Write `settings` into `folder`, or compare with those there; `UsageError` names what differs."""
+    """Write `settings` into `folder`, or compare with stored ones; `UsageError` names differences."""
     path = folder / SETTINGS
     text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
     settings = json.loads(text)  # tuples are lists there

@@ -1,4 +1,4 @@
-"""Natural noise from recordings: drawn places, short ones repeated without an audible seam."""
+"""Natural noise from recordings: random positions; short ones are repeated without an audible seam."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from dacse_cli.training.sound.level import Samples, power
 from dacse_cli.training.sound.recordings import Reader, Recording
 
 SEAM = 0.05
-"""Seconds of cross-fade where a short recording starts again, at most a quarter of it."""
+"""Seconds of cross-fade where a short recording is repeated, at most a quarter of its length."""
 QUIETEST = 1e-4
 """RMS of full scale below which a part is a pause and not noise: another one is drawn."""
 TRIES = 10
-"""Parts drawn before the recordings count as useless."""
+"""Parts drawn before the recordings count as unusable."""
 
 
 class RecordedNoise:

@@ -1,7 +1,6 @@
 """Speech of any length: recordings one after another, each at its own level, with pauses between them.
 
-What a row of training sounds like when recordings are shorter than the row: somebody speaks, pauses, speaks
-again, or stops.
+For rows longer than recordings: a row is like somebody who speaks, pauses, speaks again, or stops.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ class Talk:
     """How utterances follow each other."""
 
     level_db: float = -26.0
-    """Of an utterance without its pauses, dB of full scale."""
+    """Mean level of an utterance without its pauses, dB of full scale."""
     level_spread_db: float = 3.0
-    """Each utterance lies within this of it, uniformly."""
+    """Largest deviation of an utterance's level from it, in dB (uniform)."""
     late: float = 0.4
     """Chance that the row begins with a pause,"""
     latest: float = 0.3
@@ -47,7 +46,7 @@ class Passages:
     samples: int
     talk: Talk = field(default_factory=Talk)
     shares: Mapping[str, float] | None = None
-    """Of groups of recordings: see `crops.Chooser`."""
+    """Shares of groups of recordings: see `crops.Chooser`."""
 
     def crop(self, rng: np.random.Generator) -> Samples:
         """One row [S] of speech and pauses. Raises `InputError`."""

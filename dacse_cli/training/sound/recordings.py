@@ -30,12 +30,12 @@ MARGIN = 0.02
 BLOCK = 4096
 """Bytes at the beginning, middle and end of a file that `fingerprint` reads."""
 Files: TypeAlias = Sequence[tuple[str, Path]]
-"""(name, path) of files; the name is what manifests and splits know a file by."""
+"""(name, path) of files; the name identifies a file in manifests and splits."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A file that can be read. `name` is what manifests and splits know it by."""
+    """A file that can be read. `name` identifies it in manifests and splits."""
 
     name: str
     path: Path
@@ -50,7 +50,7 @@ class Recording:
 
     @property
     def speaker(self) -> str:
-        """The first folder of its name; a file without one is a speaker of its own."""
+        """The first folder of its name; a file without a folder counts as a separate speaker."""
         return self.name.split("/")[0]
 
 
@@ -95,7 +95,7 @@ class FromFiles:
 
 
 def look(files: Iterable[tuple[str, Path]]) -> tuple[tuple[Recording, ...], tuple[Refused, ...]]:
-    """The headers of `(name, path)`: recordings sorted by name, and files that are none.
+    """Read the headers of `(name, path)`: recordings sorted by name, and files that are not recordings.
 
     Names that occur twice are replaced by the whole path.
     """
@@ -114,15 +114,15 @@ def look(files: Iterable[tuple[str, Path]]) -> tuple[tuple[Recording, ...], tupl
 
 
 def digest(recordings: Iterable[Recording]) -> str:
-    """One word for the names, headers and contents of `recordings`, wherever they lie."""
+    """A digest of the names, headers and contents of `recordings`, independent of their location."""
     facts = [(r.name, r.frames, r.sample_rate, r.channels, fingerprint(r.path)) for r in recordings]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def fingerprint(path: Path) -> str:
-    """One word for the contents of a file: its size and a hash of its beginning, middle and end.
+    """A digest of a file's contents: its size and a hash of its beginning, middle and end.
 
-    Equal for copies, whatever their times; two recordings of equal length differ in it. Raises `InputError`.
+    Equal for copies, whatever their times; different for two recordings of equal length. Raises `InputError`.
     """
     sha = hashlib.sha256()
     try:

@@ -1,7 +1,7 @@
-"""Which part of a recording becomes one training pair. Integers in, integers out; knows no files.
+"""Which part of a recording becomes one training pair. Integers in, integers out.
 
 The published rule: what is shorter than a second is left out, up to five seconds are kept whole, and longer
-recordings are cut every four seconds, where a rest below a second stays with the last part.
+recordings are cut every four seconds, where a remainder below a second stays with the last part.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ class Segmenting:
     """Lengths in seconds."""
 
     shortest: float = 1.0
-    """A recording below it is left out, a rest below it is no part of its own."""
+    """A shorter recording is left out; a shorter remainder is not a part of its own."""
     seconds: float = 4.0
     """The grid on which longer recordings are cut."""
     longest: float = 5.0
     """Up to here a recording is kept whole."""
 
     def check(self) -> Segmenting:
-        """Itself; raises `UsageError` where the lengths contradict each other."""
+        """Return self; raises `UsageError` where the lengths contradict each other."""
         if not 0.1 <= self.shortest <= self.seconds <= self.longest <= 600.0:
             raise UsageError(
                 f"lengths must satisfy 0.1 <= {self.shortest:g} (shortest) <= {self.seconds:g} (--seconds) "

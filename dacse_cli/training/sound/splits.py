@@ -1,8 +1,8 @@
 """Training, validation, test: which group of recordings belongs to which set.
 
-A hash of its name decides, so a group stays where it is when others are added, and two corpora that share a
-speaker put that speaker into the same set. Noises and room responses are split by the same rule, so that
-nothing a model is tested with was part of its training.
+A hash of its name decides, so a group stays in its set when others are added, and two corpora that share a
+speaker put that speaker into the same set. Noises and room responses are split by the same rule, so that no
+test material was part of the training.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Split:
 
 
 WHOLE = (Split("", 1.0),)
-"""No splits: all in one."""
+"""No splits: everything in one set."""
 
 
 def parse_splits(text: str) -> tuple[Split, ...]:
@@ -79,8 +79,8 @@ class Divided:
 def divide(files: Files, rate: int, seconds: float, held_out: float) -> Divided:
     """The recordings in `files` that last `seconds`, a share `held_out` of their speakers held out.
 
-    Where that share is less than one speaker, recordings are held out instead: a folder of many voices
-    must not leave the training whole. Raises `NoInputError` where none is long enough.
+    Where that share is less than one speaker, recordings are held out instead: a folder with many voices must
+    not be removed from training as a whole. Raises `NoInputError` where none is long enough.
     """
     found, refused = look(files)
     long = tuple(recording for recording in found if recording.samples_at(rate) >= round(seconds * rate))
@@ -99,7 +99,7 @@ def divide(files: Files, rate: int, seconds: float, held_out: float) -> Divided:
 
 
 def shared_out(count: int, splits: tuple[Split, ...]) -> tuple[int, ...]:
-    """`count` in the shares of `splits`, whole numbers that add up to it."""
+    """`count` divided by the shares of `splits`, into whole numbers that add up to it."""
     edges, total = [0], 0.0
     for split in splits:
         total += split.share

@@ -1,6 +1,6 @@
-"""One move of the weights, whatever the network is. A new trainer is built from one of the two steps.
+"""One update of the weights, for any network. A new trainer is built from one of the two steps.
 
-    supervised    gradients of several batches added up, clipped, then every optimizer moves; averaged weights
+    supervised    gradients of several batches added up, clipped, then every optimizer steps; averaged weights
     adversarial   a network against discriminators (or none): both sides' losses, in either order
     optimizers    AdamW and Muon by name, groups of weights with their own share of the learning rate
     average       exponential moving average of weights, swapped in for validation and writing
@@ -24,5 +24,5 @@ with `runs.ahead.Ahead` inside `machine.together()`, calls the step in `step` an
     def close(self):
         self.batches.close()
 
-Knows nothing of audio, codes and recipes.
+Independent of audio, codes and recipes.
 """

@@ -1,9 +1,9 @@
 """One step of a network against discriminators, or without them: codecs, autoencoders, vocoders.
 
 The network's `forward` takes a batch and returns a `Made`; its further losses are functions of estimate and
-target. All losses are weighted by name: `features` and `adversarial` are what the discriminators say. A
-relative loss has the weight its gradient's length should have over that of all others together, whatever its
-own scale is.
+target. All losses are weighted by name: `features` and `adversarial` come from the discriminators. The weight
+of a relative loss is the norm of its gradient relative to that of all other losses together, independent of
+its scale.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ Losses: TypeAlias = Callable[[Tensor, Tensor], Mapping[str, Tensor]]
 
 @dataclass(frozen=True)
 class Made:
-    """What a network has made of a batch."""
+    """A network's output for a batch."""
 
     estimate: Tensor
-    """[B, ...], what the discriminators are shown."""
+    """[B, ...], the input of the discriminators."""
     target: Tensor
-    """[B, ...], what it should be."""
+    """[B, ...], the target."""
     losses: Mapping[str, Tensor] = field(default_factory=dict)
-    """Scalars that only the forward pass knows (commitment)."""
+    """Losses computed in the forward pass, as scalars (commitment)."""
     extra: Mapping[str, Tensor] = field(default_factory=dict)
-    """Whatever else the trainer wants to see after the step (codes)."""
+    """Further outputs for the trainer (codes)."""
 
 
 @dataclass(frozen=True)
 class AdversarialOptions:
-    """How both sides move."""
+    """Settings of both sides' updates."""
 
     weights: Mapping[str, float]
-    """Of the network's losses; all names that occur must be there."""
+    """Weights of the network's losses; every loss must have one."""
     relative: Mapping[str, float] = field(default_factory=dict)
-    """Of relative losses."""
+    """Weights of relative losses."""
     kind: str = "lsgan"
     """`lsgan` or `hinge`."""
     discriminators_first: bool = True
-    """They move before the network, which is then judged by the moved ones; else after it."""
+    """Discriminators are updated before the network, which then uses the updated ones; else after it."""
     clip: float = 1000.0
-    """Greatest length of the network's gradient,"""
+    """Largest gradient norm of the network,"""
     clip_discriminators: float = 10.0
     """and of the discriminators'."""
     bf16: bool = False
@@ -114,7 +114,7 @@ class AdversarialStep:
         return numbers, made
 
     def state(self) -> dict[str, Any]:
-        """Of discriminators and all optimizers; the network's weights are its owner's to keep."""
+        """State of discriminators and all optimizers; the network's weights are saved by the trainer."""
         return {
             "discriminators": None if self._discriminators is None else self._discriminators.state_dict(),
             "optimizers": [[o.state_dict() for o in optimizers] for optimizers in self._optimizers],
@@ -129,7 +129,7 @@ class AdversarialStep:
                 optimizer.load_state_dict(one)
 
     def _loss(self, made: Made) -> tuple[Tensor, dict[str, Tensor]]:
-        """The network's loss, and what it is made of."""
+        """The network's loss, and its terms."""
         losses = {**made.losses, **self._losses(made.estimate, made.target)}
         if self._discriminators is not None:
             losses |= self._verdict(made)
@@ -142,7 +142,7 @@ class AdversarialStep:
     def _relative_term(self, loss: Tensor, made: Made) -> tuple[Tensor, dict[str, Tensor]]:
         """A term whose gradient by the estimate is that of the relative losses, all rows of equal length.
 
-        (The gradient of a pause is steep, so rows would else be unequal.) Its value is of no meaning.
+        (The gradient of a pause is steep, so rows would otherwise be unequal.) Its value has no meaning.
         """
         assert self._relative is not None
         (others,) = torch.autograd.grad(loss, made.estimate, retain_graph=True)
@@ -169,7 +169,7 @@ class AdversarialStep:
         return loss.detach()
 
     def _verdict(self, made: Made) -> dict[str, Tensor]:
-        """The network's losses by the discriminators, which do not learn from it."""
+        """The network's losses from the discriminators, which get no gradient."""
         assert self._discriminators is not None
         self._discriminators.requires_grad_(False)
         with self._machine.autocast(self._options.bf16):

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 class Average:
     """Averages of all floating-point weights and buffers of `network`; part of a checkpoint by `state`.
 
-    Early on it forgets faster (1 - decay is at least 19 / (steps + 20)), so the start does not linger.
+    At first the decay is faster (1 - decay is at least 19 / (steps + 20)), so the initial weights are
+    forgotten.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -21,14 +22,14 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step."""
         self._steps += 1
         weight = 1.0 - min(self._decay, (self._steps + 1) / (self._steps + 20))
         torch._foreach_lerp_(list(self._kept.values()), list(self._weights().values()), weight)
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """The network holds the averages inside the block, and its own weights again after it."""
+        """Context manager: the network holds the averages inside the block, its own weights afterwards."""
         own = {name: tensor.detach().clone() for name, tensor in self._weights().items()}
         self._fill(self._kept)
         try:
@@ -37,7 +38,7 @@ class Average:
             self._fill(own)
 
     def state(self) -> dict[str, object]:
-        """For a checkpoint."""
+        """State for a checkpoint."""
         return {"steps": self._steps, "weights": dict(self._kept)}
 
     def restore(self, state: Mapping[str, object]) -> None:

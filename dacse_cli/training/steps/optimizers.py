@@ -13,7 +13,7 @@ from torch import nn
 
 NAMES = ("adamw", "muon")
 SHARE = "share"
-"""Key of a parameter group: the share of the learning rate its weights move at."""
+"""Key of a parameter group: the share of the learning rate for its weights."""
 Named: TypeAlias = Iterable[tuple[str, nn.Parameter]]
 Rule: TypeAlias = Callable[[str, nn.Parameter], bool]
 
@@ -36,8 +36,8 @@ def make_optimizers(
 ) -> list[torch.optim.Optimizer]:
     """AdamW for all weights that require a gradient, or (`muon`) Muon for some and AdamW for the rest.
 
-    `decays`: which weights decay. `muon`: which of two and more dimensions are Muon's. `share`: of the
-    learning rate, for weights that are AdamW's. Build them after the network is on its device.
+    `decays`: which weights decay. `muon`: which of two and more dimensions are Muon's. `share`: factor on the
+    learning rate for weights of AdamW. Build them after the network is on its device.
     """
     listed = [(key, weight) for key, weight in named if weight.requires_grad]
     made: list[torch.optim.Optimizer] = []
@@ -77,13 +77,13 @@ class Muon(torch.optim.Muon):
         )
 
     def step(self, closure: Any = None) -> Any:
-        """Move the weights, whose memory the matrices share."""
+        """Update the weights, which share memory with the matrices."""
         for weight, matrix in zip(self._weights, self._matrices, strict=True):
             matrix.grad = None if weight.grad is None else weight.grad.flatten(1)
         return super().step(closure)  # type: ignore[no-untyped-call]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients of the weights themselves."""
+        """Clear the gradients of the weights themselves."""
         super().zero_grad(set_to_none)
         for weight in self._weights:
             weight.grad = None
@@ -97,7 +97,7 @@ def set_rate(optimizers: Sequence[torch.optim.Optimizer], rate: float) -> None:
 
 
 def move(optimizers: Sequence[torch.optim.Optimizer]) -> None:
-    """One step of each; gradients are forgotten."""
+    """One step of each optimizer; gradients are cleared."""
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

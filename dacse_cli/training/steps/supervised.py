@@ -1,4 +1,4 @@
-"""One step towards targets: gradients of several batches added up, clipped, then every optimizer moves.
+"""One step towards targets: gradients of several batches added up, clipped, then every optimizer steps.
 
 For language models, SET, masks: everything with a loss and without discriminators. The docstring of the
 package shows how a trainer uses it.
@@ -36,7 +36,7 @@ class SupervisedStep:
         clip: float,
         average: Average | None = None,
     ) -> None:
-        """`clip`: greatest length of the gradient. `average`: weights to keep an average of."""
+        """`clip`: largest gradient norm. `average`: weights to keep an average of."""
         self._machine, self._optimizers, self._pace, self._clip = machine, list(optimizers), pace, clip
         self._wrapped, self._average = machine.wrap(network), average
         self._network = network
@@ -44,7 +44,7 @@ class SupervisedStep:
     def __call__(
         self, number: int, share: float, parts: Sequence[Part], factor: float = 1.0
     ) -> dict[str, float | Tensor]:
-        """Step `number` at `share` of the stage: backward passes over `parts`, then one move.
+        """Step `number` at `share` of the stage: backward passes over `parts`, then one update.
 
         `factor` multiplies the learning rate (`pace.NewBob`). Returns `loss`, `rate`, `gradient` (its length
         before clipping) and what the parts have returned, without reading anything from the device.
@@ -69,7 +69,7 @@ class SupervisedStep:
         return {**sums, "rate": rate, "gradient": gradient.detach()}
 
     def state(self) -> dict[str, Any]:
-        """Of optimizers and averages; the network's weights are its owner's to keep."""
+        """State of optimizers and averages; the network's weights are saved by the trainer."""
         average = None if self._average is None else self._average.state()
         return {"optimizers": [optimizer.state_dict() for optimizer in self._optimizers], "average": average}
 

@@ -23,7 +23,7 @@ Batch: TypeAlias = tuple[Tensor, Tensor | None]
 
 
 class VaeNetwork(nn.Module):
-    """What several processes wrap: the autoencoder, all convolutions weight-normed."""
+    """The autoencoder as the module wrapped for several processes, all convolutions weight-normed."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ def start_from(network: nn.Module, given: Mapping[str, Tensor], prefix: str) -> 
 
 
 def weight_norm_all(network: nn.Module) -> None:
-    """Direction and gain apart, in all convolutions."""
+    """Apply weight norm (direction and gain) to all convolutions."""
     for module in network.modules():
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.ConvTranspose1d):
             weight_norm(module)
@@ -87,7 +87,7 @@ class AutoencoderPart:
         return {"mel": (estimate - target).abs().mean()}
 
     def measured(self, wav: Tensor, noise: float, chance: torch.Generator) -> dict[str, Tensor]:
-        """Mean absolute difference of log-mels; `valid_noisy` with all of the noise."""
+        """Mean absolute difference of log-mels; `valid_noisy` at full latent noise."""
         mel = self._mel(wav)
         drawn = torch.randn(self._latents(mel).shape, generator=chance).to(mel) * noise
         noisy, plain = ((self.network((mel, n)).estimate - mel).abs().mean() for n in (drawn, None))

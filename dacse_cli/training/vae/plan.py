@@ -1,6 +1,6 @@
-"""What training the autoencoder of a speech VAE takes, on paper: products counted, nothing measured.
+"""The cost of training a speech VAE's autoencoder, computed by counting products, not measured.
 
-Imports no torch. Passes are those of a codec's plan; beside them Muon orthogonalises every kernel once a
+Imports no torch. Passes are those of a codec's plan; in addition, Muon orthogonalises every kernel once per
 step, the same on each GPU. Spectra, losses and the autoencoder's shortcuts are left out (below a percent).
 """
 
@@ -30,7 +30,7 @@ MUON_BYTES = 12
 """A parameter in float32, its gradient, and Muon's one moment."""
 MUON_ITERATIONS = 5
 _PARTS = 10
-"""Equal parts of the spectrum that the discriminators judge by layers of their own."""
+"""Equal parts of the spectrum for which the discriminators have separate layers."""
 
 
 @dataclass(frozen=True)

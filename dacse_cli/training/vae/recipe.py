@@ -1,9 +1,9 @@
-"""How a speech VAE is trained, as a recipe file states it. Numbers only; imports no torch.
+"""The training settings of a speech VAE, as in a recipe file. Numbers only; imports no torch.
 
 The defaults are DC-Speech-VAE's: crops of 11.15 s, noise of up to 0.5 on the latents, weights 5, 0.25, 2
 and 1 of mel, dispersive, feature and adversarial losses, Muon for matrices. What differs: the gains of weight
-norm are no matrices, so AdamW has them (the published Muon takes them too); recordings are shuffled and, with
-several GPUs, different on each; crops have a drawn level.
+norm are not matrices, so AdamW updates them (in the published recipe, Muon does); recordings are shuffled
+and, with several GPUs, different on each; crops have a random level.
 
 Tried on one CPU core: 1.2 million weights, 1,254 steps of 4 crops of 2.25 s, Muon at 2e-3, no discriminators:
 mel distance of held-out speech 0.33 (2.26 after 146 steps, when only a mean spectrum was learnt), 0.39 with
@@ -37,7 +37,7 @@ class VaePart(Origin):
 
 @dataclass(frozen=True)
 class DataPart:
-    """What is made of the recordings."""
+    """How the recordings are used."""
 
     seconds: float = 11.15
     level_db: float = -23.0
@@ -51,7 +51,7 @@ class DataPart:
     valid: float = 0.02
     """Share of recordings (by speaker) held out."""
     valid_rows: int = 16
-    """Crops that a validation measures."""
+    """Crops per validation."""
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""
@@ -80,7 +80,7 @@ class DiscriminatorPart:
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the losses that the autoencoder minimises."""
+    """Weights of the losses that the autoencoder minimises."""
 
     mel: float = 5.0
     """Mean absolute difference of log-mels,"""
@@ -92,7 +92,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class VocoderWeights:
-    """Of the losses that a vocoder minimises: BigVGAN's."""
+    """Weights of the losses that a vocoder minimises, as for BigVGAN."""
 
     mel: float = 15.0
     """Sum of seven mel distances,"""
@@ -102,11 +102,11 @@ class VocoderWeights:
 
 @dataclass(frozen=True)
 class VaeStage(StagePlan):
-    """A part of the run with its own length and pace."""
+    """A part of the run with its own length and learning rate."""
 
     name: str = "vae"
     part: str = "autoencoder"
-    """What is trained: `autoencoder` or `vocoder`. The other one stays as it is."""
+    """The part that is trained: `autoencoder` or `vocoder`. The other one is unchanged."""
     steps: int = 700_000
     rows: int = 4
     """Crops per step, of all processes together; each process needs at least 2."""
@@ -114,12 +114,12 @@ class VaeStage(StagePlan):
     """As AdamW's: Muon's updates are scaled to the same size."""
     warm_up: int = 0
     tail: float = 0.0
-    """Last share of the stage in which the rate falls in a straight line."""
+    """Final share of the stage in which the learning rate falls linearly."""
     optimizer: str = "muon"
     betas: tuple[float, ...] = (0.9, 0.95)
     weight_decay: float = 0.1
     clip: float = 500.0
-    """Of both sides' gradients."""
+    """Largest gradient norm of both sides."""
     noise: float = 0.5
     """Greatest deviation of the noise on the latents."""
     adversarial: bool = True
@@ -159,7 +159,7 @@ class VaeRecipe(RunRecipe):
     stage: tuple[VaeStage, ...] = (VaeStage(),)
 
     def stages(self) -> tuple[VaeStage, ...]:
-        """As they are written."""
+        """The stages in order."""
         return self.stage
 
     def problems(self) -> list[str]:

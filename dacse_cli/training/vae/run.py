@@ -31,7 +31,7 @@ from dacse_cli.training.vae.vocoder import VocoderNetwork, VocoderPart
 from dacse_cli.weights.loading import load_folder
 
 VALID_ROWS = 4
-"""Crops that are measured at once."""
+"""Crops per validation batch."""
 SOUND = "sound"
 """Folder inside OUT for the decoded recordings."""
 OWN, VOCODER = "autoencoder.", "vocoder."
@@ -57,7 +57,7 @@ class _Sound:
 
 
 def train_vae(request: VaeRequest, listener: Listener | None = None) -> Outcome:
-    """Train, from where `request.out` is. Raises any `DacseError`."""
+    """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
@@ -118,7 +118,7 @@ def _folder(name: str) -> Path:
 def _shape(recipe: VaeRecipe, start: Path | None, source: Path | None, trained: set[str]) -> VaeShape:
     """The shape of `start`, else of the recipe; with the vocoder of `source`, else a trained one or none.
 
-    Raises `UsageError` where a part would neither be given nor trained.
+    Raises `UsageError` where a part is neither given nor trained.
     """
     if "autoencoder" not in trained and start is None:
         raise UsageError(
@@ -161,7 +161,7 @@ def _sound(request: VaeRequest, listener: Listener) -> _Sound:
 
 
 def _mix(recipe: VaeRecipe, shape: VaeShape, sound: _Sound, stage: int) -> LiveMix:
-    """Where the crops of a stage come from."""
+    """The source of a stage's crops."""
     data = recipe.data
     samples = whole_frames(data.seconds, SAMPLE_RATE, shape.autoencoder.hop_length)
     level = Level(data.level_db, data.spread_db)

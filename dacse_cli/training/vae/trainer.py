@@ -27,21 +27,21 @@ from dacse_cli.weights.folding import fold_weight_norm
 
 
 class Part(Protocol):
-    """A network of the speech VAE with what trains it; `network` gives `Made` of what `batch` gives."""
+    """A network of the speech VAE with its training; `network` maps the output of `batch` to `Made`."""
 
     network: nn.Module
     discriminators: nn.Module
     weights: Mapping[str, float]
-    """Of all losses by name."""
+    """Weights of all losses by name."""
 
     def batch(self, wav: Tensor, noise: float, chance: torch.Generator) -> Any:
-        """What the network is given for crops [B, S]."""
+        """The network's input for crops [B, S]."""
 
     def losses(self, estimate: Tensor, target: Tensor) -> Mapping[str, Tensor]:
         """Scalars by name."""
 
     def measured(self, wav: Tensor, noise: float, chance: torch.Generator) -> Mapping[str, Tensor]:
-        """Means over crops [B, S] that were held out, by name."""
+        """Means over held-out crops [B, S], by name."""
 
 
 class VaeTrainer:
@@ -75,7 +75,7 @@ class VaeTrainer:
         self._batches: Ahead[Any] | None = None
 
     def begin(self, stage: int, fresh: bool) -> None:
-        """New optimizers; discriminators and networks stay as they are."""
+        """New optimizers; discriminators and networks are kept."""
         self._number, self._stage = stage, self._recipe.stage[stage]
         self._part = self._parts[self._stage.part]
         self._moves = self._new_step(self._stage)
@@ -99,7 +99,7 @@ class VaeTrainer:
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """What the stage's part measures on what was held out; nothing where nothing was."""
+        """Validation numbers of the stage's part on held-out crops; empty where none were held out."""
         self._part.network.eval()
         sums: dict[str, Tensor] = {}
         rows = torch.zeros((), device=self._machine.device)
@@ -134,7 +134,7 @@ class VaeTrainer:
         write_weights(folder, {**fold_weight_norm(trained, CodecError), **self._rest}, torch.float32)
 
     def close(self) -> None:
-        """End threads and processes that read ahead."""
+        """End threads and processes that read in advance."""
         if self._batches is not None:
             self._batches.close()
 

@@ -29,7 +29,7 @@ Batch: TypeAlias = tuple[Tensor, Tensor]
 
 
 class VocoderNetwork(nn.Module):
-    """What several processes wrap: the vocoder, all convolutions weight-normed."""
+    """The vocoder as the module wrapped for several processes, all convolutions weight-normed."""
 
     def __init__(self, vocoder: nn.Module, machine: Machine, bf16: bool, given: Mapping[str, Tensor]) -> None:
         """`given`: tensors to start from (`vocoder.*`), if any."""
@@ -61,7 +61,7 @@ class VocoderPart:
         self._distance = SpectralDistance(SAMPLE_RATE, complex_windows=()).to(machine.device)
 
     def batch(self, wav: Tensor, noise: float, chance: torch.Generator) -> Batch:
-        """Log-mels of crops [B, S] and the crops; neither noise nor chance."""
+        """Log-mels of crops [B, S] and the crops; without noise or randomness."""
         return self._mel(wav), wav
 
     def losses(self, estimate: Tensor, target: Tensor) -> dict[str, Tensor]:

@@ -24,13 +24,13 @@ class SpanBuffer:
         self.stop = 0
 
     def append(self, piece: NDArray[Any]) -> None:
-        """What comes next, `[..., n]`."""
+        """Append the next piece, `[..., n]`."""
         if piece.shape[-1]:
             self._pieces.append(piece)
             self.stop += piece.shape[-1]
 
     def take(self, start: int, stop: int) -> NDArray[Any]:
-        """`[..., stop - start]`, less at the end; what lies before `start` is forgotten."""
+        """`[..., stop - start]`, shorter at the end; data before `start` is discarded."""
         held = np.concatenate(self._pieces, axis=-1)[..., start - self._start :]
         self._pieces, self._start = [held], start
         return held[..., : stop - start]
@@ -39,7 +39,7 @@ class SpanBuffer:
 class Encoding:
     """Runs blocks through resampler and encoder. `gain` brings peaks above full scale down to 1.
 
-    `on_samples` gets what the encoder gets: rows `[R, n]` at the codec's rate.
+    `on_samples` gets the encoder's input: rows `[R, n]` at the codec's rate.
     """
 
     def __init__(

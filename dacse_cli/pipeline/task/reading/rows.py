@@ -14,7 +14,7 @@ from dacse_cli.interfaces import Samples
 from dacse_cli.pipeline.task.reading.sources import Signal
 
 CANCELLED = 0.01
-"""A mean with less than this share of the loudest channel's energy (-20 dB) has lost the speech."""
+"""Below this share of the loudest channel's energy (-20 dB), the speech has cancelled in the mean."""
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -64,7 +64,7 @@ class Rows:
 
     @property
     def warnings(self) -> list[str]:
-        """What a user should know about the rows, once all blocks were measured."""
+        """Warnings about the rows, after all blocks were measured."""
         *channels, mean = self._energies
         if not self._mono or mean >= CANCELLED * max(channels):
             return []
@@ -99,8 +99,8 @@ class Activity:
     def envelope(self, row: int, start: int, stop: int) -> Samples | None:
         """Gains `[(stop - start) * hop]` that keep digital silence silent; None where there is none.
 
-        0 in silent frames between silent ones, with a ramp in a silent frame beside sound, so that what a
-        codec leaves of the sound does not end in a click.
+        0 in silent frames between silent ones, with a ramp in a silent frame beside sound, so that the
+        codec's remaining sound there does not end in a click.
         """
         active = np.pad(self._active[row], (1, 1))[start : stop + 2]
         if active.all():

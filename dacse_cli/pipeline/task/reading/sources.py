@@ -1,4 +1,4 @@
-"""Where samples come from: files or arrays, decoded once for all that read them."""
+"""Where samples come from: files or arrays, decoded once for all readers."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Signal:
         return self.frames / self.sample_rate
 
     def frames_at(self, rate: int) -> int:
-        """Samples per channel after a change to `rate`."""
+        """Samples per channel after resampling to `rate`."""
         return resampled_length(self.frames, self.sample_rate, rate)
 
     @classmethod
@@ -68,7 +68,7 @@ class Source(Protocol):
 
     @property
     def signal(self) -> Signal:
-        """What is known of it."""
+        """Facts about the recording."""
 
     def blocks(self) -> Iterator[Samples]:
         """Samples `[C, n]` from the start, about a second each, `signal.frames` in total."""
@@ -161,7 +161,7 @@ class DryBlocks:
         return joined[:, :n]
 
     def rest(self) -> Iterator[Samples]:
-        """All that is left, in pieces as they come."""
+        """All remaining samples, piece by piece."""
         yield self._rest
         yield from self._pieces
 

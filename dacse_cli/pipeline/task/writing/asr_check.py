@@ -1,4 +1,4 @@
-"""A speech recogniser compares the words of input and result, passage by passage, while that is written."""
+"""A speech recogniser compares the words of input and result, passage by passage, while it is written."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORTEST, LONGEST = 8 * RATE, 12 * RATE
 """Samples of a passage, which is cut in a pause between these. A recogniser takes as long for 10 s as for
 1 s, and a few wrong words are a smaller share of more."""
 AUDIBLE = 1e-3
-"""Peak of an input below which there is nothing to understand."""
+"""Peak of an input below which it is treated as having no speech."""
 
 
 class AsrCheck:
@@ -41,12 +41,12 @@ class AsrCheck:
         self._take(self._resampler.push(np.stack([dry.mean(axis=0), result.mean(axis=0)])))
 
     def close(self) -> None:
-        """Compare what is left."""
+        """Compare the remaining samples."""
         self._take(self._resampler.finish())
         self._compare(self._both.shape[1])
 
     def report(self, guard: GuardReport) -> GuardReport:
-        """The guard's report with this one's passages in it."""
+        """The guard's report with the passages of this check added."""
         return replace(
             guard,
             compared=self._compared,

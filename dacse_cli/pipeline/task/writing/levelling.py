@@ -1,4 +1,4 @@
-"""A result brought to a loudness: measured while it is made, and scaled when all of it is known."""
+"""Loudness normalisation of a result: measured while it is written, scaled when it is complete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ IN_MEMORY = 1 << 22
 MOST_LIMITED = 12.0
 """dB by which a limiter turns peaks down at most; a goal that needs more is missed."""
 _PASSES = 5
-"""Over a result, to find the gain that a limiter leaves the loudness at."""
+"""Passes over a result to find the gain that gives the wanted loudness after limiting."""
 _UNHEARD = 0.1
 """LU; a smaller difference is not reported."""
 
@@ -29,8 +29,8 @@ class LevelledSink:
     """A `Sink` that passes everything to another one, at one gain.
 
     `goal()` is the loudness to reach in LUFS. The gain is reduced where the true peak would exceed `ceiling`
-    dBTP, or with `limit` a limiter turns the peaks down, by at most `MOST_LIMITED`. What cannot be measured,
-    such as silence, is passed on as it is.
+    dBTP, or with `limit` a limiter turns the peaks down, by at most `MOST_LIMITED`. A result whose loudness
+    cannot be measured, such as silence, is passed on unchanged.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class LevelledSink:
         return gain, [words]
 
     def _limited(self, gain: float, goal: float, most: float) -> tuple[float, float]:
-        """The gain that makes up for what the limiter takes, up to `most`; how far the goal is missed."""
+        """The gain that compensates for the limiter, up to `most`, and the deviation from the goal."""
         for passes_left in reversed(range(_PASSES)):
             meter = LoudnessMeter(self._rate, self._channels)
             for block in self._at(gain):
@@ -99,7 +99,7 @@ class LevelledSink:
         return gain, missed
 
     def _at(self, gain: float) -> Iterator[Samples]:
-        """What was written, at a gain in dB, and limited where that is asked for."""
+        """The written samples at a gain in dB, limited if requested."""
         factor = np.float32(10 ** (gain / 20))
         scaled = (block * factor for block in self._replayed())
         if not self._limit:

@@ -86,7 +86,7 @@ class ArraySink:
         self._blocks.clear()
 
     def take(self) -> Samples:
-        """What was written since the last call, `[C, n]`; it is not kept."""
+        """Samples written since the last call, `[C, n]`, which are then forgotten."""
         blocks, self._blocks = self._blocks, []
         self._taken += sum(block.shape[1] for block in blocks)
         return np.concatenate(blocks, axis=1) if blocks else np.zeros((0, 0), np.float32)
