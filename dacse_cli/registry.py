@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dacse_cli.errors import CheckpointError, CodecError, ModelError
-from dacse_cli.files.documents import DocumentError, read_json
+from dacse_cli.files import documents
 from dacse_cli.files.names import quoted
 from dacse_cli.interfaces import Codec, CodecSpec, Filter, Translator
 
@@ -153,16 +153,7 @@ def read_config(folder: Path, role: Role) -> Config:
     Only tells families apart: the loader of each reads the file again and checks its keys. Raises
     `CheckpointError`, for a codec `CodecError`.
     """
-    failure = CodecError if role == "codec" else CheckpointError
-    try:
-        config = read_json(folder / CONFIG)
-    except OSError:
-        raise failure(f"{folder} has no {CONFIG}") from None
-    except DocumentError as error:
-        raise failure(f"{folder / CONFIG} {error}") from None
-    if not isinstance(config, dict):
-        raise failure(f"{folder / CONFIG} does not hold an object")
-    return config
+    return documents.read_config(folder / CONFIG, CodecError if role == "codec" else CheckpointError)
 
 
 def is_weights_file(path: Path) -> bool:
