@@ -49,7 +49,7 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
-_SHORTLY: dict[str, dict[Callable[..., object], str]] = {
+_COMMANDS: dict[str, dict[Callable[..., object], str]] = {
     "Enhance": {
         enhance: "Enhance noisy speech: audio or token files in, enhanced ones out",
         try_: "Compare three strengths on a recording's noisiest seconds",
@@ -71,10 +71,10 @@ _SHORTLY: dict[str, dict[Callable[..., object], str]] = {
     },
 }
 """Commands by heading, as `dacse --help` lists them on one line each."""
-for panel, commands in _SHORTLY.items():
-    for command, shortly in commands.items():
+for panel, commands in _COMMANDS.items():
+    for command, summary in commands.items():
         name = command.__name__.rstrip("_")
-        app.command(name, cls=Command, rich_help_panel=panel, short_help=shortly)(command)
+        app.command(name, cls=Command, rich_help_panel=panel, short_help=summary)(command)
 app.add_typer(train, rich_help_panel="Prepare and train", short_help="Train models, or plan what that takes")
 
 

@@ -87,7 +87,7 @@ def page(command: Any, ctx: Any, *, everything: bool) -> str:
     if arguments:
         parts.append([_head("Arguments:"), *_columns(arguments, width, lines)])
     if hasattr(command, "commands"):
-        parts += _commands(command, ctx, width, lines, everything=everything)
+        parts += _commands(command, ctx, width, lines)
     parts += _options(command, ctx, width, everything)
     if everything and command.epilog:
         parts += [textwrap.wrap(_plain(one), width) for one in command.epilog.split("\n\n")]
@@ -129,12 +129,12 @@ def _argument(parameter: Any) -> str:
     return name if parameter.required or name.startswith("[") else f"[{name}]"
 
 
-def _commands(group: Any, ctx: Any, width: int, lines: int, *, everything: bool) -> Iterator[list[str]]:
+def _commands(group: Any, ctx: Any, width: int, lines: int) -> Iterator[list[str]]:
     """Commands by their panel, in the order in which panels appear."""
     panels: dict[str, list[tuple[str, str]]] = {}
     for name in group.list_commands(ctx):
         below = group.get_command(ctx, name)
-        summary = (not everything and below.short_help) or (_prose(below.help)[0][0] if below.help else "")
+        summary = (lines and below.short_help) or (_prose(below.help)[0][0] if below.help else "")
         panel = getattr(below, "rich_help_panel", None)
         panels.setdefault(panel if isinstance(panel, str) else "Commands", []).append((name, summary))
     for panel, rows in panels.items():

@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Train a language model, SET, a filter or a codec; plan what that takes.",
 )
-for command, shortly in {
+for command, summary in {
     lm: "Train DAC-SE1's language model",
     set_: "Train SET, the transducer, or one of its baselines",
     mask: "Train a filter that masks spectra",
@@ -27,4 +27,4 @@ for command, shortly in {
     vae: "Train a speech VAE by the recipe of DC-Speech-VAE",
     plan: "Compute what a training takes: memory, FLOPs, hours",
 }.items():
-    app.command(command.__name__.rstrip("_"), cls=Command, short_help=shortly)(command)
+    app.command(command.__name__.rstrip("_"), cls=Command, short_help=summary)(command)

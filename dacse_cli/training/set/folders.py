@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from dacse_cli.codec.dac.network import dac_shapes
 from dacse_cli.codec.dac.shape import read_shape
-from dacse_cli.errors import CheckpointError, CodecError, UsageError
+from dacse_cli.errors import CodecError, UsageError
 from dacse_cli.files.documents import read_config
 from dacse_cli.hub import Resolved
 from dacse_cli.hub.names import parse_hub_name
@@ -69,7 +69,7 @@ def write_smaller_codec(source: Path, target: Path, books: int) -> None:
     """
     shape = read_shape(source)
     check_books(shape.n_codebooks, books)
-    config: dict[str, Any] = read_config(source / "config.json", CheckpointError) | {"n_codebooks": books}
+    config: dict[str, Any] = read_config(source / "config.json", CodecError) | {"n_codebooks": books}
     weights = load_folder(source, dac_shapes(shape), CodecError)
     kept = {name: tensor for name, tensor in weights.items() if _book(name) < books}
     save_file(kept, target / "model.safetensors", metadata={"format": "pt"})

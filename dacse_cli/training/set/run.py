@@ -25,10 +25,11 @@ from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
 from dacse_cli.training.runs.start import Ready, carry_out
 from dacse_cli.training.set.batch import collate
+from dacse_cli.training.set.copy_start import start_copy
 from dacse_cli.training.set.folders import ModelWriter, check_books
 from dacse_cli.training.set.recipe import SetRecipe, Stage
 from dacse_cli.training.set.sizes import config_from, shape_of, sized_config
-from dacse_cli.training.set.start import fit_scale, start_copy, start_embeddings, start_head
+from dacse_cli.training.set.start import fit_scale, start_embeddings, start_head
 from dacse_cli.training.set.trainer import SetTrainer
 
 LONGEST_TAIL = 1.25
@@ -112,11 +113,15 @@ def _network(
         raise nothing_named("network")
     network = fresh_network(shape_of(config, units), recipe.run.seed)
     if model.embeddings != "random" and isinstance(units, Codes):
-        if model.embeddings == "copy" and network.shape.head_width is None:
-            raise UsageError("embeddings = copy needs a network with head_width")
+        shape = network.shape
+        if model.embeddings == "copy" and not (
+            shape.head_width and (shape.embedding_width or 0) >= units.books
+        ):
+            raise UsageError("embeddings = copy needs head_width, and embedding_width of at least codebooks")
         sounding = stored_codec(codec.folder)
-        start_embeddings(network, sounding)
         start_head(network, sounding)
+        if model.embeddings == "codebooks":  # `start_copy` places them otherwise
+            start_embeddings(network, sounding)
     return network
 
 
