@@ -67,7 +67,7 @@ class Slot:
     """Seconds of audio done by workers of this slot that have died."""
     seconds: float = 0.0
     resumed: float = 0.0
-    """Seconds of audio whose chunks its worker found in the cache of a stopped run."""
+    """Seconds of audio whose chunks its worker found in the cache of an earlier run."""
     silent: float = 0.0
     """Seconds since the last message of its worker, while it was loading or working."""
 
@@ -231,7 +231,7 @@ class Workers:
 
     @property
     def resumed(self) -> float:
-        """Seconds of audio found kept by a stopped run."""
+        """Seconds of audio found kept by an earlier run."""
         return sum(slot.resumed for slot in self.slots)
 
     def end(self) -> None:

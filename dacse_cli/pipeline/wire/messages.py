@@ -100,7 +100,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Advanced:
-    """Seconds of audio done by this process so far, and seconds taken from chunks kept by a stopped run."""
+    """Seconds of audio done by this process so far, and seconds taken from chunks kept by an earlier run."""
 
     seconds: float
     resumed: float = 0.0

@@ -38,7 +38,7 @@ class Result:
     elapsed: float = 0.0
     """Seconds since a worker started it, without time in the queue."""
     resumed: float = 0.0
-    """Seconds of audio whose chunks a stopped run had finished."""
+    """Seconds of audio whose chunks an earlier run had finished."""
     guard: GuardReport | None = None
     """The guard's report, where its chunks were checked."""
 
@@ -65,7 +65,7 @@ class Finished:
     seconds: float
     warnings: tuple[str, ...] = ()
     resumed: float = 0.0
-    """Seconds of audio whose chunks a stopped run had finished."""
+    """Seconds of audio whose chunks an earlier run had finished."""
     guard: GuardReport | None = None
 
 
