@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from dacse_cli.errors import DacseError, InputError
+from dacse_cli.files.problems import reason
 from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.no_journal import NoJournal
@@ -143,8 +144,8 @@ def _error_of(act: Callable[[], None]) -> DacseError | None:
         act()
     except DacseError as error:
         return error
-    except OSError as error:  # this disk is full
-        return InputError(f"no room for it here: {error.strerror}", reason="disk")
+    except OSError as error:
+        return InputError(f"the copy on this disk cannot be written: {reason(error)}", reason="disk")
     return None
 
 
