@@ -16,8 +16,8 @@ from tiny_set import BASELINE, CONFIG, LSTM, K, V
 from dacse_cli.set.network import SetNetwork, fresh_network, shifted
 from dacse_cli.set.shape import SearchShape, parse_shape
 from dacse_cli.set.translator import SetTranslator
+from dacse_cli.training.lm.pairs.shards import CodePair
 from dacse_cli.training.lm.recipe import Corruption, DataPart
-from dacse_cli.training.lm.shards import CodePair
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.set.batch import collate
 from dacse_cli.training.set.pasts import shown_past, written

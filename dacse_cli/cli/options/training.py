@@ -117,7 +117,7 @@ class Pairs:
     jobs: JobsOpt = 1
 
     def given(self, output: Path) -> dict[str, Any]:
-        """What a request (`training.lm.start.PairRequest`) needs of them. Raises `NoInputError`."""
+        """What a request (`training.lm.pairs.start.PairRequest`) needs of them. Raises `NoInputError`."""
         from dacse_cli.cli.files import recordings
         from dacse_cli.training.sound.folders import clean_side
 

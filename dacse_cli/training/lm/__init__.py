@@ -2,11 +2,7 @@
 
 sizes, recipe   what is trained, and how: numbers only
 plan            its cost, computed and not measured
-start           the request of a training on pairs, its codec and its data
-data            batches for each stage
-shards          codes on disk, memory-mapped;  encode: fills them
-order           which row comes when: integers only
-source          rows -> codes, cached or mixed on the fly
+pairs           the data: batches of codes for each stage
 batch           codes -> what the model reads
 pasts           the past codes given as input, and the targets after wrong ones
 network         a fresh model or a stored one;  embeddings, copy_start: what a fresh one begins with

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dacse_cli.tokens.layout import BOS, PAD, SPECIALS, START_CLEAN
-from dacse_cli.training.lm.shards import CodePair
+from dacse_cli.training.lm.pairs.shards import CodePair
 from dacse_cli.training.runs.machine import Machine
 
 

@@ -19,12 +19,12 @@ from dacse_cli.hub.names import parse_hub_name
 from dacse_cli.interfaces import CodecSpec, Codes
 from dacse_cli.tokens.layout import TokenLayout
 from dacse_cli.training.codec.network import stored_codec
-from dacse_cli.training.lm.data import Data, Surroundings
 from dacse_cli.training.lm.network import fresh_network, stored_network, write_language_model
+from dacse_cli.training.lm.pairs.data import Data, Surroundings
+from dacse_cli.training.lm.pairs.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.lm.pasts import ResidualTargets
 from dacse_cli.training.lm.recipe import LmRecipe, Stage
 from dacse_cli.training.lm.sizes import config_from, published_config
-from dacse_cli.training.lm.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.lm.trainer import LmTrainer
 from dacse_cli.training.runs.loop import Listener, Outcome
 from dacse_cli.training.runs.machine import Machine

@@ -16,10 +16,10 @@ from dacse_cli.tokens.layout import TokenLayout
 from dacse_cli.training.lm.batch import Batch, collate
 from dacse_cli.training.lm.copy_start import started_layers
 from dacse_cli.training.lm.objective import Objective, Scores
+from dacse_cli.training.lm.pairs.shards import CodePair
+from dacse_cli.training.lm.pairs.source import CodeBatch, Source
 from dacse_cli.training.lm.pasts import ResidualTargets, answer_freely, compare, corrupt
 from dacse_cli.training.lm.recipe import LmRecipe, Stage
-from dacse_cli.training.lm.shards import CodePair
-from dacse_cli.training.lm.source import CodeBatch, Source
 from dacse_cli.training.runs.chance import seed_of, torch_rng
 from dacse_cli.training.runs.loop import Numbers
 from dacse_cli.training.runs.machine import Machine

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dacse_cli.training.lm.shards import CodePair
+from dacse_cli.training.lm.pairs.shards import CodePair
 from dacse_cli.training.runs.machine import Machine
 
 

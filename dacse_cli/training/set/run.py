@@ -17,9 +17,9 @@ from dacse_cli.set.checkpoint import load_network
 from dacse_cli.set.network import SetNetwork, fresh_network
 from dacse_cli.set.shape import SetShape
 from dacse_cli.training.codec.network import stored_codec
-from dacse_cli.training.lm.data import Data, Surroundings
+from dacse_cli.training.lm.pairs.data import Data, Surroundings
+from dacse_cli.training.lm.pairs.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.lm.run import chunk_seconds
-from dacse_cli.training.lm.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.runs.loop import Listener, Outcome
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import DacModel
 
 from dacse_cli.set.network import CodeEmbedding, FactoredHead, SetNetwork
-from dacse_cli.training.lm.shards import CodePair
+from dacse_cli.training.lm.pairs.shards import CodePair
 
 
 @torch.no_grad()

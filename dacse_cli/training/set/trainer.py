@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dacse_cli.set.network import SetNetwork
-from dacse_cli.training.lm.source import CodeBatch, Source
+from dacse_cli.training.lm.pairs.source import CodeBatch, Source
 from dacse_cli.training.lm.trainer import line
 from dacse_cli.training.runs.chance import seed_of, torch_rng
 from dacse_cli.training.runs.loop import Numbers

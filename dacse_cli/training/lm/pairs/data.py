@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 from dacse_cli.errors import UsageError
 from dacse_cli.interfaces import Codec
-from dacse_cli.training.lm.encode import Encoded, cached
-from dacse_cli.training.lm.recipe import DataPart
-from dacse_cli.training.lm.shards import CodePair, Shards
-from dacse_cli.training.lm.source import (
+from dacse_cli.training.lm.pairs.encode import Encoded, cached
+from dacse_cli.training.lm.pairs.shards import CodePair, Shards
+from dacse_cli.training.lm.pairs.source import (
     CachedSource,
     CodeBatch,
     Cut,
@@ -23,6 +22,7 @@ from dacse_cli.training.lm.source import (
     mixed_pairs,
     spread,
 )
+from dacse_cli.training.lm.recipe import DataPart
 from dacse_cli.training.mix.pairs import PairPlan
 from dacse_cli.training.mix.plan import MixOptions, plan_mix
 from dacse_cli.training.runs.chance import seed_of

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from dacse_cli.interfaces import Codec
-from dacse_cli.training.lm.shards import (
+from dacse_cli.training.lm.pairs.shards import (
     CodePair,
     Shards,
     missing_shards,

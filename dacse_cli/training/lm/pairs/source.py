@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from dacse_cli.interfaces import Codec
-from dacse_cli.training.lm.encode import encode_pairs
-from dacse_cli.training.lm.order import Order
-from dacse_cli.training.lm.shards import CodePair, Shards
+from dacse_cli.training.lm.pairs.encode import encode_pairs
+from dacse_cli.training.lm.pairs.order import Order
+from dacse_cli.training.lm.pairs.shards import CodePair, Shards
 from dacse_cli.training.mix.pairs import PairPlan, make_batch, make_pair
 from dacse_cli.training.runs.ahead import Ahead, in_order
 from dacse_cli.training.runs.chance import numpy_rng

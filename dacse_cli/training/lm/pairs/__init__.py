@@ -1,0 +1,8 @@
+"""Pairs of noisy and clean speech -> batches of codes, for the trainings of `lm` and `set`.
+
+start    the request of a training on pairs, its codec and its data
+data     the pairs of a run, as batches for each stage
+source   rows -> codes, cached or mixed on the fly
+order    which row comes when: integers only
+shards   codes on disk, memory-mapped;  encode: fills them
+"""
