@@ -6,6 +6,7 @@ Knows samples only; the report packs two versions, before and after, and `dacse 
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -15,10 +16,11 @@ from numpy.typing import NDArray
 from dacse_cli.audio.loudness import FLOOR, loudness
 from dacse_cli.report import png, preview, spectrum, waveform
 from dacse_cli.report.budget import Budget
-from dacse_cli.report.gains import matching_gains
 
 Side: TypeAlias = tuple[NDArray[np.float32], int]
 """Mono samples `[S]` and their rate."""
+COMFORT = -20.0
+"""LUFS at which previews are played where their peaks allow it."""
 
 
 def levels(sides: Sequence[Side]) -> dict[str, Any]:
@@ -30,6 +32,20 @@ def levels(sides: Sequence[Side]) -> dict[str, Any]:
         "loudness": [None if level is None else round(level, 2) for level in known],
         "gains": [round(gain, 2) for gain in matching_gains(known, peaks)],
     }
+
+
+def matching_gains(measured: Sequence[float | None], peaks: Sequence[float]) -> list[float]:
+    """Gains in dB that bring all sides to one loudness in LUFS, `COMFORT` or what their peaks allow.
+
+    A side without a loudness is played as it is.
+    """
+    limits = [
+        level - 20 * math.log10(peak)
+        for level, peak in zip(measured, peaks, strict=True)
+        if level is not None and peak > 0
+    ]
+    goal = min([COMFORT, *limits])
+    return [0.0 if level is None else goal - level for level in measured]
 
 
 def pack(sides: Sequence[Side], budget: Budget) -> dict[str, Any]:

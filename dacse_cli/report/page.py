@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from dacse_cli.report.entry import RunFacts
-from dacse_cli.report.links import link
 from dacse_cli.report.scene import Scene
 
 FORMAT, VERSION = "dacse-report", 1
@@ -61,6 +62,20 @@ def _row(scene: Scene, folder: Path) -> dict[str, Any]:
     paths = (scene.entry.source, scene.entry.target)
     links = [None if "://" in path else link(Path(path), folder) for path in paths]
     return {**scene.entry.to_json(), **scene.facts, "problem": scene.problem, "links": links}
+
+
+def link(target: Path, folder: Path) -> str:
+    """The address of `target` in a page that lies in `folder`; bytes that are no UTF-8 survive.
+
+    It is relative, so that both can be moved together.
+    """
+    try:
+        relative = os.path.relpath(target.absolute(), folder.absolute())
+    except ValueError:  # another drive
+        return target.absolute().as_uri()
+    address = quote(os.fsencode(relative.replace(os.sep, "/")))
+    # a first part with a colon would be read as a scheme
+    return address if address.startswith((".", "/")) else f"./{address}"
 
 
 def _script() -> str:

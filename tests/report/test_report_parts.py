@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from pulse_reports import facts
 
 from dacse_cli.errors import UsageError
-from dacse_cli.report import Entry, budget, build, gains, png, preview, spectrum, stretch, waveform
-from dacse_cli.report.links import link
+from dacse_cli.report import Entry, budget, build, packing, png, preview, spectrum, stretch, waveform
+from dacse_cli.report.page import link
 
 RNG = np.random.default_rng(0)
 
@@ -27,11 +27,11 @@ def tone(hertz, seconds=3.0, rate=48_000, level=1.0):
 
 @given(st.floats(-60, 0), st.floats(-60, 0), st.floats(0.001, 1), st.floats(0.001, 1))
 def test_gains_make_equally_loud_and_never_clip(before, after, peak_before, peak_after):
-    first, second = gains.matching_gains((before, after), (peak_before, peak_after))
+    first, second = packing.matching_gains((before, after), (peak_before, peak_after))
     assert before + first == pytest.approx(after + second)
     for gain, peak in ((first, peak_before), (second, peak_after)):
         assert peak * 10 ** (gain / 20) <= 1 + 1e-9
-    assert before + first <= gains.COMFORT + 1e-9
+    assert before + first <= packing.COMFORT + 1e-9
 
 
 def test_a_tone_lies_at_its_tick():
