@@ -72,7 +72,7 @@ def _version(package: str) -> str:
 
 def _cache() -> Finding:
     """Where models are kept, and whether there is room for more."""
-    from dacse_cli.hub.cache import cache_root
+    from dacse_cli.hub.cache.layout import cache_root
 
     root = cache_root()
     below = next(path for path in (root, *root.parents) if path.exists())

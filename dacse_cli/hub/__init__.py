@@ -4,11 +4,10 @@
     choice     which model `auto` means
     names      org/name@revision as text
     folder     which files make a model;  card: `dacse.json`
-    cache      the layout of the Hugging Face cache;  from_hub: the cached copy of a model, or a new one
-    manifest   which files of a repository are fetched;  fetch: all of them;  transfer: one, with its checksum
-    client     HTTP requests with bounded waiting;  problems: their errors in words
-    verify     damaged files;  stamps: checksums remembered
-    published  which published pickles dacse converts
+    from_hub   the cached copy of a model, or a new one
+    cache      model files on this disk, and whether they are unchanged
+    manifest   which files of a repository are fetched
+    fetch      requests, and files into the cache;  problems: their errors in words
     listing    which models there are
 
 Imports no torch; huggingface_hub is imported only when the network is used.

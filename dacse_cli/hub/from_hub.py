@@ -9,16 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dacse_cli.errors import HubError, ModelError
-from dacse_cli.hub.cache import RepoCache, cache_root
+from dacse_cli.hub.cache.layout import RepoCache, cache_root
+from dacse_cli.hub.cache.stamps import Stamps
+from dacse_cli.hub.cache.verify import damages
 from dacse_cli.hub.card import read_card
-from dacse_cli.hub.client import HubClient
-from dacse_cli.hub.fetch import Progress, fetch_model
+from dacse_cli.hub.fetch.client import HubClient
+from dacse_cli.hub.fetch.model import Progress, fetch_model
 from dacse_cli.hub.folder import Kind, ModelFiles, model_files
 from dacse_cli.hub.names import HubName, guess, is_inside
 from dacse_cli.hub.problems import TransientError
 from dacse_cli.hub.resolved import Resolved, local_model
-from dacse_cli.hub.stamps import Stamps
-from dacse_cli.hub.verify import damages
 
 
 @dataclass(frozen=True)

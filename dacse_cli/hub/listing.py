@@ -10,7 +10,7 @@ from typing import Any
 from dacse_cli.config import DEFAULT_CODEC, DEFAULT_MODEL
 from dacse_cli.errors import HubError, ModelError
 from dacse_cli.files.documents import DocumentError, read_json
-from dacse_cli.hub.cache import RepoCache, cache_root
+from dacse_cli.hub.cache.layout import RepoCache, cache_root
 from dacse_cli.hub.card import read_card
 from dacse_cli.hub.folder import Kind, model_files
 from dacse_cli.hub.manifest import CONFIG

@@ -17,15 +17,15 @@ from dacse_cli.errors import CheckpointError, HubError
 from dacse_cli.files.documents import DocumentError, read_json
 from dacse_cli.files.names import quoted
 from dacse_cli.files.places import expanded
+from dacse_cli.hub.cache.verify import verify_folder
 from dacse_cli.hub.card import read_card
-from dacse_cli.hub.client import DEFAULT_TIMEOUT
-from dacse_cli.hub.fetch import Progress
+from dacse_cli.hub.fetch.client import DEFAULT_TIMEOUT
+from dacse_cli.hub.fetch.model import Progress
 from dacse_cli.hub.folder import Kind
 from dacse_cli.hub.from_hub import Access, model_from_hub
 from dacse_cli.hub.manifest import CARD, CONFIG
 from dacse_cli.hub.names import WITHOUT_HUB, guess, is_inside, parse_hub_name
 from dacse_cli.hub.resolved import Resolved, local_model
-from dacse_cli.hub.verify import verify_folder
 from dacse_cli.registry import recognise
 
 BUILT_IN: Mapping[str, Path] = {"nano": Path(__file__).parent.parent / "models" / "nano"}

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from dacse_cli.errors import CheckpointError, CodecError
 from dacse_cli.files.problems import reason
+from dacse_cli.hub.cache.stamps import Stamps
 from dacse_cli.hub.folder import Kind, model_files
-from dacse_cli.hub.stamps import Stamps
 
 
 @dataclass(frozen=True)

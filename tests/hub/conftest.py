@@ -12,7 +12,7 @@ import pytest
 from fake_hub import TOKEN, FakeHub, serve
 from safetensors.numpy import save
 
-from dacse_cli.hub import client
+from dacse_cli.hub.fetch import client
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ import pytest
 from fake_hub import REPO, TOKEN, FakeHub, Refusal
 
 from dacse_cli.errors import HubError
-from dacse_cli.hub import cache as cache_module
-from dacse_cli.hub import client, resolve, transfer
+from dacse_cli.hub import resolve
+from dacse_cli.hub.cache import layout
+from dacse_cli.hub.fetch import client, transfer
 
 
 def failure(name: str = REPO, *, timeout: float = 5.0, within: float = 5.0) -> HubError:
@@ -319,7 +320,7 @@ def test_a_read_only_cache_serves_what_it_has(
 
     monkeypatch.setenv("DACSE_CACHE", str(cache / "elsewhere"))
     monkeypatch.setattr(Path, "mkdir", refuse)
-    monkeypatch.setattr(cache_module.RepoCache, "link", refuse)
+    monkeypatch.setattr(layout.RepoCache, "link", refuse)
     assert resolve(REPO, kind="model", offline=True) == first
     assert resolve(REPO, kind="model").folder == first.folder
 

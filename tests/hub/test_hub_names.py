@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dacse_cli.errors import CheckpointError, CodecError, HubError, ModelError
 from dacse_cli.hub import BUILT_IN, ModelCard, Resolved, read_card, resolve, resolve_codec, verify
-from dacse_cli.hub.cache import cache_root
+from dacse_cli.hub.cache.layout import cache_root
 from dacse_cli.hub.listing import list_models
 from dacse_cli.hub.names import HubName, is_inside, parse_hub_name
 

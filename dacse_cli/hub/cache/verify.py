@@ -8,9 +8,9 @@ from dacse_cli.errors import ModelError
 from dacse_cli.files.digest import file_sha256
 from dacse_cli.files.foreign import foreign_content
 from dacse_cli.files.problems import reason
-from dacse_cli.hub.cache import blob_digest
+from dacse_cli.hub.cache.layout import blob_digest
+from dacse_cli.hub.cache.stamps import Stamps, git_blob_hash
 from dacse_cli.hub.folder import Kind, ModelFiles, model_files
-from dacse_cli.hub.stamps import Stamps, git_blob_hash
 
 
 def damages(folder: Path, files: ModelFiles) -> list[str]:

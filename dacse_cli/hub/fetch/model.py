@@ -11,15 +11,15 @@ from pathlib import Path, PurePosixPath
 
 from dacse_cli.errors import HubError
 from dacse_cli.files.digest import file_sha256
-from dacse_cli.hub.cache import RepoCache, blob_digest
+from dacse_cli.hub.cache.layout import RepoCache, blob_digest
+from dacse_cli.hub.cache.stamps import Stamps, git_blob_hash
 from dacse_cli.hub.card import read_card
-from dacse_cli.hub.client import HubClient
+from dacse_cli.hub.fetch.client import HubClient
+from dacse_cli.hub.fetch.published import PUBLISHED, Published, make_folder
+from dacse_cli.hub.fetch.transfer import Transfer
 from dacse_cli.hub.manifest import RemoteFile, Repository, holds_folder, select_files
 from dacse_cli.hub.names import HubName
 from dacse_cli.hub.problems import Subject, disk_problem, no_room
-from dacse_cli.hub.published import PUBLISHED, Published, make_folder
-from dacse_cli.hub.stamps import Stamps, git_blob_hash
-from dacse_cli.hub.transfer import Transfer
 
 Progress = Callable[[str, int, int], None]
 """Called with (file name, bytes there, bytes in all) while a file arrives."""

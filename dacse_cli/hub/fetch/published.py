@@ -14,9 +14,9 @@ from pathlib import Path
 
 from dacse_cli import registry
 from dacse_cli.files.documents import DocumentError, read_json
-from dacse_cli.hub.cache import blob_digest
+from dacse_cli.hub.cache.layout import blob_digest
+from dacse_cli.hub.cache.stamps import Stamps
 from dacse_cli.hub.manifest import CONFIG
-from dacse_cli.hub.stamps import Stamps
 from dacse_cli.weights.folder import SINGLE
 
 SOURCES = "dacse-sources.json"

@@ -14,10 +14,10 @@ from typing import BinaryIO
 
 from dacse_cli.errors import HubError
 from dacse_cli.files.foreign import foreign_content
-from dacse_cli.hub.client import Answer, HubClient, Patience
+from dacse_cli.hub.cache.stamps import digest_like
+from dacse_cli.hub.fetch.client import Answer, HubClient, Patience
 from dacse_cli.hub.manifest import RemoteFile
 from dacse_cli.hub.problems import Subject, TransientError, interrupted, not_the_hub
-from dacse_cli.hub.stamps import digest_like
 
 
 @dataclass(frozen=True)
