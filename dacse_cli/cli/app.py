@@ -15,24 +15,24 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from dacse_cli import __version__
-from dacse_cli.cli.detokenize import detokenize
-from dacse_cli.cli.doctor import doctor
-from dacse_cli.cli.download import download
-from dacse_cli.cli.enhance import enhance
-from dacse_cli.cli.evaluate import evaluate
+from dacse_cli.cli.batch.detokenize import detokenize
+from dacse_cli.cli.batch.enhance import enhance
+from dacse_cli.cli.batch.tokenize import tokenize
+from dacse_cli.cli.batch.watch import watch
+from dacse_cli.cli.commands.doctor import doctor
+from dacse_cli.cli.commands.download import download
+from dacse_cli.cli.commands.evaluate import evaluate
+from dacse_cli.cli.commands.inspect import inspect
+from dacse_cli.cli.commands.mix import mix
+from dacse_cli.cli.commands.models import models
+from dacse_cli.cli.commands.serve import serve
+from dacse_cli.cli.commands.status import status
+from dacse_cli.cli.commands.try_out import try_
 from dacse_cli.cli.helping import Command, Group
-from dacse_cli.cli.inspect import inspect
-from dacse_cli.cli.mix import mix
-from dacse_cli.cli.models import models
 from dacse_cli.cli.outlet import Outlet
-from dacse_cli.cli.serve import serve
 from dacse_cli.cli.settings import collect, fitted, nested, of_file
-from dacse_cli.cli.status import status
-from dacse_cli.cli.tokenize import tokenize
-from dacse_cli.cli.train import app as train
-from dacse_cli.cli.try_out import try_
+from dacse_cli.cli.train.group import app as train
 from dacse_cli.cli.usage import CLICK_ERROR, lines
-from dacse_cli.cli.watch import watch
 from dacse_cli.errors import DacseError
 from dacse_cli.files.names import quoted, shown
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from dacse_cli.cli.batch.outputs import split
 from dacse_cli.cli.options.run import Batch
 from dacse_cli.cli.options.sound import Sound
-from dacse_cli.cli.outputs import split
 from dacse_cli.config import PRESETS, ModelOptions, SoundOptions, strength_of
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.request.plan import plan

@@ -17,7 +17,7 @@ import pytest
 import soundfile
 
 from dacse_cli.cli import app as entry
-from dacse_cli.cli.launch import say_how_to_go_on
+from dacse_cli.cli.batch.launch import say_how_to_go_on
 from dacse_cli.cli.options.run import Batch
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render import Screen

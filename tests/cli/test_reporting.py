@@ -2,7 +2,7 @@
 
 import pytest
 
-from dacse_cli.cli.reporting import entry_of, spans_of
+from dacse_cli.cli.batch.reporting import entry_of, spans_of
 from dacse_cli.pipeline.wire.guard_report import GuardReport, Stretch
 from dacse_cli.pipeline.wire.outcome import Outcome, Result
 

@@ -8,8 +8,8 @@ import soundfile
 from typer.testing import CliRunner
 
 from dacse_cli.api.trial import noisiest_start
-from dacse_cli.cli import reporting
 from dacse_cli.cli.app import app
+from dacse_cli.cli.batch import reporting
 from dacse_cli.errors import InputError, UsageError
 
 RATE = 16_000

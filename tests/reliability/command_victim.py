@@ -16,7 +16,8 @@ import fake_children
 import forked
 
 from dacse_cli.audio import probe, read, write
-from dacse_cli.cli import app, launch
+from dacse_cli.cli import app
+from dacse_cli.cli.batch import launch
 from dacse_cli.pipeline.run import pool, run, workers
 
 WARM = (probe, read, write, copying_worker)  # what the forks would import one by one

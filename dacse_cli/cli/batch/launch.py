@@ -9,8 +9,8 @@ from pathlib import Path
 
 import typer
 
+from dacse_cli.cli.batch.pipes import Plugged, plugged
 from dacse_cli.cli.options.run import Voice
-from dacse_cli.cli.pipes import Plugged, plugged
 from dacse_cli.cli.render import Screen
 from dacse_cli.errors import OutputError, UsageError
 from dacse_cli.files.problems import output_error
@@ -107,7 +107,7 @@ def _make_folder(folder: Path) -> None:
 
 def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:
     """The report's page; None where the run was stopped."""
-    from dacse_cli.cli.reporting import write_report
+    from dacse_cli.cli.batch.reporting import write_report
 
     if summary.stopped_by is not None:
         screen.remark("no report: the run was stopped")

@@ -53,7 +53,7 @@ def tokenize(
 
     dacse tokenize speech.wav --latents float16  writes speech.latents.safetensors
     """
-    from dacse_cli.cli.launch import launch
+    from dacse_cli.cli.batch.launch import launch
     from dacse_cli.pipeline.request.shards import parse_shard
 
     request = batch.request(

@@ -92,8 +92,8 @@ def enhance(
 
     dacse enhance talks/ out/ --preset podcast --keep-mtime
     """
-    from dacse_cli.cli.launch import launch
-    from dacse_cli.cli.outputs import split
+    from dacse_cli.cli.batch.launch import launch
+    from dacse_cli.cli.batch.outputs import split
     from dacse_cli.pipeline.request.shards import parse_shard
 
     options = sound.options(voice.remark)

@@ -28,7 +28,7 @@ def detokenize(
 
     dacse detokenize codes/ -o audio/ --format flac
     """
-    from dacse_cli.cli.launch import launch
+    from dacse_cli.cli.batch.launch import launch
 
     sound = SoundOptions(rate=sample_rate(rate), format=audio_format)
     models = networks.options(voice.offline)

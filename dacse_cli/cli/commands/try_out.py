@@ -42,7 +42,7 @@ def try_(
     dacse try talk.wav -o trial/ --model nano --no-open
     """
     from dacse_cli.api.finding import open_enhancer
-    from dacse_cli.cli.reporting import write_trial
+    from dacse_cli.cli.batch.reporting import write_trial
     from dacse_cli.errors import InputError, UsageError
 
     if not source.is_file():

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from dacse_cli.cli.pipes import PIPE
+from dacse_cli.cli.batch.pipes import PIPE
 from dacse_cli.errors import UsageError
 from dacse_cli.store.urls import is_url
 

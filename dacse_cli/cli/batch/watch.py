@@ -54,7 +54,7 @@ def watch(
     """
     from pathlib import Path
 
-    from dacse_cli.cli.launch import say_how_to_go_on
+    from dacse_cli.cli.batch.launch import say_how_to_go_on
     from dacse_cli.errors import UsageError
     from dacse_cli.pipeline.request.request import Request
     from dacse_cli.pipeline.run import watch as watching

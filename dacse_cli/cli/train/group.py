@@ -1,16 +1,16 @@
-"""`dacse train`: its subcommands, one file each."""
+"""The group `dacse train` and its commands."""
 
 from __future__ import annotations
 
 import typer
 
 from dacse_cli.cli.helping import Command, Group
-from dacse_cli.cli.train_codec import codec
-from dacse_cli.cli.train_lm import lm
-from dacse_cli.cli.train_mask import mask
-from dacse_cli.cli.train_plan import plan
-from dacse_cli.cli.train_set import set_
-from dacse_cli.cli.train_vae import vae
+from dacse_cli.cli.train.codec import codec
+from dacse_cli.cli.train.lm import lm
+from dacse_cli.cli.train.mask import mask
+from dacse_cli.cli.train.plan import plan
+from dacse_cli.cli.train.set import set_
+from dacse_cli.cli.train.vae import vae
 
 app = typer.Typer(
     name="train",
