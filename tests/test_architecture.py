@@ -1,4 +1,4 @@
-"""The rooms and what may import what: read from the sources, not from intentions."""
+"""The rooms and what may import what: read from the sources. The floors are in `examples/docs/rooms.py`."""
 
 import ast
 import re
@@ -9,75 +9,15 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1] / "dacse_cli"
-LEVEL = {
-    "cli": 4,
-    "api": 3, "serve": 3,
-    "pipeline": 2, "training": 2, "evaluation": 2, "report": 2,
-    "filters": 1, "set": 1, "lm": 1, "codec": 1, "tokens": 1, "audio": 1, "hub": 1, "store": 1, "speech": 1,
-    "config": 0, "registry": 0, "weights": 0, "files": -1, "interfaces": -1, "platform": -1, "errors": -2,
-}  # fmt: skip
-"""A room imports rooms of its own or a lower level, but those of its own level only below `SIDEWAYS`."""
-SIDEWAYS = {("set", "lm"), ("lm", "tokens"), ("filters", "audio"), ("serve", "api")}
-"""Rooms of one level that may import each other, in this direction."""
-PIPELINE = {
-    "run": 4, "children": 4,
-    "engine": 3,
-    "task": 2, "record": 2,
-    "guard": 1, "request": 1,
-    "wire": 0,
-}  # fmt: skip
-"""The floors of the pipeline: a room imports only rooms of a lower one."""
+sys.path.append(str(Path(__file__).parents[1] / "examples" / "docs"))
+from rooms import LEVEL, MODULES, NAMES, PIPELINE, ROOT, SIDEWAYS, inner_room, module_name, own_imports, room
+
 MAX_LINES = 300
 MAX_MODULES = 12
 """Of a room, without those of the rooms inside."""
 LONG: set[str] = set()
 """Modules that are still to be divided; a module that fits must leave this list."""
-MODULES = sorted(ROOT.rglob("*.py"))
 HEAVY = ("torch", "transformers", "librosa", "soundfile")
-
-
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT.parent).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-NAMES = {module_name(path): path for path in MODULES}
-
-
-def room(module: str) -> str:
-    parts = module.split(".")
-    return parts[1] if len(parts) > 1 else ""
-
-
-def floor(module: str) -> str:
-    """The room inside the pipeline; empty for the pipeline's own package."""
-    parts = module.split(".")
-    return parts[2] if len(parts) > 2 else ""
-
-
-def imported(path: Path, *, at_import: bool = False) -> set[str]:
-    """Names of imported modules; with `at_import` only of those that importing this one imports."""
-    names: set[str] = set()
-    nodes = [ast.parse(path.read_text())]
-    while nodes:
-        node = nodes.pop()
-        deferred = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
-            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        )
-        if deferred and at_import:
-            continue
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        nodes.extend(ast.iter_child_nodes(node))
-    return names
-
-
-def own_imports(path: Path, *, at_import: bool = False) -> set[str]:
-    return {name for name in imported(path, at_import=at_import) if name in NAMES} - {module_name(path)}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
@@ -97,10 +37,10 @@ def test_imports_point_downwards(path):
 )
 def test_inside_the_pipeline_imports_point_downwards(path):
     """The same on the floors of the pipeline. Rooms of one floor do not import each other."""
-    own = floor(module_name(path))
+    own = inner_room(module_name(path))
     for name in own_imports(path):
-        if room(name) == "pipeline" and floor(name) != own:
-            assert PIPELINE[floor(name)] < PIPELINE[own], f"pipeline/{own} may not import {name}"
+        if room(name) == "pipeline" and inner_room(name) != own:
+            assert PIPELINE[inner_room(name)] < PIPELINE[own], f"pipeline/{own} may not import {name}"
 
 
 def test_no_module_imports_a_child():

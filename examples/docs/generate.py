@@ -1,4 +1,5 @@
-"""Write what the documentation takes from the code: references of commands and library, pictures, numbers.
+"""Write what the documentation takes from the code: references of commands and library, the table
+of rooms, pictures, numbers.
 
     python examples/docs/generate.py           writes them
     python examples/docs/generate.py --check   says which are not up to date, and exits with 1
@@ -11,6 +12,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import floorplan
 import library
 import pictures
 import reference
@@ -19,6 +21,8 @@ PAGES = Path(__file__).parent / "pages"
 OUTPUTS = {
     "commands.md": reference.commands,
     "library.md": library.library,
+    "architecture.md": floorplan.page,
+    "img/rooms.svg": floorplan.rooms_picture,
     "img/layout.svg": pictures.layout_picture,
     "img/chunks.svg": pictures.chunks_picture,
     "numbers.inc": pictures.numbers,

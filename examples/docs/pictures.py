@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from xml.sax.saxutils import escape
 
 import numpy as np
+from drawing import AFTER, BEFORE, INK, LINE, SOFT, box, svg, text
 
 from dacse_cli.codec.dac.shape import read_shape
 from dacse_cli.config import ChunkOptions
@@ -14,28 +14,6 @@ from dacse_cli.pipeline.task.chunks import ChunkGrid
 from dacse_cli.tokens.layout import BOS, SPECIALS, START_CLEAN, TokenLayout
 
 RELEASED = TokenLayout(9, 1024)
-INK, SOFT, LINE, BEFORE, AFTER = "#3d3b45", "#6b6874", "#c9c5bd", "#b9571b", "#0f8378"
-
-
-def _svg(width: int, height: int, title: str, parts: list[str]) -> str:
-    body = "\n".join(parts)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
-        f'font-family="system-ui, DejaVu Sans, sans-serif" font-size="13">\n<title>{escape(title)}</title>\n'
-        f'<rect width="{width}" height="{height}" rx="10" fill="#fbfaf8"/>\n{body}\n</svg>\n'
-    )
-
-
-def _text(x: float, y: float, text: object, colour: str = INK, anchor: str = "start", size: int = 13) -> str:
-    look = f'fill="{colour}" text-anchor="{anchor}" font-size="{size}"'
-    return f'<text x="{x:g}" y="{y:g}" {look}>{escape(str(text))}</text>'
-
-
-def _box(x: float, y: float, w: float, h: float, fill: str, stroke: str = LINE, opacity: float = 1) -> str:
-    return (
-        f'<rect x="{x:g}" y="{y:g}" width="{w:g}" height="{h:g}" rx="3" fill="{fill}" '
-        f'fill-opacity="{opacity:g}" stroke="{stroke}"/>'
-    )
 
 
 def layout_picture() -> str:
@@ -45,29 +23,29 @@ def layout_picture() -> str:
     ids = RELEASED.flatten(codes)
     prompt = RELEASED.prompt(codes)
     assert (prompt[0], prompt[-1]) == (BOS, START_CLEAN)
-    parts = [_text(20, 28, f"codes [K = {K}, T = 2]", INK, size=14)]
+    parts = [text(20, 28, f"codes [K = {K}, T = 2]", INK, size=14)]
     for k in range(K):
-        parts.append(_text(20, 57 + 24 * k, f"codebook {k + 1}", SOFT))
+        parts.append(text(20, 57 + 24 * k, f"codebook {k + 1}", SOFT))
         for t in range(2):
-            parts.append(_box(110 + 74 * t, 41 + 24 * k, 68, 22, (BEFORE, AFTER)[t], opacity=0.16))
-            parts.append(_text(144 + 74 * t, 57 + 24 * k, codes[k, t], anchor="middle"))
+            parts.append(box(110 + 74 * t, 41 + 24 * k, 68, 22, (BEFORE, AFTER)[t], opacity=0.16))
+            parts.append(text(144 + 74 * t, 57 + 24 * k, codes[k, t], anchor="middle"))
         start, stop = RELEASED.ranges[k]
-        parts.append(_text(290, 57 + 24 * k, f"+ {SPECIALS} + {k} × 1024: ids {start} to {stop - 1}", SOFT))
-    parts += [_text(144, 275, "frame 0", BEFORE, "middle"), _text(218, 275, "frame 1", AFTER, "middle")]
-    parts.append(_text(20, 312, "ids, frame after frame: what the language model reads", INK, size=14))
+        parts.append(text(290, 57 + 24 * k, f"+ {SPECIALS} + {k} × 1024: ids {start} to {stop - 1}", SOFT))
+    parts += [text(144, 275, "frame 0", BEFORE, "middle"), text(218, 275, "frame 1", AFTER, "middle")]
+    parts.append(text(20, 312, "ids, frame after frame: what the language model reads", INK, size=14))
     row = [("bos", BOS, LINE), *((None, int(n), BEFORE if i < K else AFTER) for i, n in enumerate(ids))]
     row.append(("start_clean", START_CLEAN, LINE))
     width = 44
     for i, (word, number, colour) in enumerate(row):
         x, y = 20 + width * (i % 10), 326 + 52 * (i // 10)
-        parts.append(_box(x, y, width - 4, 26, colour, opacity=0.16))
-        parts.append(_text(x + width / 2 - 2, y + 18, number, anchor="middle", size=12))
+        parts.append(box(x, y, width - 4, 26, colour, opacity=0.16))
+        parts.append(text(x + width / 2 - 2, y + 18, number, anchor="middle", size=12))
         if word:
-            parts.append(_text(x + width / 2 - 2, y + 40, word, SOFT, "middle", 11))
-    parts.append(_text(470, 346, "then the model writes as many clean ids,", SOFT))
-    parts.append(_text(470, 364, f"id n always from codebook n mod {K}", SOFT))
-    parts.append(_text(20, 440, f"vocabulary: {SPECIALS} + {K} × 1024 = {RELEASED.vocab_size} ids", SOFT))
-    return _svg(760, 456, "Codes of two frames become ids of a prompt", parts)
+            parts.append(text(x + width / 2 - 2, y + 40, word, SOFT, "middle", 11))
+    parts.append(text(470, 346, "then the model writes as many clean ids,", SOFT))
+    parts.append(text(470, 364, f"id n always from codebook n mod {K}", SOFT))
+    parts.append(text(20, 440, f"vocabulary: {SPECIALS} + {K} × 1024 = {RELEASED.vocab_size} ids", SOFT))
+    return svg(760, 456, "Codes of two frames become ids of a prompt", parts)
 
 
 def chunks_picture() -> str:
@@ -79,20 +57,20 @@ def chunks_picture() -> str:
     spans = grid.plan(frames)
     scale = 700 / frames
     parts = [
-        _text(20, 28, f"{seconds} s of audio = {frames} frames, cut into chunks of {grid.chunk}", size=14),
-        _box(20, 42, 700, 18, SOFT, opacity=0.25),
+        text(20, 28, f"{seconds} s of audio = {frames} frames, cut into chunks of {grid.chunk}", size=14),
+        box(20, 42, 700, 18, SOFT, opacity=0.25),
     ]
     for i, span in enumerate(spans):
         x, w, y = 20 + span.start * scale, span.frames * scale, 82 + 46 * i
-        parts.append(_box(x, y, w, 30, AFTER, AFTER, 0.18))
+        parts.append(box(x, y, w, 30, AFTER, AFTER, 0.18))
         label = (
             f"frames {span.start} to {span.stop}: {span.frames * RELEASED.n_codebooks} ids in, as many out"
         )
         place, anchor = (x + w + 8, "start") if x + w < 420 else (x - 8, "end")
-        parts.append(_text(place, y + 20, label, anchor=anchor, size=12))
+        parts.append(text(place, y + 20, label, anchor=anchor, size=12))
         if i:
             shared = (spans[i - 1].stop - span.start) * scale
-            parts.append(_box(x, 42, shared, y + 30 - 42, BEFORE, "none", 0.28))
+            parts.append(box(x, 42, shared, y + 30 - 42, BEFORE, "none", 0.28))
     y = 82 + 46 * len(spans) + 14
     overlap = float(grid.overlap / rate)
     notes = (
@@ -100,8 +78,8 @@ def chunks_picture() -> str:
         ("One fades out while the next fades in; their weights add up to 1.", SOFT),
         (f"A last piece shorter than {grid.shortest} frames would have joined its neighbour.", SOFT),
     )
-    parts += [_text(20, y + 20 * n, text, colour) for n, (text, colour) in enumerate(notes)]
-    return _svg(740, y + 58, "How a recording is cut and joined again", parts)
+    parts += [text(20, y + 20 * n, note, colour) for n, (note, colour) in enumerate(notes)]
+    return svg(740, y + 58, "How a recording is cut and joined again", parts)
 
 
 def numbers() -> str:
