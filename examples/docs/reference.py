@@ -18,18 +18,24 @@ def commands() -> str:
     parts = [
         "# Commands",
         "",
-        "Written by `examples/docs/generate.py` from what `dacse COMMAND --help` shows.",
+        "Written by `examples/docs/generate.py` from what `dacse COMMAND --help-all` shows.",
+        "`--help` explains the usual options only.",
+        "",
+        "| command | does |",
+        "|---|---|",
+        *(f"| [{name}](#dacse-{name.replace(' ', '-')}) | {short} |" for name, short, _ in _functions(app)),
         "",
     ]
-    for name, function in _functions(app):
+    for name, _, function in _functions(app):
         parts += [f"## dacse {name}", "", *_command(name, function)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _functions(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """(name as typed, function) of every command, those of groups after the others."""
+def _functions(group: Any, above: str = "") -> Iterator[tuple[str, str, Any]]:
+    """(name as typed, a line about it, function) of every command, those of groups after the others."""
     for command in group.registered_commands:
-        yield f"{above}{command.name or command.callback.__name__}", command.callback
+        name = f"{above}{command.name or command.callback.__name__}"
+        yield name, command.short_help, command.callback
     for inner in group.registered_groups:
         yield from _functions(inner.typer_instance, f"{above}{inner.typer_instance.info.name} ")
 

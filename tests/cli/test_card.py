@@ -1,4 +1,4 @@
-"""The scores in the card of `nano` are the means of `scores.csv`."""
+"""The scores in the card of `nano` are the means of `scores.csv`, and those in README.md are the card's."""
 
 import csv
 import re
@@ -9,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 CARD = (ROOT / "dacse_cli" / "models" / "nano" / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 SCORES = list(csv.DictReader((ROOT / "examples" / "recipes" / "nano" / "scores.csv").open()))
 COLUMNS = {"SIG": "dnsmos_sig", "BAK": "dnsmos_bak", "OVRL": "dnsmos_ovrl", "P.808": "dnsmos_p808",
            "PESQ": "pesq", "STOI": "stoi", "SI-SDR": "si_sdr", "voice": "speaker_similarity"}  # fmt: skip
@@ -31,6 +32,14 @@ def agrees(written, values):
     """Whether a number of the card is the mean of `values` in its own precision."""
     number = re.match(r"-?\d+(?:\.(\d+))?", written)
     return float(number.group()) == pytest.approx(fmean(values), abs=0.51 * 10 ** -len(number.group(1) or ""))
+
+
+def test_the_readme_has_the_scores_of_the_card():
+    rows = re.findall(r"^\| (noisy|nano|RNNoise|DeepFilterNet3) \| (.+) \|$", README, flags=re.MULTILINE)
+    assert len(rows) == 4
+    for row in rows_after("`mixtures`,"):
+        cells = " | ".join(row[heading] for heading in ("OVRL", "PESQ", "STOI", "word error"))
+        assert (row[""], cells) in rows
 
 
 @pytest.mark.parametrize("name", ["mixtures", "streets"])

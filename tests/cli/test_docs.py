@@ -26,8 +26,8 @@ COMMANDS = [command.name or command.callback.__name__ for command in app.registe
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme_and_explains_itself(name):
-    assert f"dacse {name}" in README
+def test_every_command_is_on_its_page_and_explains_itself(name):
+    assert f"\n## dacse {name}\n" in (ROOT / "examples" / "docs" / "pages" / "commands.md").read_text()
     result = CliRunner().invoke(app, [*name.split(), "--help"])
     assert result.exit_code == 0
     assert "Examples" in result.stdout
@@ -38,10 +38,19 @@ def test_the_readme_names_no_command_that_is_not_there():
     assert named <= {name.split()[0] for name in COMMANDS}
 
 
-def test_every_room_is_in_the_readme():
+def test_every_room_is_on_the_architecture_page():
+    page = (ROOT / "examples" / "docs" / "pages" / "architecture.md").read_text()
     rooms = {path.name for path in (ROOT / "dacse_cli").iterdir() if path.is_dir()}
     for room in rooms - {"__pycache__", "models"}:
-        assert f"`{room}/`" in README
+        assert f"`{room}/`" in page
+
+
+def test_the_readme_links_to_files_that_exist():
+    """Among them every page of the documentation."""
+    links = set(re.findall(r"\]\(([^):#]+)\)", README))
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    pages = (ROOT / "examples" / "docs" / "pages").glob("*.md")
+    assert {page.relative_to(ROOT).as_posix() for page in pages} <= links
 
 
 def known_options(command):
