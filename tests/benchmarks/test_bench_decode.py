@@ -10,6 +10,7 @@ import pytest
 import torch
 
 
+@pytest.mark.ci
 def test_all_ways_write_the_same_tokens(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails when the ways compare different work: another mask, another length, another prompt."""
     config = {

@@ -14,6 +14,7 @@ def _threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.ci
 def test_drafts_leave_the_ids_of_a_real_checkpoint(tiny_model):
     """Fails when drafts change what a checkpoint writes, or guesses are counted against other tokens."""
     results = bench_drafts.main(["--model", str(tiny_model), "--clips", "2", "--batch", "2"])

@@ -8,6 +8,7 @@ import bench_folder
 import pytest
 
 
+@pytest.mark.ci
 def test_both_ways_write_the_same_codes_in_two_goes(tiny_model, tmp_path):
     """Fails when a second go measures a part again, forgets one, or mixes what is not the same."""
     where = tmp_path / "result.json"

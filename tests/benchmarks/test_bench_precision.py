@@ -14,6 +14,7 @@ def _threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.ci
 def test_float32_agrees_with_itself(tiny_model, monkeypatch):
     """Fails when the teacher's tokens are shifted against the steps, which would look like lost quality."""
     monkeypatch.delitem(bench_precision.METRICS, "dnsmos_ovrl")  # costs more than all else

@@ -17,6 +17,7 @@ def _threads():
     torch.set_num_threads(before)
 
 
+@pytest.mark.ci
 def test_every_way_is_measured_at_every_length(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Fails when a way is left out, or growth is not relative to the first length of its own."""
     where = tmp_path / "steps.json"
@@ -31,6 +32,7 @@ def test_every_way_is_measured_at_every_length(tmp_path: Path, capsys: pytest.Ca
     assert "| 2 | 90 | own, int8 |" in capsys.readouterr().out
 
 
+@pytest.mark.ci
 def test_ways_compute_the_same_step() -> None:
     """Fails when one way reads fewer positions than another, which would make it fast."""
     config = bench_steps.config_of("nano", 2)

@@ -106,6 +106,7 @@ def test_a_stopped_day_keeps_what_it_has(stand_ins: Path, tmp_path: Path) -> Non
     assert json.loads(result.read_text())["parts"][0]["rows"][0]["measured"] == 1.5
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize("name", ["steps", "waits"])
 def test_a_part_fills_its_rows(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails when a benchmark that the quick parts call has changed; `test_rehearsal` runs all parts."""

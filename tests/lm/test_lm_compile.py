@@ -32,6 +32,7 @@ def check(kernels: list[dict[str, object]]) -> None:
             assert kernel["registers"] <= 128, kernel  # four programs of four warps on a processor
 
 
+@pytest.mark.ci
 def test_kernels_compile_for_an_h100(tmp_path: Path) -> None:
     """Fails when the compiler refuses what the interpreter runs, or the loop would crawl on a GPU."""
     kernels = compile_for(tmp_path)

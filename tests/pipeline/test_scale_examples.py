@@ -23,6 +23,7 @@ def predictor():
         yield module
 
 
+@pytest.mark.ci
 def test_one_and_two_workers_take_as_long_as_predicted(predictor, tmp_path, monkeypatch):
     """Stand-ins for the models of fixed cost: 16 files of a second, 0.2 s each."""
     stages = predictor.Stages(generate_second=0.2, write_second=0)

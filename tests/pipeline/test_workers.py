@@ -78,6 +78,7 @@ def workers(root):
     return {path.read_text() for path in (root / "out").glob("*.wav")}
 
 
+@pytest.mark.ci
 def test_two_workers_take_half_the_time(tmp_path, monkeypatch):
     names = [f"{i:02}.wav" for i in range(16)]
     (tmp_path / "one").mkdir()

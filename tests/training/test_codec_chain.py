@@ -33,6 +33,7 @@ def train(*words):
     return done
 
 
+@pytest.mark.ci
 def test_a_killed_codec_goes_on_as_if_never_stopped(tmp_path, speech):
     """Killed among its discriminators: optimizers, crops, quantizer dropout, code counts are in step."""
     recipe = tmp_path / "codec.toml"
