@@ -9,11 +9,15 @@ import torch
 from training_runs import RATE, curve, kill_when, voice
 from typer.testing import CliRunner
 
+from dacse_cli.audio.resample import resample
 from dacse_cli.cli.app import app
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.filters.mask.config import MaskConfig
 from dacse_cli.filters.mask.load import load_mask
 from dacse_cli.filters.mask.stream import MaskStream
 from dacse_cli.training.losses.compressed import compressed_distance
+from dacse_cli.training.mask.guides import SimulatedGuides
+from dacse_cli.training.mask.run import load_start
 from dacse_cli.training.mask.wave import WaveFilter
 from dacse_cli.training.runs.machine import Machine
 
@@ -106,6 +110,62 @@ def test_training_computes_what_the_stream_does():
     stream = MaskStream(filter_.network, 2, RATE)
     pieces = np.concatenate([stream.push(rows.numpy()), stream.finish()], axis=1)
     np.testing.assert_allclose(whole, pieces, atol=1e-5)
+
+
+def test_training_with_a_guide_computes_what_the_stream_does():
+    """The second row has none."""
+    torch.manual_seed(0)
+    config = MaskConfig(width=4, dilations=(1, 2), guides=1)
+    filter_ = WaveFilter(config, Machine(torch.device("cpu")), bf16=False).eval()
+    rows, guide = 0.1 * torch.randn(2, 9000), 0.1 * torch.randn(9000)
+    with torch.no_grad():
+        whole = filter_(rows, {0: guide}).numpy()
+    for row, guides in enumerate((guide[None, None].numpy(), None)):
+        stream = MaskStream(filter_.network, 1, RATE)
+        pieces = [stream.push(rows[row : row + 1].numpy(), guides), stream.finish()]
+        np.testing.assert_allclose(whole[row : row + 1], np.concatenate(pieces, axis=1), atol=1e-5)
+
+
+def test_a_guide_changes_nothing_before_the_first_step():
+    """A network that begins with the weights of one without a guide filters as that one does."""
+    torch.manual_seed(0)
+    machine = Machine(torch.device("cpu"))
+    plain = WaveFilter(MaskConfig(width=4, dilations=(1, 2)), machine, bf16=False).eval()
+    guided = WaveFilter(MaskConfig(width=4, dilations=(1, 2), guides=1), machine, bf16=False).eval()
+    load_start(guided.network, plain.network)
+    rows, guide = 0.1 * torch.randn(1, 9000), 0.1 * torch.randn(9000)
+    with torch.no_grad():
+        torch.testing.assert_close(guided(rows, {0: guide}), plain(rows))
+        torch.testing.assert_close(guided(rows), plain(rows))
+
+
+def test_guides_are_the_clean_rows_through_the_codec_and_the_same_again(tiny_model):
+    codec = load_codec(tiny_model / "codec")
+    rate = codec.spec.sample_rate
+    guides = SimulatedGuides(codec, seed=1)
+    rows = [0.1 * torch.from_numpy(np.stack([voice(8000, n + k) for n in range(20)])) for k in (0, 40)]
+    first, again, other = (guides(rows[1], rows[0], batch) for batch in (3, 3, 4))
+    assert 4 <= len(first) <= 16
+    assert first.keys() == again.keys()
+    assert all(torch.equal(first[row], again[row]) and first[row].shape == (8000,) for row in first)
+    assert any(row not in first or not torch.equal(first[row], other[row]) for row in other)
+    clean = resample(rows[0].numpy(), RATE, rate)
+    through = resample(codec.decode(codec.encode(clean)), rate, RATE)[:, :8000]
+    assert any(np.allclose(made.numpy(), through[row], atol=1e-5) for row, made in first.items())
+
+
+def test_a_filter_is_trained_on_with_a_guide(sounds, tiny_model):
+    """Its folder reads a guide, and is trained on only with one."""
+    recipe, short = ["-r", sounds / "mask.toml"], ["--set", "stage.steps=2"]
+    train(*words(sounds, "plain", *recipe, *short))
+    start = ["--from", sounds / "plain" / "mask"]
+    codec = tiny_model / "codec"
+    train(*words(sounds, "guided", *recipe, *short, *start, "--set", f'data.guide="{codec}"'))
+    assert load_mask(sounds / "guided" / "mask").guides == 1
+    start = ["--from", sounds / "guided" / "mask"]
+    done = CliRunner().invoke(app, [str(word) for word in words(sounds, "no", *recipe, *start)])
+    assert "reads a guide" in done.exception.message
+    assert "data.guide" in done.exception.hint
 
 
 def test_the_distance_does_not_see_levels_and_prefers_noise_to_lost_speech():

@@ -51,6 +51,8 @@ class DataPart:
     valid_rows: int = 64
     recogniser: str | None = None
     """CTranslate2 folder of a Whisper model, for `stage.hearing`."""
+    guide: str | None = None
+    """Codec folder; with it the network also reads a guide, simulated for half of the rows: see `guides`."""
 
     def problems(self) -> list[str]:
         """What is wrong with these values."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
+from dacse_cli.codec.loading import load_codec
 from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.filters.mask.config import MaskConfig
 from dacse_cli.filters.mask.load import load_mask_network, read_mask_config
+from dacse_cli.filters.mask.network import MaskNetwork
+from dacse_cli.training.mask.guides import SimulatedGuides
 from dacse_cli.training.mask.recipe import RATE, MaskRecipe
 from dacse_cli.training.mask.trainer import MaskTrainer
 from dacse_cli.training.mask.wave import WaveFilter
@@ -72,8 +76,13 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Read
     _check(request, machine)
     start = Path(part.start) if part.start is not None else None
     config = MaskConfig(width=part.width, dilations=part.blocks) if start is None else read_mask_config(start)
-    if config.guides:
-        raise UsageError(f"{start} reads a guide: only networks without one are trained")
+    codec = None if recipe.data.guide is None else load_codec(Path(recipe.data.guide))
+    if codec is not None:
+        config = replace(config, guides=1)
+    elif config.guides:
+        raise UsageError(
+            f"{start} reads a guide", hint="Name the codec of its guides: --set data.guide=FOLDER"
+        )
     with machine.in_turn():
         sound = _sound(request, listener)
     mixes = partial(_mix, recipe, sound)
@@ -82,15 +91,18 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Read
         torch.manual_seed(recipe.run.seed)
         network = WaveFilter(config, machine, recipe.run.bf16)
         if start is not None and fresh:
-            network.network.load_state_dict(load_mask_network(start).state_dict())
+            load_start(network.network, load_mask_network(start))
         if request.compiled:
             network.compile()
-        return MaskTrainer(network, recipe, machine, mixes, _held_out(recipe, sound, machine), request.jobs)
+        guides = None if codec is None else SimulatedGuides(codec, seed_of(recipe.run.seed, 5))
+        held_out = _held_out(recipe, sound, machine)
+        return MaskTrainer(network, recipe, machine, mixes, held_out, request.jobs, guides)
 
     settings: dict[str, Any] = {
         "kind": "mask",
         "config": asdict(config),
         "start": None if start is None else _contents(start),
+        "guide": None if recipe.data.guide is None else _contents(Path(recipe.data.guide)),
         "data": asdict(recipe.data),
         "recordings": {
             "train": digest_of(sound.train),
@@ -102,6 +114,18 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Read
     return Ready(settings, trainer)
 
 
+def load_start(network: MaskNetwork, start: MaskNetwork) -> None:
+    """Take over the weights of `start`. Where only `network` reads a guide, it has no influence at first."""
+    weights = start.state_dict()
+    width, given = network.config.features, start.config.features
+    if width != given:
+        for name, weight in weights.items():
+            if name.startswith("split.") and name.endswith(".weight"):
+                by_bin = weight.unflatten(1, (-1, given))  # [bands, bins, features, channels]
+                weights[name] = F.pad(by_bin, (0, 0, 0, width - given)).flatten(1, 2)
+    network.load_state_dict(weights)
+
+
 def digest_of(sound: Decoded | None) -> str | None:
     """A digest of decoded recordings: the name of their file, which is derived from their contents."""
     return None if sound is None else sound.path.stem
@@ -110,7 +134,7 @@ def digest_of(sound: Decoded | None) -> str | None:
 def _contents(folder: Path) -> str:
     from dacse_cli.training.sound.recordings import fingerprint
 
-    return fingerprint(folder / "model.safetensors")
+    return fingerprint(folder / "model.safetensors" if folder.is_dir() else folder)
 
 
 def _check(request: MaskRequest, machine: Machine) -> None:

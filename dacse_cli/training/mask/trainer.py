@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from dacse_cli.filters.mask.load import CONFIG, mask_config_values
 from dacse_cli.training.export import write_json, write_weights
 from dacse_cli.training.losses.compressed import compressed_distance
+from dacse_cli.training.mask.guides import SimulatedGuides
 from dacse_cli.training.mask.objective import COLUMNS, Objective
 from dacse_cli.training.mask.recipe import MaskRecipe
 from dacse_cli.training.mask.wave import WaveFilter
@@ -42,11 +43,13 @@ class MaskTrainer:
         mixes: Callable[[int], LiveMix],
         held_out: Sequence[Tensor],
         jobs: int,
+        guides: SimulatedGuides | None = None,
     ) -> None:
         """`mixes(stage)`: where its rows come from; made by `jobs` processes ahead of their use.
 
         `held_out`: this process's noisy and clean rows [2, B, S] to measure with.
         """
+        self._guides = guides
         self._network, self._recipe, self._machine = network.to(machine.device), recipe, machine
         self._mixes, self._held_out, self._jobs = mixes, held_out, jobs
         self._batches: Ahead[Any] | None = None
@@ -88,14 +91,18 @@ class MaskTrainer:
             rows = self._batches.get(number * machine.count + machine.rank)
         noisy, clean = machine.tensor(rows)
 
+        batch = number * machine.count + machine.rank
+        guides = self._guides(noisy, clean, batch) if self._guides is not None else {}
+
         def loss(network: nn.Module) -> tuple[Tensor, Numbers]:
-            return self._objective(network(noisy), clean, noisy, number)  # type: ignore[no-any-return]
+            estimate = network(noisy, guides)
+            return self._objective(estimate, clean, noisy, number)  # type: ignore[no-any-return]
 
         return {**self._moves(number, share, [loss]), "wait": self._batches.waited - waited}
 
     @torch.no_grad()
     def validate(self) -> Mapping[str, float]:
-        """Loss on held-out rows with the averaged weights; empty where none were held out."""
+        """Loss on held-out rows without guides, with the averaged weights; empty where none were held out."""
         summed = torch.zeros(2, device=self._machine.device)
         with self._average.swapped():
             for pair in self._held_out:

@@ -5,7 +5,7 @@ Computes the same as `filters.mask.stream`, for whole rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -32,11 +32,11 @@ class WaveFilter(nn.Module):
         """Compile the network: 1.3 times faster on a CPU, after a minute of compiling."""
         self._call = torch.compile(self.network, dynamic=False)
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """See the class. Gradients reach the weights only."""
+    def forward(self, noisy: Tensor, guides: Mapping[int, Tensor] | None = None) -> Tensor:
+        """See the class. `guides`: guide `[S]` by row. Gradients reach the weights only."""
         config, size = self.network.config, noisy.shape[1]
         with torch.no_grad():
-            spectra, features = _analysed(noisy.cpu())
+            spectra, features = self._analysed(noisy.cpu(), guides or {})
         with self._machine.autocast(self._bf16):
             masks = self._call(features.to(noisy.device))
         before, after = -min(config.filter_taps), max(config.filter_taps)
@@ -44,11 +44,18 @@ class WaveFilter(nn.Module):
         filtered = apply_masks(masks.float(), spectra, config.filter_taps, before)
         return Synthesis(len(noisy), RATE).push(filtered)[:, :size]
 
+    def _analysed(self, noisy: Tensor, guides: Mapping[int, Tensor]) -> tuple[Tensor, Tensor]:
+        """Spectra and features of whole rows."""
+        spectra, parts = _spectra(noisy), []
+        for row in range(len(spectra)):
+            features = Features(1, self.network.config.guides)
+            guide = _spectra(guides[row][None].cpu()) if row in guides else None
+            first, _ = features.push(spectra[row : row + 1], guide)
+            last, _ = features.finish()
+            parts.append(torch.cat([first, last], dim=1))
+        return spectra, torch.cat(parts)
 
-def _analysed(noisy: Tensor) -> tuple[Tensor, Tensor]:
-    """Spectra and features of whole rows."""
-    analysis, features = Analysis(len(noisy), RATE), Features(len(noisy))
-    spectra = torch.cat([analysis.push(noisy), analysis.finish()], dim=1)
-    first, _ = features.push(spectra)
-    last, _ = features.finish()
-    return spectra, torch.cat([first, last], dim=1)
+
+def _spectra(rows: Tensor) -> Tensor:
+    analysis = Analysis(len(rows), RATE)
+    return torch.cat([analysis.push(rows), analysis.finish()], dim=1)
