@@ -7,38 +7,66 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
 import typer
 
 from dacse_cli import __version__
-from dacse_cli.cli.batch.detokenize import detokenize
-from dacse_cli.cli.batch.enhance import enhance
-from dacse_cli.cli.batch.tokenize import tokenize
-from dacse_cli.cli.batch.watch import watch
-from dacse_cli.cli.commands.doctor import doctor
-from dacse_cli.cli.commands.download import download
-from dacse_cli.cli.commands.evaluate import evaluate
-from dacse_cli.cli.commands.inspect import inspect
-from dacse_cli.cli.commands.mix import mix
-from dacse_cli.cli.commands.models import models
-from dacse_cli.cli.commands.serve import serve
-from dacse_cli.cli.commands.status import status
-from dacse_cli.cli.commands.try_out import try_
-from dacse_cli.cli.helping import Command, Group
+from dacse_cli.cli.lazy import Later, LazyGroup
 from dacse_cli.cli.outlet import Outlet
-from dacse_cli.cli.settings import collect, fitted, nested, of_file
-from dacse_cli.cli.train.group import app as train
+from dacse_cli.cli.settings import any_variable, collect, fitted, nested, of_file
 from dacse_cli.cli.usage import CLICK_ERROR, lines
 from dacse_cli.errors import DacseError
 from dacse_cli.files.names import quoted, shown
 
+_BATCH, _LOOK, _PREPARE = "Enhance", "Look", "Prepare and train"
+
+
+class _Dacse(LazyGroup):
+    """All commands, in the order of `dacse --help`."""
+
+    later: ClassVar = {
+        "enhance": Later(
+            "batch.enhance:enhance",
+            "Enhance noisy speech: audio or token files in, enhanced ones out",
+            _BATCH,
+        ),
+        "try": Later(
+            "commands.try_out:try_", "Compare three strengths on a recording's noisiest seconds", _BATCH
+        ),
+        "watch": Later("batch.watch:watch", "Enhance what appears in a folder, until Ctrl-C", _BATCH),
+        "serve": Later("commands.serve:serve", "Serve a page and an HTTP API on this computer", _BATCH),
+        "tokenize": Later(
+            "batch.tokenize:tokenize", "Turn audio into token files: a codec's codes or latents", _BATCH
+        ),
+        "detokenize": Later("batch.detokenize:detokenize", "Turn token files back into audio", _BATCH),
+        "inspect": Later(
+            "commands.inspect:inspect",
+            "Show what a file holds: format, length, level, channels, codes",
+            _LOOK,
+        ),
+        "evaluate": Later(
+            "commands.evaluate:evaluate",
+            "Score enhanced speech: DNSMOS, PESQ, STOI, word error, voice",
+            _LOOK,
+        ),
+        "status": Later("commands.status:status", "Show what an output folder holds, and what failed", _LOOK),
+        "doctor": Later("commands.doctor:doctor", "Show what this installation can do", _LOOK),
+        "models": Later("commands.models:models", "List models: built in, in the cache, published", _LOOK),
+        "download": Later(
+            "commands.download:download", "Fetch a model and its codec into the local cache", _PREPARE
+        ),
+        "mix": Later("commands.mix:mix", "Make noisy/clean pairs for training from clean speech", _PREPARE),
+        "train": Later("train.group:app", "Train models, or plan what that takes", _PREPARE),
+    }
+
+
 app = typer.Typer(
     name="dacse",
-    cls=Group,
+    cls=_Dacse,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -49,33 +77,6 @@ app = typer.Typer(
     "Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
-_COMMANDS: dict[str, dict[Callable[..., object], str]] = {
-    "Enhance": {
-        enhance: "Enhance noisy speech: audio or token files in, enhanced ones out",
-        try_: "Compare three strengths on a recording's noisiest seconds",
-        watch: "Enhance what appears in a folder, until Ctrl-C",
-        serve: "Serve a page and an HTTP API on this computer",
-        tokenize: "Turn audio into token files: a codec's codes or latents",
-        detokenize: "Turn token files back into audio",
-    },
-    "Look": {
-        inspect: "Show what a file holds: format, length, level, channels, codes",
-        evaluate: "Score enhanced speech: DNSMOS, PESQ, STOI, word error, voice",
-        status: "Show what an output folder holds, and what failed",
-        doctor: "Show what this installation can do",
-        models: "List models: built in, in the cache, published",
-    },
-    "Prepare and train": {
-        download: "Fetch a model and its codec into the local cache",
-        mix: "Make noisy/clean pairs for training from clean speech",
-    },
-}
-"""Commands by heading, as `dacse --help` lists them on one line each."""
-for panel, commands in _COMMANDS.items():
-    for command, summary in commands.items():
-        name = command.__name__.rstrip("_")
-        app.command(name, cls=Command, rich_help_panel=panel, short_help=summary)(command)
-app.add_typer(train, rich_help_panel="Prepare and train", short_help="Train models, or plan what that takes")
 
 
 def _print_version(value: bool) -> None:
@@ -95,6 +96,8 @@ def options(
     said = of_file(Path.cwd())
     if said and not {"-q", "--quiet"} & set(sys.argv[1:]):
         _say(f"settings from {said}")
+    if not said and not any_variable(os.environ):
+        return  # no other command is imported
     commands = dict(_commands_of(context.command))
     options = {name: _options_of(command) for name, command in commands.items()}
     parameters = {name: {one.name: one for one in command.params} for name, command in commands.items()}

@@ -75,6 +75,11 @@ def _takes(parameter: Any, value: Any) -> bool:
     return choices is None or value in [getattr(choice, "value", choice) for choice in choices]
 
 
+def any_variable(environment: Mapping[str, str]) -> bool:
+    """Whether a variable sets an option."""
+    return any(name.startswith(PREFIX) and name not in NO_OPTIONS for name in environment)
+
+
 def describe(folder: Path, environment: Mapping[str, str]) -> str:
     """Where settings come from, and of what, in one line."""
     said = of_file(folder)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import typer
 from typer.models import ArgumentInfo
 
 from dacse_cli.cli.app import app
@@ -23,21 +24,23 @@ def commands() -> str:
         "",
         "| command | does |",
         "|---|---|",
-        *(f"| [{name}](#dacse-{name.replace(' ', '-')}) | {short} |" for name, short, _ in _functions(app)),
+        *(f"| [{name}](#dacse-{name.replace(' ', '-')}) | {short} |" for name, short, _ in _functions()),
         "",
     ]
-    for name, _, function in _functions(app):
+    for name, _, function in _functions():
         parts += [f"## dacse {name}", "", *_command(name, function)]
     return "\n".join(parts).rstrip() + "\n"
 
 
-def _functions(group: Any, above: str = "") -> Iterator[tuple[str, str, Any]]:
+def _functions(group: Any = None, above: str = "") -> Iterator[tuple[str, str, Any]]:
     """(name as typed, a line about it, function) of every command, those of groups after the others."""
-    for command in group.registered_commands:
-        name = f"{above}{command.name or command.callback.__name__}"
-        yield name, command.short_help, command.callback
-    for inner in group.registered_groups:
-        yield from _functions(inner.typer_instance, f"{above}{inner.typer_instance.info.name} ")
+    below = (group or typer.main.get_command(app)).commands
+    for name, command in below.items():
+        if not hasattr(command, "commands"):
+            yield f"{above}{name}", command.short_help, command.callback.__wrapped__
+    for name, inner in below.items():
+        if hasattr(inner, "commands"):
+            yield from _functions(inner, f"{above}{name} ")
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@
 
 Random weights, the same in dacse and transformers, so that their codes can be compared. All ways in turn,
 medians; with one thread processor time. Descript's package (`dacse[descript]`) is left out where it is not
-installed. The limit is the work (multiplications and additions of convolutions and products, counted by torch)
-over the rate at which this machine multiplies float32 matrices.
+installed. The limit is the work (multiplications and additions of convolutions and products, as torch counts
+them) over the rate at which this machine multiplies float32 matrices.
 """
 
 from __future__ import annotations

@@ -18,10 +18,10 @@ PAGES = [
     *(ROOT / "tests").rglob("*.md"),
 ]
 SOURCES = [*(ROOT / "dacse_cli").rglob("*.py"), *(ROOT / "examples").rglob("*.py")]
-COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands] + [
-    f"{group.typer_instance.info.name} {command.name or command.callback.__name__}"
-    for group in app.registered_groups
-    for command in group.typer_instance.registered_commands
+GROUP = typer.main.get_command(app)
+COMMANDS = [
+    *(name for name in GROUP.commands if name != "train"),
+    *(f"train {name}" for name in GROUP.commands["train"].commands),
 ]
 
 

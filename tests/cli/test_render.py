@@ -20,7 +20,7 @@ from dacse_cli.cli import app as entry
 from dacse_cli.cli.batch.launch import say_how_to_go_on
 from dacse_cli.cli.options.run import Batch
 from dacse_cli.cli.outlet import Outlet
-from dacse_cli.cli.render import Screen
+from dacse_cli.cli.render.screen import Screen
 from dacse_cli.config import ModelOptions
 from dacse_cli.pipeline.wire.events import Detail, Ended, Planned, Progress, Stage
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
@@ -30,7 +30,7 @@ LATER = Result("in/b.wav", "out/b.wav", Outcome.NOT_REACHED, "stopped", "the run
 
 RUN = """
 import sys
-from dacse_cli.cli.render import Screen
+from dacse_cli.cli.render.screen import Screen
 from dacse_cli.pipeline.wire.events import *
 from dacse_cli.pipeline.wire.outcome import *
 screen = Screen(json="--json" in sys.argv)

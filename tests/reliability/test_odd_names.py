@@ -15,7 +15,7 @@ import fake_children
 import pytest
 from test_runs import enhance, record
 
-from dacse_cli.cli.render import Screen
+from dacse_cli.cli.render.screen import Screen
 from dacse_cli.pipeline.wire.events import Ended
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 

@@ -11,7 +11,7 @@ import typer
 
 from dacse_cli.cli.batch.pipes import Plugged, plugged
 from dacse_cli.cli.options.run import Voice
-from dacse_cli.cli.render import Screen
+from dacse_cli.cli.render.screen import Screen
 from dacse_cli.errors import OutputError, UsageError
 from dacse_cli.files.problems import output_error
 from dacse_cli.pipeline.request.request import Request

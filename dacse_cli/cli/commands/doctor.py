@@ -29,10 +29,10 @@ def doctor(
     dacse doctor --model disco-eth/DAC-SE1 --device cuda
     """
     from dacse_cli.api.doctor import Finding, examine
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.results import printer
     from dacse_cli.cli.settings import describe
 
-    results = Screen(json=json).results
+    results = printer(json=json)
 
     def show(finding: Finding) -> None:
         results.finding(finding.name, finding.state, finding.text, asdict(finding))

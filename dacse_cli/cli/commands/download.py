@@ -34,7 +34,7 @@ def download(
 
     dacse download disco-eth/DAC-SE1@main --verify
     """
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.screen import Screen
     from dacse_cli.errors import ModelError
     from dacse_cli.hub import download as fetch
     from dacse_cli.hub import verify as problems_of

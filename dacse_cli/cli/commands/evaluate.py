@@ -119,7 +119,7 @@ def evaluate(
 
     dacse evaluate --no-reference enhanced/ --noisy noisy/
     """
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.screen import Screen
     from dacse_cli.evaluation import run
     from dacse_cli.evaluation.tables import to_csv
     from dacse_cli.files.atomic import write_bytes_atomically

@@ -23,10 +23,10 @@ def inspect(
     dacse inspect talk.tokens.safetensors --json
     """
     from dacse_cli.api.inspect import inspect as look
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.results import printer
     from dacse_cli.errors import InputError
 
-    results = Screen(json=json).results
+    results = printer(json=json)
     bad = []
     for path in files:
         try:

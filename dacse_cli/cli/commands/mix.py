@@ -137,7 +137,7 @@ def mix(
 
     dacse mix calls/ pairs/ --recipe codec=2,loss=1,clip=1 --rate 24000
     """
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.screen import Screen
     from dacse_cli.training.mix.plan import plan_mix
     from dacse_cli.training.mix.run import MixProgress, run_mix
 

@@ -17,8 +17,8 @@ def models(json: run.JsonOpt = False) -> None:
 
     dacse models --json
     """
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.results import printer
     from dacse_cli.hub.listing import list_models
 
-    results = Screen(json=json).results
+    results = printer(json=json)
     results.models(list_models())

@@ -19,8 +19,8 @@ def status(
 
     dacse status out/
     """
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.results import printer
     from dacse_cli.pipeline.record.status import look
     from dacse_cli.store.urls import as_local
 
-    Screen(json=json).results.status(look(as_local(output)))
+    printer(json=json).status(look(as_local(output)))

@@ -12,7 +12,7 @@ import typer
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 
 if TYPE_CHECKING:
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.screen import Screen
     from dacse_cli.pipeline.request.request import Request
 
 _run = partial(typer.Option, rich_help_panel="Run")
@@ -121,6 +121,6 @@ class Voice:
 
     def screen(self, *, piped: bool = False) -> Screen:
         """Where it speaks; `piped` as `Screen` has it."""
-        from dacse_cli.cli.render import Screen
+        from dacse_cli.cli.render.screen import Screen
 
         return Screen(json=self.json, quiet=self.quiet, verbose=self.verbose, piped=piped)

@@ -15,7 +15,7 @@ from dacse_cli.cli.options.networks import CodecOpt
 from dacse_cli.cli.options.run import Voice
 
 if TYPE_CHECKING:
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.screen import Screen
     from dacse_cli.training.runs.loop import Listener, Outcome, StepReport
     from dacse_cli.training.runs.recipe import Recipe
 
@@ -140,7 +140,7 @@ class TrainVoice(Voice):
 
     def screen(self, *, piped: bool = False) -> Screen:
         """Where it speaks."""
-        from dacse_cli.cli.render import Screen
+        from dacse_cli.cli.render.screen import Screen
 
         first = int(os.environ.get("RANK", "0")) == 0
         return Screen(json=self.json and first, quiet=self.quiet or not first, verbose=self.verbose)

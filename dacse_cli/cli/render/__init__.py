@@ -1,10 +1,4 @@
 """What a command prints: `screen` while it runs, `results` at its end, `text` for numbers and names.
 
-Only this package imports Rich.
+Only this package imports Rich. A command without progress imports `results` alone.
 """
-
-from __future__ import annotations
-
-from dacse_cli.cli.render.screen import Screen
-
-__all__ = ["Screen"]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
@@ -31,6 +32,11 @@ def console(outlet: Outlet) -> Console:
     width = None if _columns() >= 20 else 80
     file = cast(TextIO, outlet)
     return Console(file=file, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def printer(*, json: bool) -> Printer:
+    """Results on standard output, for a command without progress: does not import `screen`."""
+    return Printer(Outlet(sys.stdout), json=json, quiet=False)
 
 
 def _columns() -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from dacse_cli.pipeline.wire.events import Progress
+if TYPE_CHECKING:
+    from dacse_cli.pipeline.wire.events import Progress
 
 
 def files_text(count: int) -> str:

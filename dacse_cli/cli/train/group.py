@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import typer
 
-from dacse_cli.cli.helping import Command, Group
-from dacse_cli.cli.train.codec import codec
-from dacse_cli.cli.train.lm import lm
-from dacse_cli.cli.train.mask import mask
-from dacse_cli.cli.train.plan import plan
-from dacse_cli.cli.train.set import set_
-from dacse_cli.cli.train.vae import vae
+from dacse_cli.cli.lazy import Later, LazyGroup
+
+
+class _Train(LazyGroup):
+    """The commands below `dacse train`."""
+
+    later: ClassVar = {
+        "lm": Later("train.lm:lm", "Train DAC-SE1's language model"),
+        "set": Later("train.set:set_", "Train SET, the transducer, or one of its baselines"),
+        "mask": Later("train.mask:mask", "Train a filter that masks spectra"),
+        "codec": Later("train.codec:codec", "Train a codec by the DAC recipe"),
+        "vae": Later("train.vae:vae", "Train a speech VAE by the recipe of DC-Speech-VAE"),
+        "plan": Later("train.plan:plan", "Compute what a training takes: memory, FLOPs, hours"),
+    }
+
 
 app = typer.Typer(
     name="train",
-    cls=Group,
+    cls=_Train,
     no_args_is_help=True,
     rich_markup_mode=None,
     help="Train a language model, SET, a filter or a codec; plan what that takes.",
 )
-for command, summary in {
-    lm: "Train DAC-SE1's language model",
-    set_: "Train SET, the transducer, or one of its baselines",
-    mask: "Train a filter that masks spectra",
-    codec: "Train a codec by the DAC recipe",
-    vae: "Train a speech VAE by the recipe of DC-Speech-VAE",
-    plan: "Compute what a training takes: memory, FLOPs, hours",
-}.items():
-    app.command(command.__name__.rstrip("_"), cls=Command, short_help=summary)(command)
+
+
+@app.callback()
+def train() -> None:
+    """Train a language model, SET, a filter or a codec; plan what that takes."""

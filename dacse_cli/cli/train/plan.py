@@ -108,10 +108,10 @@ class _Kind:
 
 def _show(kind: _Kind, plans: Sequence[Any], *, json: bool) -> None:
     """A line of JSON for each plan, or a table."""
-    from dacse_cli.cli.render import Screen
+    from dacse_cli.cli.render.results import printer
     from dacse_cli.cli.render.text import aligned
 
-    results = Screen(json=json).results
+    results = printer(json=json)
     if json:
         for plan in plans:
             also = {name: getattr(plan, name) for name in kind.also}
