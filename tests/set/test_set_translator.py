@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fake_cuda import FakeCuda
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_set import BASELINE, CONFIG, LSTM, K, V, tiny_network
@@ -73,6 +74,20 @@ def test_captured_steps_write_what_plain_ones_write(config: dict[str, Any], beam
         for got, want in zip(graphs.translate(batch), plain.translate(batch), strict=True):
             np.testing.assert_array_equal(got, want)
     assert len(captured) == 3, "one graph a span; the last batch is too small for the first one's"
+
+
+def test_a_batch_of_another_shape_gets_another_memory_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when torch refuses to capture into the pool of graphs that are gone."""
+    cuda = FakeCuda().install(monkeypatch)
+    made = translator()
+    assert made._scoring is not None
+    made._graphs = GraphSearch(made._scoring)
+    for lengths in ([9, 3], [70], [5] * 9):
+        made.translate(rows(lengths))
+    made.release()
+    made.translate(rows([9, 3]))
+    assert "CUDA graphs" in made.describe()
+    assert sorted(cuda.uses.values()) == [0, 0, 0, 1]
 
 
 def test_where_graphs_cannot_be_captured_plain_steps_run() -> None:
