@@ -82,6 +82,8 @@ class GraphSearch:
 
     def release(self) -> None:
         """Drop all graphs and their tensors."""
+        if self._state is not None:
+            self._state.replays.clear()  # without graphs they are functions that refer to the state
         self._state = None
 
     def run(
@@ -119,7 +121,7 @@ class GraphSearch:
 
     def _prepare(self, rows: int, beam: int, frames: int, propose: Propose | None) -> _State:
         if self._state is None or not self._state.holds(rows, beam, frames, propose):
-            self._state = None  # before the next one allocates memory
+            self.release()  # before the next state is allocated
             B, T = graph_rows(rows, max(rows, MAX_ROWS)), -(-frames // SPAN) * SPAN
             scorer = NetworkScorer(self.weights, B, beam, T, spans_all=True)
             device, K = self.weights.device, self.weights.codes.books

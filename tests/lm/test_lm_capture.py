@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +15,7 @@ from tiny_llama import WriteModel
 
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
-from dacse_cli.lm.gpu.capture import GraphCapture
+from dacse_cli.lm.gpu.capture import GraphCapture, NoCapture
 from dacse_cli.lm.gpu.graphs import GraphDecoder
 
 RANGES = [(5, 17), (17, 29), (29, 41)]
@@ -25,6 +29,14 @@ def cuda(monkeypatch: pytest.MonkeyPatch) -> FakeCuda:
 @pytest.fixture
 def model(write_model: WriteModel) -> LanguageModel:
     return load_language_model(write_model())
+
+
+@pytest.fixture
+def no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 def generate(model: LanguageModel, rows: int, new: int) -> None:
@@ -72,3 +84,33 @@ def test_captures_on_one_device_share_a_stream(cuda: FakeCuda) -> None:
     replays.append(capture(lambda: None))
     assert len(cuda.streams) == 2
     assert cuda.used[-2:] == [("warm-up", cuda.streams[1]), ("capture", cuda.streams[1])]
+
+
+@pytest.mark.parametrize("capture", [NoCapture, GraphCapture])
+def test_releasing_frees_the_state_at_once(
+    capture: type[NoCapture | GraphCapture], cuda: FakeCuda, model: LanguageModel, no_collection: None
+) -> None:
+    """Fails when the cache outlives `release` until Python collects garbage."""
+    use_graphs(model, capture())
+    generate(model, 3, 20)
+    state = weakref.ref(decoder_of(model)._state)
+    assert state() is not None
+    model.release()
+    assert state() is None
+
+
+def test_a_layout_is_freed_before_the_next_is_allocated(
+    model: LanguageModel, monkeypatch: pytest.MonkeyPatch, no_collection: None
+) -> None:
+    """Fails when a cache that grows needs the memory of both."""
+    use_graphs(model, NoCapture())
+    generate(model, 3, 20)
+    state, view, alive = weakref.ref(decoder_of(model)._state), model.arena.view, []
+
+    def watched(rows: int, positions: int, **options: bool) -> object:
+        alive.append(state() is not None)
+        return view(rows, positions, **options)
+
+    monkeypatch.setattr(model.arena, "view", watched)
+    generate(model, 3, 90)
+    assert alive[0] is False

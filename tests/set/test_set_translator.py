@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,6 +90,22 @@ def test_a_batch_of_another_shape_gets_another_memory_pool(monkeypatch: pytest.M
     made.translate(rows([9, 3]))
     assert "CUDA graphs" in made.describe()
     assert sorted(cuda.uses.values()) == [0, 0, 0, 1]
+
+
+def test_released_steps_free_their_tensors_at_once() -> None:
+    """Fails when plain functions in the place of graphs keep the tensors until Python collects garbage."""
+    made = translator()
+    assert made._scoring is not None
+    made._graphs = GraphSearch(made._scoring, lambda body: body)
+    made.translate(rows([9, 3]))
+    state = weakref.ref(made._graphs._state)
+    gc.collect()
+    gc.disable()
+    try:
+        made.release()
+        assert state() is None
+    finally:
+        gc.enable()
 
 
 def test_where_graphs_cannot_be_captured_plain_steps_run() -> None:

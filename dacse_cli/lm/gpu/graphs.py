@@ -110,18 +110,22 @@ class GraphDecoder:
 
     def release(self) -> None:
         """Drop all graphs and the cache they use."""
+        if self._state is not None:
+            self._state.replays.clear()  # without graphs they are functions that refer to the state
         self._state = None
 
     def laid_out(self, rows: int, positions: int, choices: Sequence[Choice], *, exact: bool) -> DeviceState:
         """The present layout if the batch fits it, else a new one for this and all earlier batches."""
-        slots, state = -(-positions // SLOT_STEP) * SLOT_STEP, self._state
-        if state is not None and state.choices == tuple(choices):
-            fits = rows == state.rows if exact else rows <= state.rows
-            if fits and slots <= state.slots:
-                return state
+        slots = -(-positions // SLOT_STEP) * SLOT_STEP
+        # no local variable holds the old state: its memory must be free before the new one is allocated
+        if self._state is not None and self._state.choices == tuple(choices):
+            most, longest = self._state.rows, self._state.slots
+            fits = rows == most if exact else rows <= most
+            if fits and slots <= longest:
+                return self._state
             if not exact:
                 with suppress(torch.OutOfMemoryError, MemoryError):
-                    return self._lay_out(max(rows, state.rows), max(slots, state.slots), choices)
+                    return self._lay_out(max(rows, most), max(slots, longest), choices)
         return self._lay_out(rows, slots, choices)
 
     def _lay_out(self, rows: int, slots: int, choices: Sequence[Choice]) -> DeviceState:
