@@ -1,8 +1,10 @@
 """Runs the parts of a GPU day, each in a process of its own with its own limit, and keeps what they found.
 
-Correctness comes first, then speed and memory, then training. `day.json` and `day.md` are written anew after
-every part, so whatever cuts the day short leaves all results so far, those of the part that was cut included.
-Knows how to run parts, nothing of what they measure; needs the standard library only.
+Correctness comes first, then speed and memory, then training. Parts append what they find to
+`day.rows.jsonl`, and their errors to `day.log`, as they go; `day.json` and `day.md` are written anew after every
+part, and when the day is stopped. So whatever cuts the day short leaves all results so far, those of the part
+that ran included; after SIGKILL those are in `day.rows.jsonl` alone. Knows how to run parts, nothing of what they
+measure; needs the standard library only.
 """
 
 from __future__ import annotations
@@ -64,39 +66,45 @@ class Done:
     """How a part ended, and its rows."""
 
     name: str
-    seconds: float
-    end: str
-    """`whole`, `cut` (at its limit) or `failed`."""
+    seconds: float = 0.0
+    end: str = "stopped"
+    """`whole`, `cut` (at its limit), `failed`, or `stopped` (with the day)."""
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 
-def read_rows(file: Path) -> list[dict[str, Any]]:
-    """All whole lines of what a part has written."""
-    lines = file.read_text().splitlines(keepends=True) if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+def read_rows(file: Path, start: int = 0) -> list[dict[str, Any]]:
+    """All whole lines from byte `start` on."""
+    with file.open("rb") as opened:
+        opened.seek(start)
+        return [json.loads(line) for line in opened if line.endswith(b"\n")]
 
 
-def run_part(part: Part, seconds: float, options: argparse.Namespace, scratch: Path) -> Done:
-    """Run `part` for at most `seconds`; what it prints goes to the screen."""
-    rows, began = scratch / f"{part.name}.jsonl", time.monotonic()
-    log = scratch / f"{part.name}.log"
+def run_part(part: Part, seconds: float, options: argparse.Namespace, done: Done) -> None:
+    """Run `part` for at most `seconds`; what it prints goes to the screen, how it went to `done`."""
+    rows, log = options.out / "day.rows.jsonl", options.out / "day.log"
     print(f"\n=== {part.name}, at most {seconds:.0f} s", flush=True)
-    with log.open("wb") as errors:
+    with rows.open("ab") as file, log.open("ab") as errors:
+        if file.tell() and not rows.read_bytes().endswith(b"\n"):
+            file.write(b"\n")  # behind the half line of a part that was cut
+        file.write(json.dumps({"part": part.name}).encode() + b"\n")
+        file.flush()
+        start, log_start, began = file.tell(), errors.tell(), time.monotonic()
         child = subprocess.Popen(part.command(rows, options), cwd=ROOT, stderr=errors, start_new_session=True)
         try:
-            end = "failed" if child.wait(timeout=seconds) else "whole"
+            done.end = "failed" if child.wait(timeout=seconds) else "whole"
         except subprocess.TimeoutExpired:
-            end = "cut"
+            done.end = "cut"
         finally:
             _kill(child)
-    done = Done(part.name, time.monotonic() - began, end, read_rows(rows))
-    said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    if end == "failed":
+            done.seconds, done.rows = time.monotonic() - began, read_rows(rows, start)
+    said = [
+        line for line in log.read_bytes()[log_start:].decode(errors="replace").splitlines() if line.strip()
+    ]
+    if done.end == "failed":
         done.rows.append(_row(part.name, f"not measured: {said[-1][:200] if said else 'no message'}"))
         print("\n".join(said[-20:]), flush=True)
-    elif end == "cut":
+    elif done.end == "cut":
         done.rows.append(_row(part.name, f"not measured further: cut after {seconds:.0f} s"))
-    return done
 
 
 def _row(name: str, measured: str) -> dict[str, Any]:
@@ -153,20 +161,25 @@ def main(arguments: Sequence[str] | None = None, parts: Sequence[Part] = PARTS) 
     parser.add_argument("--out", type=Path, default=Path.cwd(), help="where day.json and day.md are written")
     options = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    until, dones = time.monotonic() + 60 * options.minutes, []
+    until = time.monotonic() + 60 * options.minutes
+    dones: list[Done] = []
     chosen = [part for part in parts if not options.only or part.name in options.only]
+    options.out = options.out.absolute()  # parts run in another folder
     options.out.mkdir(parents=True, exist_ok=True)
+    for name in ("day.rows.jsonl", "day.log"):  # of an earlier day
+        (options.out / name).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         paths = [*supply(ROOT / ".wheels", Path(scratch)), os.environ.get("PYTHONPATH", "")]
         os.environ |= {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "HF_HUB_OFFLINE": "1"}
         try:
             for part in chosen:
+                dones.append(Done(part.name))
                 left = until - time.monotonic()
                 if left < 1:
-                    dones.append(Done(part.name, 0.0, "cut", [_row(part.name, "not measured: no time left")]))
+                    dones[-1].end, dones[-1].rows = "cut", [_row(part.name, "not measured: no time left")]
                 else:
                     limit = part.seconds * (REHEARSAL if options.tiny else 1)
-                    dones.append(run_part(part, min(limit, left), options, Path(scratch)))
+                    run_part(part, min(limit, left), options, dones[-1])
                 keep(dones, options, options.out)
         finally:
             keep(dones, options, options.out)

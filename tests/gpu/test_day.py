@@ -33,7 +33,7 @@ def stand_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     row = json.dumps({"id": "x", "what": "w", "measured": 1.5, "goal": "-"})
     write = f"import sys, time\nfile = open(sys.argv[4], 'a')\nprint({row!r}, file=file, flush=True)\n"
     (tmp_path / "good.py").write_text(write)
-    (tmp_path / "slow.py").write_text(write + "print('{', end='', file=file, flush=True)\ntime.sleep(60)")
+    (tmp_path / "slow.py").write_text(write + "print('{', end='', file=file, flush=True)\ntime.sleep(20)")
     (tmp_path / "bad.py").write_text(write + "\nraise RuntimeError('no such kernel')")
     monkeypatch.setattr(day, "HERE", tmp_path)
     return tmp_path
@@ -87,23 +87,29 @@ def test_rehearsal(tmp_path: Path) -> None:
     assert {row["id"] for part in kept["parts"] for row in part["rows"]} >= {f"R{n}" for n in range(1, 10)}
 
 
-def test_a_stopped_day_keeps_what_it_has(stand_ins: Path, tmp_path: Path) -> None:
-    """Fails when a machine that is taken away in the middle takes the results along."""
-    out = str(tmp_path / "out")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_day_keeps_what_it_has(stand_ins: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """Fails when a machine that is taken away takes the results along, those of the running part included."""
+    out = tmp_path / "out"
     script = (
         f"import day, pathlib; day.HERE = pathlib.Path({str(stand_ins)!r})\n"
         f"parts = [day.Part('good', 9, 'good.py'), day.Part('slow', 60, 'slow.py')]\n"
-        f"day.main(['--device', 'cpu', '--out', {out!r}], parts)"
+        f"day.main(['--device', 'cpu', '--out', {str(out)!r}], parts)"
     )
     child = subprocess.Popen(
         [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(HERE)}, start_new_session=True
     )
-    result, until = tmp_path / "out" / "day.json", time.monotonic() + 20
-    while not result.exists() and time.monotonic() < until:
+    rows, until = out / "day.rows.jsonl", time.monotonic() + 20
+    while time.monotonic() < until and not (rows.exists() and rows.read_text().endswith("{")):
         time.sleep(0.02)
-    child.send_signal(signal.SIGTERM)
-    assert child.wait(timeout=20) == 143
-    assert json.loads(result.read_text())["parts"][0]["rows"][0]["measured"] == 1.5
+    child.send_signal(number)
+    assert child.wait(timeout=20) == (143 if number == signal.SIGTERM else -9)
+    kept = {part["name"]: part for part in json.loads((out / "day.json").read_text())["parts"]}
+    assert kept["good"]["rows"][0]["measured"] == 1.5
+    lines = [json.loads(line) for line in rows.read_text().splitlines()[:-1]]
+    assert [line.get("part", line.get("measured")) for line in lines] == ["good", 1.5, "slow", 1.5]
+    if number == signal.SIGTERM:
+        assert kept["slow"]["end"] == "stopped" and kept["slow"]["rows"][0]["measured"] == 1.5
 
 
 @pytest.mark.ci
