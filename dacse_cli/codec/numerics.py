@@ -26,7 +26,11 @@ def exact_float32() -> Iterator[None]:
     TF32 is cuDNN's default, and one code flipped by it changes all codebooks behind it. torch keeps these
     settings for the whole process, so the first thread that enters saves them and the last one that leaves
     puts them back. Only `fp32_precision` is read and written: `allow_tf32` raises where the program has
-    used the newer name.
+    used the newer name. It also raises where convolutions and recurrent layers differ, so both are set.
+
+    What remains: meanwhile other threads compute without TF32 too, and what they change of these settings is
+    lost at the end. `torch.backends.cudnn.flags` in another thread sets the precision of all operations, so
+    a codec that computes at that moment may use TF32 from there on.
     """
     _enter()
     try:
@@ -41,10 +45,12 @@ def _enter() -> None:
         if not _entered:
             _before.update(
                 conv=_cudnn.conv.fp32_precision,
+                rnn=_cudnn.rnn.fp32_precision,
                 matmul=_matmul.fp32_precision,
                 deterministic=_cudnn.deterministic,
             )
-            _cudnn.conv.fp32_precision = _matmul.fp32_precision = "ieee"
+            for part in (_cudnn.conv, _cudnn.rnn, _matmul):
+                part.fp32_precision = "ieee"
             _cudnn.deterministic = True
         _entered += 1
 
@@ -55,5 +61,6 @@ def _leave() -> None:
         _entered -= 1
         if not _entered:
             _cudnn.conv.fp32_precision = _before["conv"]
+            _cudnn.rnn.fp32_precision = _before["rnn"]
             _matmul.fp32_precision = _before["matmul"]
             _cudnn.deterministic = _before["deterministic"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from dacse_cli.codec.numerics import exact_float32
+
+EXACT = ("ieee", "ieee", "ieee", True)
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +25,7 @@ def _put_back():
 def settings():
     cudnn = torch.backends.cudnn
     matmul = torch.backends.cuda.matmul.fp32_precision
-    return cudnn.conv.fp32_precision, matmul, cudnn.deterministic
+    return cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision, matmul, cudnn.deterministic
 
 
 def everything_tf32():
@@ -47,7 +50,7 @@ def test_a_programs_own_settings_come_back(host):
     host()
     before = settings()
     with exact_float32(), exact_float32():
-        assert settings() == ("ieee", "ieee", True)
+        assert settings() == EXACT
     assert settings() == before
 
 
@@ -67,5 +70,20 @@ def test_a_thread_that_leaves_first_changes_nothing_for_the_other():
     with exact_float32():
         leave.set()
         thread.join()
-        assert settings() == ("ieee", "ieee", True)
+        assert settings() == EXACT
+    assert settings() == before
+
+
+def test_other_threads_may_read_the_older_names_meanwhile():
+    """torch raised RuntimeError there while convolutions and recurrent layers had different settings."""
+
+    def read():
+        found = torch.backends.cudnn.allow_tf32
+        with torch.backends.cudnn.flags(enabled=True):
+            return found
+
+    before = settings()
+    with exact_float32(), ThreadPoolExecutor(1) as pool:
+        assert settings() == EXACT
+        assert pool.submit(read).result() is False
     assert settings() == before
