@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     results = []
     for place, name in enumerate(kinds):
         numbers, size = rates(found[name].spec)
-        encode, decode = (round(times[2 * place + k] / options.seconds, 3) for k in (0, 1))
+        encode, decode = (round(times[2 * place + k] / options.seconds, 6) for k in (0, 1))
         results.append(
             {
                 "codec": name,

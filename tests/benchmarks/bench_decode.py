@@ -8,7 +8,8 @@ static cache over the whole batch and a mask without host work, `dacse` is this 
 random weights on the same prompts, in turn, several times; the medians are printed as a Markdown table and
 written as JSON. Random weights of the right shape cost what trained ones cost.
 
-Decode speed is taken from the difference of a long and a one-token run, so prefill is told apart. `bandwidth`
+Decode speed is taken from the difference of a long and a one-token run, so prefill is told apart. With
+`--others` transformers' two ways write fewer tokens, and the rest at the speed of those. `bandwidth`
 is the memory traffic a step needs at least (weights once, every row's keys and values once) over its time,
 as a share of what a plain read of a large tensor reaches in the same run.
 """
@@ -35,6 +36,7 @@ from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.lm.generate import LanguageModel
 
 Way = Callable[[list[np.ndarray], int], list[np.ndarray]]
+Told = Callable[[list[dict[str, Any]]], object]
 
 
 def read_config(shape: str) -> dict[str, Any]:
@@ -130,12 +132,13 @@ def measure(
     for prompt in prompts:
         prompt[-1] = 3  # a special: the first new token is of the first codebook
     taken = {name: (prompts[:1] if name == "published" else prompts) for name in ways}
+    tokens = {name: options.tokens if name == "dacse" else options.others or options.tokens for name in ways}
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     ids: dict[str, list[np.ndarray]] = {}
     for repeat in range(options.repeats + 1):  # the first round warms up
         for name, way in ways.items():
             first, _ = timed(way, taken[name], 1)
-            whole, ids[name] = timed(way, taken[name], options.tokens)
+            whole, ids[name] = timed(way, taken[name], tokens[name])
             if repeat:
                 seconds[name].append((first, whole))
     limit = read_bandwidth(options.device)
@@ -143,8 +146,9 @@ def measure(
     for name in ways:
         count = len(taken[name])
         prefill = statistics.median(first for first, _ in seconds[name])
-        whole = statistics.median(whole for _, whole in seconds[name])
-        step = statistics.median((w - f) / (options.tokens - 1) for f, w in seconds[name])
+        step = statistics.median((w - f) / (tokens[name] - 1) for f, w in seconds[name])
+        whole = statistics.median(w + (options.tokens - tokens[name]) * step for _, w in seconds[name])
+        common = min(tokens[name], tokens["published"])
         result = {
             "way": name,
             "batch": rows,
@@ -152,7 +156,7 @@ def measure(
             "step_ms": 1e3 * step,
             "decode_tokens_per_second": count / step,
             "total_tokens_per_second": count * options.tokens / whole,
-            "same_first_row": float(np.mean(ids[name][0] == ids["published"][0])),
+            "same_first_row": float(np.mean(ids[name][0][:common] == ids["published"][0][:common])),
         }
         if name == "dacse":
             needed = step_bytes(ours, rows, options.prompt + options.tokens / 2)
@@ -184,6 +188,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--shape", default="nano", help="nano, 250m, 1b or the path of a config.json")
     parser.add_argument("--prompt", type=int, default=1000, help="tokens of a prompt")
     parser.add_argument("--tokens", type=int, default=200, help="new tokens per row (at least 2)")
+    parser.add_argument("--others", type=int, help="new tokens per row of transformers' ways (at least 2)")
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8], help="batch sizes")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
@@ -192,12 +197,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--hf-compile", action="store_true", help="let transformers compile the static step")
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args(arguments)
-    if options.tokens < 2:
-        parser.error("--tokens must be at least 2")
+    if options.tokens < 2 or (options.others or 2) < 2:
+        parser.error("--tokens and --others must be at least 2")
     return options
 
 
-def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
+def main(arguments: list[str] | None = None, told: Told = lambda results: None) -> list[dict[str, Any]]:
+    """Measure and print; `told` gets the results of each batch size at once."""
     options = parse(arguments)
     torch.set_num_threads(options.threads)
     logging.set_verbosity_error()
@@ -206,12 +212,15 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     ranges = ranges_of(config.to_dict())
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
-        LlamaForCausalLM(config).save_pretrained(folder)
+        with torch.device(options.device):  # a CPU takes seconds to draw the 1B shape
+            LlamaForCausalLM(config).save_pretrained(folder)
         ways, ours = make_ways(Path(folder), options, ranges)
     print(f"{ours.describe()}; torch {torch.__version__}, {torch.get_num_threads()} threads\n\n{HEADER}")
     results = []
     for rows in options.batch:
-        results += measure(ways, ours, rows, options)
+        found = measure(ways, ours, rows, options)
+        told(found)
+        results += found
         print("\n".join(map(line, results[-len(ways) :])), flush=True)
     if options.json:
         settings = {key: str(value) for key, value in vars(options).items()}

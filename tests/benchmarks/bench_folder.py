@@ -163,7 +163,9 @@ def random_folder(shape: str, folder: Path, layers: int | None = None, **codec: 
     config = LlamaConfig(**config_of(shape, layers))
     config.update({"bos_token_id": None, "eos_token_id": None, "pad_token_id": None, "architectures": None})
     torch.manual_seed(0)
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    # a CPU takes seconds to draw the 1B shape
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):
+        LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     strides, books = [2, 4, 8, 8], SHAPES[shape][-1]
     DacModel(
         DacConfig(sampling_rate=44100, n_codebooks=books, downsampling_ratios=strides, **codec)
@@ -175,7 +177,8 @@ def random_folder(shape: str, folder: Path, layers: int | None = None, **codec: 
 def compare(folder: Path, clips: list[ArraySource], args: argparse.Namespace, book: Book) -> str:
     """Both ways in turn on every part that is not in the book yet; says what ran."""
     hf = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
-    options = {"device": "cpu", "dtype": args.dtype, "chunk": args.chunk, "batch_size": args.batch_size}
+    hf.to(args.device)
+    options = {"device": args.device, "dtype": args.dtype, "chunk": args.chunk, "batch_size": args.batch_size}
     until = time.monotonic() + 60 * args.minutes
     with Enhancer(str(folder), method="generate", **options) as enhancer:
         by_dacse(enhancer, clips[:1])
@@ -186,14 +189,17 @@ def compare(folder: Path, clips: list[ArraySource], args: argparse.Namespace, bo
         return enhancer.models.translator.describe()
 
 
-def by_stages(folder: Path, clips: list[ArraySource], **options: Any) -> dict[str, float]:
-    """dacse's way alone: every stage's share of its time, in percent."""
+def by_stages(
+    folder: Path, clips: list[ArraySource], **options: Any
+) -> tuple[dict[str, float], float, dict[str, float]]:
+    """dacse's way alone: seconds of every stage, of all, and every stage's share in percent."""
     with Enhancer(str(folder), method="generate", **options) as enhancer:
         by_dacse(enhancer, clips)
         stages = Stages(enhancer)
         began = clock()
         by_dacse(enhancer, clips)
-        return shares(stages.spent, clock() - began)
+        whole = clock() - began
+        return stages.spent, whole, shares(stages.spent, whole)
 
 
 def one_part(
@@ -280,6 +286,7 @@ def main(arguments: list[str] | None = None) -> dict[str, object]:
     parser.add_argument("--every", type=int, default=1, help="one by one does only each so manieth clip")
     parser.add_argument("--batch-size", type=int)
     parser.add_argument("--dtype", default="float32", help="of dacse's way")
+    parser.add_argument("--device", default="cpu", help="of both ways")
     parser.add_argument("--threads", type=int, default=None, help="torch's; default: its own choice")
     parser.add_argument("--minutes", type=float, default=math.inf, help="begin no part later than that")
     parser.add_argument("--json", type=Path, help="keep the parts here, and go on with those it lacks")

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -141,13 +142,11 @@ def modes(
     teacher: np.ndarray,
     layout: Any,
     ear: Ear,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     """A result a mode, float32 as it wrote the answers first."""
     steps, books = len(teacher), range(layout.n_codebooks)
-    results = [
-        {"mode": "float32", "agreement": 1.0, "free": 1.0, **{f"c{k + 1}": 1.0 for k in books}}
-        | ear.scores(teacher)
-    ]
+    exact = {"mode": "float32", "agreement": 1.0, "free": 1.0, **{f"c{k + 1}": 1.0 for k in books}}
+    yield exact | ear.scores(teacher)
     for name in names:
         dtype, kv, plain, rows = MODES[name]
         if kv == "int8" and found.plan.device != "cpu":
@@ -159,11 +158,13 @@ def modes(
         free = written(lm, prompts, steps, layout.ranges, rows)
         result = {"mode": name, "agreement": float(equal.mean()), "free": float((free == teacher).mean())}
         result |= {f"c{k + 1}": float(equal[k :: layout.n_codebooks].mean()) for k in books}
-        results.append(result | ear.scores(free))
-    return results
+        yield result | ear.scores(free)
 
 
-def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
+def main(
+    arguments: list[str] | None = None, told: Callable[[dict[str, Any]], object] = lambda result: None
+) -> list[dict[str, Any]]:
+    """Measure and print; `told` gets each result at once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", default="nano")
     parser.add_argument("--clips", type=int, default=16)
@@ -181,7 +182,10 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
         prompts = chunks_of_speech(enhancer, options.clips)
         steps = len(prompts[0]) - 2
         teacher = written(enhancer.models.translator.model, prompts, steps, layout.ranges, None)
-        results = modes(options.modes, found, prompts, teacher, layout, Ear(enhancer, options.clips))
+        results = []
+        for result in modes(options.modes, found, prompts, teacher, layout, Ear(enhancer, options.clips)):
+            told(result)
+            results.append(result)
     print(
         f"{options.model}: {len(prompts)} chunks of speech, {steps} tokens each\n\n{table(results)}",
         flush=True,

@@ -29,6 +29,7 @@ from dacse_cli.lm.gpu.graphs import GraphDecoder
 from dacse_cli.lm.rows import BatchPlan
 
 Step = Callable[[], object]
+Told = Callable[[list[dict[str, Any]]], object]
 
 
 def fill_with_noise(store: Cache) -> None:
@@ -143,7 +144,8 @@ def measure(ways: Any, rows: int, lengths: list[int], ranges: Any, options: Any)
     return results
 
 
-def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
+def main(arguments: list[str] | None = None, told: Told = lambda results: None) -> list[dict[str, Any]]:
+    """Measure and print; `told` gets the results of each batch size at once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--shape", default="1b", help="nano, 250m or 1b")
     parser.add_argument("--layers", type=int, help="fewer than the shape has: steps of fewer layers")
@@ -165,7 +167,9 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     )
     results = []
     for rows in options.batch:
-        results += measure(ways, rows, options.context, ranges_of(config), options)
+        found = measure(ways, rows, options.context, ranges_of(config), options)
+        told(found)
+        results += found
     print(table(results), flush=True)
     if options.json:
         settings = {key: str(value) for key, value in vars(options).items()}

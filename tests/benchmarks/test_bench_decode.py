@@ -31,18 +31,21 @@ def test_all_ways_write_the_same_tokens(tmp_path: Path, capsys: pytest.CaptureFi
         "json": tmp_path / "out.json",
         "prompt": 20,
         "tokens": 12,
+        "others": 5,
         "batch": 3,
         "repeats": 1,
         "threads": 1,
     }
     before = torch.get_num_threads()
     try:
-        results = bench_decode.main([f"--{name}={value}" for name, value in options.items()])
+        told = []
+        results = bench_decode.main([f"--{name}={value}" for name, value in options.items()], told.extend)
     finally:
         torch.set_num_threads(before)
     assert [(r["batch"], r["way"]) for r in results] == [
         (3, way) for way in ("published", "batched", "dacse")
     ]
     assert all(r["same_first_row"] == 1 for r in results)
+    assert told == results
     assert json.loads((tmp_path / "out.json").read_text())["results"] == results
     assert capsys.readouterr().out.count("\n|") == 5

@@ -18,7 +18,10 @@ def _threads():
 def test_float32_agrees_with_itself(tiny_model, monkeypatch):
     """Fails when the teacher's tokens are shifted against the steps, which would look like lost quality."""
     monkeypatch.delitem(bench_precision.METRICS, "dnsmos_ovrl")  # costs more than all else
-    results = {r["mode"]: r for r in bench_precision.main(["--model", str(tiny_model), "--clips", "2"])}
+    told = []
+    found = bench_precision.main(["--model", str(tiny_model), "--clips", "2"], told.append)
+    assert found == told
+    results = {r["mode"]: r for r in found}
     assert list(results) == ["float32", *bench_precision.MODES]
     heard = [{column: result[column] for column in bench_precision.METRICS} for result in results.values()]
     assert heard[0] == heard[1] == heard[2]

@@ -1,10 +1,10 @@
 """Runs the parts of a GPU day, each in a process of its own with its own limit, and keeps what they found.
 
 Correctness comes first, then speed and memory, then training. Parts append what they find to
-`day.rows.jsonl`, and their errors to `day.log`, as they go; `day.json` and `day.md` are written anew after every
-part, and when the day is stopped. So whatever cuts the day short leaves all results so far, those of the part
-that ran included; after SIGKILL those are in `day.rows.jsonl` alone. Knows how to run parts, nothing of what they
-measure; needs the standard library only.
+`day.rows.jsonl`, and their errors to `day.log`, as they go; `day.json` and `day.md` are written anew after
+every part, and when the day is stopped. So whatever cuts the day short leaves all results so far, those of
+the part that ran included; after SIGKILL those are in `day.rows.jsonl` alone. Knows how to run parts, nothing
+of what they measure; needs the standard library only.
 """
 
 from __future__ import annotations
@@ -46,18 +46,20 @@ class Part:
 
 
 PARTS = (
-    Part("machine", 40, "part_machine.py"),
-    Part("tests", 80, "part_machine.py"),
-    Part("codes", 60, "part_codes.py"),
-    Part("steps", 80, "part_speed.py"),
-    Part("waits", 30, "part_speed.py"),
+    Part("machine", 30, "part_machine.py"),
+    Part("tests", 70, "part_machine.py"),
+    Part("codes", 50, "part_codes.py"),
+    Part("steps", 70, "part_speed.py"),
+    Part("waits", 20, "part_speed.py"),
     Part("generation", 80, "part_speed.py"),
-    Part("folder", 60, "part_speed.py"),
-    Part("memory", 30, "part_memory.py"),
-    Part("quality", 50, "part_speed.py"),
-    Part("train-lm", 60, "part_training.py"),
-    Part("train-codec", 60, "part_training.py"),
-    Part("continue-nano", 60, "part_training.py"),
+    Part("folder", 50, "part_speed.py"),
+    Part("enhance", 30, "part_speed.py"),
+    Part("codec", 20, "part_speed.py"),
+    Part("memory", 20, "part_memory.py"),
+    Part("quality", 40, "part_speed.py"),
+    Part("train-lm", 40, "part_training.py"),
+    Part("train-codec", 40, "part_training.py"),
+    Part("continue-nano", 40, "part_training.py"),
 )
 
 

@@ -1,12 +1,13 @@
-"""Training as the command does it, for about a minute: speed, waits for data, and whether the loss falls.
+"""Training as the command does it, for some seconds: speed, waits for data, and whether the loss falls.
 
-`train-lm` is the 250M size, `train-codec` the
-released codec's size and batch, `continue-nano` the model that ships. All on the recordings in `examples/`.
+`train-lm` is the 250M size, `train-codec` the released codec's size and batch, `continue-nano` the model that
+ships. All on the recordings in `examples/`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -24,20 +25,41 @@ from dacse_cli.training.lm.sizes import published_config
 ROOT = Path(__file__).parents[2]
 EXAMPLES, NANO = ROOT / "examples", ROOT / "dacse_cli" / "models" / "nano"
 COPIES = 8
+MINUTES = 0.3
+"""Of steps: a part of the day has 40 s, with starting."""
 FRAMES = 150
 """Of `nano`'s codec, 3 s: 4,203 tokens per pair."""
 TINY = {"num_hidden_layers": 1, "hidden_size": 64, "head_dim": 4, "intermediate_size": 64}
 
 
-def trained(words: list[str], settings: dict[str, object]) -> list[dict[str, Any]]:
-    """The log of a `dacse train` that ends by itself."""
+def trained(words: list[str], settings: dict[str, object], rows: Rows, what: str) -> list[dict[str, Any]]:
+    """The log of a `dacse train` that ends by itself. Every second, fourth, eighth ... line becomes a row."""
     sets = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     command = [sys.executable, "-m", "dacse_cli", "train", *words, *sets, "--json"]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if found.returncode:
-        raise SystemExit(f"dacse train: {found.stderr.strip()[-300:]}")
-    records = [json.loads(line) for line in found.stdout.splitlines()]
-    return [record for record in records if record["type"] == "step"]
+    log: list[dict[str, Any]] = []
+    with tempfile.TemporaryFile("w+") as errors:
+        child = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        )
+        assert child.stdout is not None
+        for line in child.stdout:
+            record = json.loads(line)
+            if record["type"] != "step":
+                continue
+            log.append(record)
+            if len(log) > 1 and len(log) & (len(log) - 1) == 0:
+                numbers = record["numbers"]
+                shown = f"{numbers['seconds']:.4g}, {numbers['loss']:.4g}"
+                rows.add("training", f"seconds of a step and loss, log line {len(log)}, {what}", shown)
+        if child.wait():
+            errors.seek(0)
+            raise SystemExit(f"dacse train: {errors.read().strip()[-300:]}")
+    return log
 
 
 def report(rows: Rows, log: list[dict[str, Any]], what: str) -> dict[str, Any]:
@@ -81,13 +103,14 @@ def train_lm(rows: Rows, device: str, tiny: bool, out: Path) -> None:
         "data.valid": 0,
         "run.cadence": "{ log_every = 2, validate_every = 0, save_every = 0 }",
         "stage.steps": 4 if tiny else 1000,
-        "stage.minutes": 0 if tiny else 0.5,
+        "stage.minutes": 0 if tiny else MINUTES,
         "stage.rows": work.rows,
         "stage.accumulate": work.accumulate,
     }
     words = ["lm", str(linked(out / "pairs", tiny)), str(out / "run"), "--config", str(out / "config.json")]
-    log = trained([*words, "--codec", str(NANO / "codec"), "--device", device], settings)
-    last = report(rows, log, f"250M, {work.length(layout)} tokens per pair")
+    words += ["--codec", str(NANO / "codec"), "--device", device]
+    what = f"250M, {work.length(layout)} tokens per pair"
+    last = report(rows, trained(words, settings, rows, what), what)
     rows.add("training", "tokens per second, 250M", last["tokens_per_second"])
     speed = step_flops(parse_shape(config), layout, work) / last["seconds"]
     rows.add(
@@ -116,7 +139,7 @@ def train_codec(rows: Rows, device: str, tiny: bool, out: Path) -> None:
         "data.valid": 0,
         "run.cadence": "{ log_every = 2, validate_every = 0, save_every = 0 }",
         "stage.steps": 4 if tiny else 100000,
-        "stage.minutes": 0 if tiny else 0.5,
+        "stage.minutes": 0 if tiny else MINUTES,
         "stage.rows": 2 if tiny else 72,
     }
     if tiny:
@@ -125,11 +148,8 @@ def train_codec(rows: Rows, device: str, tiny: bool, out: Path) -> None:
             "discriminators.periods": "[2]",
             "discriminators.windows": "[512]",
         }
-    last = report(
-        rows,
-        trained(words, settings),
-        f"codec, {settings['stage.rows']} crops of {settings['data.seconds']} s",
-    )
+    what = f"codec, {settings['stage.rows']} crops of {settings['data.seconds']} s"
+    last = report(rows, trained(words, settings, rows, what), what)
     sound = int(str(settings["stage.rows"])) * float(str(settings["data.seconds"])) / last["seconds"]
     rows.add("training", "seconds of sound per second, codec", sound)
 
@@ -142,7 +162,7 @@ def continue_nano(rows: Rows, device: str, tiny: bool, out: Path) -> None:
         "data.valid_rows": 1 if tiny else 8,
         "run.cadence": f"{{ log_every = 2, validate_every = {2 if tiny else 50}, save_every = 0 }}",
         "stage.steps": 4 if tiny else 100000,
-        "stage.minutes": 0 if tiny else 0.7,
+        "stage.minutes": 0 if tiny else MINUTES,
         "stage.rows": 1 if tiny else 6,
         "stage.accumulate": 1,
         "stage.rate": 1e-5,
@@ -157,7 +177,7 @@ def continue_nano(rows: Rows, device: str, tiny: bool, out: Path) -> None:
         "--device",
         device,
     ]
-    log = trained(words, settings)
+    log = trained(words, settings, rows, "nano continued")
     report(rows, log, "nano continued")
     losses = [line["numbers"]["valid_loss"] for line in log if "valid_loss" in line["numbers"]]
     rows.add("training", "held-out loss, last over first, nano continued", losses[-1] / losses[0], "<= 1")

@@ -9,11 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import MagicMock
 
+import bench_decode
+import bench_precision
+import bench_steps
 import day
+import part_speed
+import part_training
 import pytest
 import torch
+from rows import Rows
 
 from dacse_cli.lm import bandwidth
 
@@ -84,7 +93,8 @@ def test_rehearsal(tmp_path: Path) -> None:
     subprocess.run(command, env=environment, check=True, timeout=3600)
     kept = json.loads((tmp_path / "day.json").read_text())
     assert [(part["name"], part["end"]) for part in kept["parts"]] == [(p.name, "whole") for p in day.PARTS]
-    assert {row["id"] for part in kept["parts"] for row in part["rows"]} >= {f"R{n}" for n in range(1, 10)}
+    ids = {row["id"] for part in kept["parts"] for row in part["rows"]}
+    assert ids >= {f"R{n}" for n in range(1, 10)} | {"end to end", "codec", "training"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -110,6 +120,84 @@ def test_a_stopped_day_keeps_what_it_has(stand_ins: Path, tmp_path: Path, number
     assert [line.get("part", line.get("measured")) for line in lines] == ["good", 1.5, "slow", 1.5]
     if number == signal.SIGTERM:
         assert kept["slow"]["end"] == "stopped" and kept["slow"]["rows"][0]["measured"] == 1.5
+
+
+def test_the_parts_fit_the_day() -> None:
+    """Fails when the last parts get no time although all keep to their limits."""
+    limits = {part.name: part.seconds for part in day.PARTS}
+    assert sum(limits.values()) <= 600
+    training = [name for name in limits if name.startswith(("train-", "continue-"))]
+    assert len(training) == 3 and sum(limits[name] for name in training) == 120
+    assert all(limits[name] / 2 >= 60 * part_training.MINUTES for name in training)
+
+
+class CutError(Exception):
+    """Stands for the end of a part's time."""
+
+
+@pytest.mark.parametrize("name", ["steps", "generation", "quality"])
+def test_a_cut_part_keeps_the_results_before(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fails when a part writes rows only after all of its batches, or models, are measured."""
+    step = {"batch": 1, "context": 40, "tokens/s": 2.0, "bandwidth": 0.5, "x torch": 3.0, "ms/step": 1.0}
+    whole = {"batch": 1, "ratio": 60.0, "total_tokens_per_second": 9.0, "prefill_ms_per_row": 2.0}
+    found: dict[str, list[dict[str, Any]]] = {
+        "steps": [step | {"attention": "own"}, step | {"attention": "own", "context": 80}],
+        "generation": [whole | {"way": way, "same_first_row": 1.0} for way in ("batched", "dacse")],
+        "quality": [
+            {"mode": mode, "agreement": 1.0, "pesq": 2.0, "stoi": 0.9, "dnsmos_ovrl": 3.0}
+            for mode in ("float32", "bfloat16")
+        ],
+    }
+
+    def once(*_: Any) -> Iterator[dict[str, Any]]:
+        yield from found[name]
+        raise CutError
+
+    calls = iter(range(2))
+
+    def first(*_: Any) -> list[dict[str, Any]]:
+        if next(calls):
+            raise CutError
+        return found[name]
+
+    def nothing(*_: Any, **__: Any) -> Any:
+        return MagicMock()
+
+    if name == "quality":
+        for helper in ("find_models", "Enhancer", "chunks_of_speech", "written", "Ear"):
+            monkeypatch.setattr(bench_precision, helper, MagicMock())
+        monkeypatch.setattr(bench_precision, "modes", once)
+    else:
+        bench = bench_steps if name == "steps" else bench_decode
+        ways = {"own": (MagicMock(), None)} if name == "steps" else ({"dacse": None}, MagicMock())
+        monkeypatch.setattr(bench, "make_ways", lambda *_: ways)
+        monkeypatch.setattr(bench, "measure", first)
+        monkeypatch.setattr(bench_decode, "line", str)
+        monkeypatch.setattr(bench_decode.LlamaForCausalLM, "save_pretrained", nothing)
+    file = tmp_path / "rows"
+    with pytest.raises(CutError):
+        part_speed.main(["--part", name, "--device", "cpu", "--tiny", "--rows", str(file)])
+    ids = {row["id"] for row in day.read_rows(file)}
+    assert ids >= {"steps": {"R2", "speed"}, "generation": {"R1", "R4", "prefill"}, "quality": {"R9"}}[name]
+
+
+def test_a_cut_training_keeps_the_steps_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails when rows are written only once the training has ended by itself."""
+    line = json.dumps({"type": "step", "numbers": {"seconds": 0.5, "loss": 2.0}})
+    fake = tmp_path / "dacse_cli.py"
+    fake.write_text(
+        f"import time\nfor _ in range(5): print({line!r})\ntime.sleep(0.1)\nraise SystemExit('no')"
+    )
+    monkeypatch.setattr(part_training, "ROOT", tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    rows = Rows(tmp_path / "rows")
+    with pytest.raises(SystemExit, match="dacse train: no"):
+        part_training.trained(["lm"], {}, rows, "lm")
+    kept = day.read_rows(tmp_path / "rows")
+    assert [row["what"] for row in kept] == [f"seconds of a step and loss, log line {n}, lm" for n in (2, 4)]
+    assert [row["measured"] for row in kept] == ["0.5, 2", "0.5, 2"]
 
 
 @pytest.mark.ci
