@@ -90,3 +90,14 @@ def test_devices_without_such_numbers_refuse(kv: str, device: str) -> None:
     network = SimpleNamespace(device=torch.device(device))
     with pytest.raises(DeviceError, match=f"an {kv} cache is for .*CPUs, not for {device}"):
         LanguageModel(network, kv=kv)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("dtype", "kv", "rows"), [("bfloat16", "auto", 64), ("bfloat16", "fp8", 128)])
+def test_a_cache_of_half_the_bytes_is_worth_twice_the_rows(
+    write_model: WriteModel, monkeypatch: pytest.MonkeyPatch, dtype: str, kv: str, rows: int
+) -> None:
+    """Fails when a GPU's batch stays as small as with a bfloat16 cache, where fp8 saves memory alone."""
+    model = load_language_model(write_model(), dtype=dtype, kv=kv)
+    assert model.useful_rows == 16
+    monkeypatch.setattr(model.network, "device", torch.device("cuda"))
+    assert model.useful_rows == rows

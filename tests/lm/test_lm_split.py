@@ -116,6 +116,24 @@ def test_the_kernel_attends_as_torch_does(
     assert all(part.float().isnan().all() for part in beyond)
 
 
+@pytest.mark.parametrize("heads", [(2, 2), (4, 2)])
+@pytest.mark.parametrize(("dtype", "stored", "near"), [KINDS[0], KINDS[3]])
+def test_every_key_head_is_its_own(
+    heads: tuple[int, int], dtype: torch.dtype, stored: torch.dtype, near: float
+) -> None:
+    """Fails when a query head reads, or a new key goes to, the cache or the scales of another key head."""
+    network, positions = network_of(*heads, 64, dtype), [70, 0]
+    rng = torch.Generator().manual_seed(3)
+    new = torch.randn(2, network.shape.qkv_heads, 64, generator=rng).to(DEVICE, dtype)
+    ours, theirs = (filled_cache(network.shape, positions, 96, stored, 3) for _ in range(2))
+    got = SplitAttention(network, stored, 4).bind(ours, torch.tensor(positions, device=DEVICE))(0, new)
+    torch.testing.assert_close(got, plainly(theirs, new, positions, network), atol=near, rtol=near)
+    for row, position in enumerate(positions):
+        written = [cache.part(slice(row, row + 1), position, position + 1) for cache in (ours, theirs)]
+        stored_numbers = [one.values.float() for one in written]
+        torch.testing.assert_close(*stored_numbers, atol=near, rtol=0.13 if stored is FP8 else near)
+
+
 def test_a_row_is_the_same_beside_any_other() -> None:
     """Fails when the number of parts, and so the order of a sum, depends on other rows' lengths."""
     network = network_of(2, 2, 64, torch.float32)
