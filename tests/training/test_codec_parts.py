@@ -112,6 +112,26 @@ def test_euclidean_codes_survive_the_released_format_and_come_back_from_it():
     assert torch.equal(back(latent).codes, mine.codes)
 
 
+def test_the_codebooks_make_no_tensor_on_another_device():
+    """Fails when a step on a GPU meets a tensor on the CPU: an operation on both raises, here as there."""
+    config, meta = DacConfig(**TINY), torch.device("meta")
+    quantizer = AverageQuantizer(config).to(meta)
+    latent = torch.zeros(3, config.hidden_size, 5, device=meta, requires_grad=True)
+    quantised = quantizer(latent, torch.ones(3, dtype=torch.int64, device=meta))
+    (quantised.latent.sum() + quantised.commitment).backward()
+    moved = tallies(quantised.codes, quantised.asked, config.codebook_size)
+    quantizer.update(moved)
+    used = quantizer.unused(15)
+    made = (
+        quantised.latent,
+        quantised.codes,
+        moved,
+        used,
+        perplexity(count_codes(quantised.codes, config.codebook_size)),
+    )
+    assert all(tensor.device == meta for tensor in (*made, latent.grad, *quantizer.buffers()))
+
+
 def test_averaged_codes_follow_their_latents():
     network, wav = averaged(), tones(8)
     books = network.averaged

@@ -23,6 +23,14 @@ def test_its_gradient_leads_to_what_is_target(tmp_path):
     assert float(hearing(estimate, target)) < 0.9 * first
 
 
+def test_it_makes_no_tensor_on_another_device(tmp_path):
+    """Fails when a step on a GPU meets a tensor on the CPU: an operation on both raises, here as there."""
+    hearing = Hearing(write_recogniser(tmp_path)).to("meta")
+    estimate, target = (torch.zeros(2, 3200, device="meta", requires_grad=grad) for grad in (True, False))
+    hearing(estimate, target).backward()
+    assert estimate.grad.device.type == "meta"
+
+
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match="version 5"):
         Hearing(write_recogniser(tmp_path, version=5))

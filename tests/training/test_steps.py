@@ -64,6 +64,21 @@ def test_rates_go_by_share_and_gains_do_not_decay():
     assert sorted((g["lr"], g["weight_decay"]) for g in adamw.param_groups) == [(0.2, 0.0), (2.0, 0.01)]
 
 
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_adamw_is_fused_on_cuda_devices_alone(name, monkeypatch):
+    """Fails when a step on a GPU launches hundreds of kernels, or a CPU is asked for the fused one."""
+    asked = []
+
+    def noted(groups, *, fused, **options):
+        asked.append(fused)
+
+    monkeypatch.setattr(torch.optim, "AdamW", noted)
+    make_optimizers(name, linear().named_parameters(), rate=1.0)
+    monkeypatch.setattr(nn.Parameter, "is_cuda", True)
+    make_optimizers(name, linear().named_parameters(), rate=1.0)
+    assert asked == [None, True]
+
+
 def test_muon_moves_kernels_as_matrices():
     """torch's Muon refuses convolutions; the update of a kernel is that of the same matrix."""
     torch.manual_seed(0)
