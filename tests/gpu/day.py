@@ -20,14 +20,20 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-CARRIED = ("cffi", "hypothesis", "pystoi", "pytest", "scipy", "soundfile", "soxr")
-"""Packages that are installed from `.wheels`, with what they need, where the interpreter lacks one."""
+CARRIED = (
+    *("annotated_doc", "cffi", "click", "hypothesis", "iniconfig", "markdown_it", "mdurl", "packaging"),
+    *("pluggy", "pycparser", "pygments", "pystoi", "pytest", "rich", "scipy", "shellingham"),
+    *("sortedcontainers", "soundfile", "soxr", "typer"),
+)
+"""Modules that parts import beside torch's, transformers' and numba's; `.wheels` may hold those that lack."""
 REHEARSAL = 10
 """Times as long may a part take in a rehearsal, which may run on a busy machine."""
 
@@ -142,15 +148,24 @@ def _cell(value: object) -> str:
 
 
 def supply(wheels: Path, scratch: Path) -> list[str]:
-    """Install carried packages that are missing; the folders to import from."""
-    missing = [name for name in CARRIED if find_spec(name) is None]
+    """Install those carried wheels that this interpreter lacks; the folders to import from."""
     site = scratch / "site"
-    if missing and wheels.is_dir():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(site)]
-        subprocess.run([*command, *map(str, sorted(wheels.glob("*.whl")))], check=False)
-    elif missing:
+    needed = [str(wheel) for wheel in sorted(wheels.glob("*.whl")) if not _installed(wheel)]
+    command = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps", "--target", str(site)]
+    if needed and subprocess.run([*command, *needed], check=False).returncode:
+        for wheel in needed:  # one that does not fit stops them all
+            subprocess.run([*command, wheel], check=False)
+    missing = [name for name in CARRIED if not (find_spec(name) or PathFinder.find_spec(name, [str(site)]))]
+    if missing:
         print(f"not installed here: {', '.join(missing)}; parts that need them will say so", flush=True)
     return [str(ROOT), str(HERE), str(ROOT / "tests" / "benchmarks"), str(site)]
+
+
+def _installed(wheel: Path) -> bool:
+    """Whether the interpreter has the distribution, in whatever version: that one goes with the others."""
+    with suppress(PackageNotFoundError):
+        return bool(distribution(wheel.name.split("-")[0]))
+    return False
 
 
 def main(arguments: Sequence[str] | None = None, parts: Sequence[Part] = PARTS) -> list[Done]:

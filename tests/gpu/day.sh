@@ -5,8 +5,10 @@
 #   tests/gpu/day.sh --device cpu --tiny    a rehearsal: shows that every part runs
 #
 # PYTHON names the interpreter that has torch. Packages it lacks may lie beside as wheels:
-#   pip download --only-binary :all: --no-deps -d .wheels soundfile cffi pycparser soxr scipy pytest pluggy \
-#       iniconfig hypothesis sortedcontainers pystoi
+# (for another Python than this one: --python-version 3.12 --platform manylinux_2_28_x86_64 and so on)
+#   pip download --only-binary :all: --no-deps -d .wheels annotated-doc cffi click hypothesis iniconfig \
+#       markdown-it-py mdurl packaging pluggy pycparser pygments pystoi pytest rich scipy shellingham \
+#       sortedcontainers soundfile soxr typer
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 exec "${PYTHON:-python3}" tests/gpu/day.py "$@"

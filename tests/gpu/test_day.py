@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
@@ -22,9 +24,16 @@ import part_speed
 import part_training
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from rows import Rows
 
 from dacse_cli.lm import bandwidth
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 HERE = Path(__file__).parent
 
@@ -120,6 +129,67 @@ def test_a_stopped_day_keeps_what_it_has(stand_ins: Path, tmp_path: Path, number
     assert [line.get("part", line.get("measured")) for line in lines] == ["good", 1.5, "slow", 1.5]
     if number == signal.SIGTERM:
         assert kept["slow"]["end"] == "stopped" and kept["slow"]["rows"][0]["measured"] == 1.5
+
+
+def write_wheel(folder: Path, name: str) -> None:
+    """A wheel of one module."""
+    about = f"{name}-1.0.dist-info"
+    files = {
+        f"{name}.py": "",
+        f"{about}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        f"{about}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{about}/RECORD": "",
+    }
+    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+
+
+def test_a_bare_machine_gets_what_it_lacks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Fails when wheels hide installed packages, one that does not fit stops the others, or one is missed."""
+    (tmp_path / "wheels").mkdir()
+    for name in ("carried_one", "numpy"):
+        write_wheel(tmp_path / "wheels", name)
+    (tmp_path / "wheels" / "broken-1.0-cp39-cp39-win32.whl").write_bytes(b"")
+    monkeypatch.setattr(day, "CARRIED", ("numpy", "carried_one", "carried_two"))
+    paths = day.supply(tmp_path / "wheels", tmp_path)
+    assert (tmp_path / "site" / "carried_one.py").exists() and not (tmp_path / "site" / "numpy.py").exists()
+    assert paths[-1] == str(tmp_path / "site")
+    assert "not installed here: carried_two;" in capsys.readouterr().out
+
+
+def test_carried_packages_need_nothing_else() -> None:
+    """Fails when a wheel that pytest, the command or a score needs is neither listed nor with torch."""
+    there = needs("torch", "transformers", "numba", "safetensors", "numpy")
+    modules = packages_distributions()
+    carried = {modules.get(name, [name])[0].lower() for name in day.CARRIED}
+    assert needs(*carried, "dacse") <= carried | there | {"dacse"}
+    listed = (HERE / "day.sh").read_text()
+    assert all(f" {name}" in listed for name in carried)
+
+
+def needs(*names: str) -> set[str]:
+    """These distributions and all that they require, without extras; "dacse" by its pyproject.toml."""
+    found, todo = set(), list(names)
+    while todo:
+        name = canonicalize_name(todo.pop())
+        if name in found:
+            continue
+        found.add(name)
+        if name == "dacse":
+            project = tomllib.loads((day.ROOT / "pyproject.toml").read_text())["project"]
+            required = project["dependencies"]
+        else:
+            try:
+                required = requires(name) or []
+            except PackageNotFoundError:  # not for this platform
+                continue
+        for text in map(Requirement, required):
+            if text.marker is None or text.marker.evaluate({"extra": ""}):
+                todo.append(text.name)
+    return found
 
 
 def test_the_parts_fit_the_day() -> None:
