@@ -103,6 +103,13 @@ KINDS = (
     ),
     Kind("dac", "codec", f"{_CODEC}.loading:load", _type("dac"), spec=f"{_CODEC}.dac.shape:read_spec"),
     Kind(
+        "dacse-units",
+        "codec",
+        f"{_CODEC}.loading:load",
+        _type("dacse-units"),
+        spec=f"{_CODEC}.units.shape:read_spec",
+    ),
+    Kind(
         "dc-speech-vae",
         "codec",
         f"{_CODEC}.loading:load",

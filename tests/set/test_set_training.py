@@ -254,13 +254,13 @@ def test_a_head_starts_from_the_codebooks(small_codec: Path) -> None:
     from tiny_set import FACTORED
 
     from dacse_cli.training.codec.network import stored_codec
-    from dacse_cli.training.set.start import start_embeddings, start_head
+    from dacse_cli.training.set.start import code_vectors, start_embeddings, start_head
 
-    codec = stored_codec(small_codec)
+    codec, vectors = stored_codec(small_codec), code_vectors(small_codec, 3)
     network = fresh_network(parse_shape(FACTORED | {"codebook_size": 32, "head_width": 16}), 0)
     bos = network.predictor.embedding.table.weight.view(3, 33, -1)[:, -1].clone()
-    start_embeddings(network, codec)
-    start_head(network, codec)
+    start_embeddings(network, vectors)
+    start_head(network, vectors)
     assert torch.equal(network.predictor.embedding.table.weight.view(3, 33, -1)[:, -1], bos)
     summed = network.encoder.embedding(torch.randint(32, (500, 3))).detach()
     assert 0.7 < float(summed.std()) < 1.3
@@ -275,16 +275,15 @@ def test_a_network_begins_by_copying(small_codec: Path) -> None:
     """Where both sides are equal the likeliest code is the noisy one, whatever the past."""
     from tiny_set import FACTORED
 
-    from dacse_cli.training.codec.network import stored_codec
     from dacse_cli.training.set.copy_start import start_copy
-    from dacse_cli.training.set.start import start_head
+    from dacse_cli.training.set.start import code_vectors, start_head
 
     rng = np.random.default_rng(0)
     codes = [rng.integers(0, 32, (3, 40)).astype(np.int16) for _ in range(20)]
     wide = {"codebook_size": 32, "head_width": 8, "embedding_width": 24, "joint_width": 128, "dropout": 0.0}
     wide["encoder"] = CONFIG["encoder"] | {"width": 128}
     network = fresh_network(parse_shape(FACTORED | wide), 0)
-    start_head(network, stored_codec(small_codec))
+    start_head(network, code_vectors(small_codec, 3))
     batch = collate([CodePair(row, row) for row in codes], MACHINE)
     start_copy(network, [batch])
     network.eval()

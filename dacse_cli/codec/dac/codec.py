@@ -61,7 +61,7 @@ class DacCodec(NetworkCodec):
         codes, latents = self._kinds
         if units.dtype.kind != "f":
             assert isinstance(codes, Codes)
-            _check_codes(units, codes, self.spec.name)
+            check_codes(units, codes, self.spec.name)
         elif units.shape[1] != latents.width:
             raise InputError(
                 f"latents of width {units.shape[1]}, but {self.spec.name} has {latents.width}",
@@ -69,7 +69,8 @@ class DacCodec(NetworkCodec):
             )
 
 
-def _check_codes(codes: NDArray[Any], kind: Codes, name: str) -> None:
+def check_codes(codes: NDArray[Any], kind: Codes, name: str) -> None:
+    """Raise `InputError` for codes `[R, K, T]` that a codec `name` of `kind` cannot decode."""
     if not 1 <= codes.shape[1] <= kind.books:
         raise InputError(f"{codes.shape[1]} codebooks, but {name} has {kind.books}", reason="bad-codes")
     if codes.size and (codes.min() < 0 or codes.max() >= kind.size):

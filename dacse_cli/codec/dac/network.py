@@ -52,7 +52,7 @@ class DacNetwork(nn.Module):
         with outline():
             self.encoder = _Encoder(shape)
             self.quantizer = _Quantizer(shape)
-            self.decoder = _Decoder(shape)
+            self.decoder = Decoder(shape)
         shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
         check_shapes(shapes, _shapes_of(self), CodecError)
         self.load_state_dict(weights, strict=True, assign=True)
@@ -82,7 +82,7 @@ def dac_shapes(shape: DacShape) -> dict[str, Shape]:
     """Names and shapes of the tensors of a network of `shape`, weight norm folded."""
     with outline():
         parts = nn.ModuleDict(
-            {"encoder": _Encoder(shape), "quantizer": _Quantizer(shape), "decoder": _Decoder(shape)}
+            {"encoder": _Encoder(shape), "quantizer": _Quantizer(shape), "decoder": Decoder(shape)}
         )
     return _shapes_of(parts)
 
@@ -152,7 +152,9 @@ class _DecoderBlock(_ResidualUnits):
         return self._units(self.conv_t1(self.snake1(x)))
 
 
-class _Decoder(nn.Module):
+class Decoder(nn.Module):
+    """Latents `[B, H, T]` -> samples `[B, 1, T * hop - decode_tail]`; activations work in place."""
+
     def __init__(self, shape: DacShape) -> None:
         super().__init__()
         channels = shape.decoder_hidden_size

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
+from dacse_cli.codec.mel_filters import mel_filters as slaney_filters
 from dacse_cli.codec.vae.shape import BANDS, HOP, SAMPLE_RATE
 
 WINDOW = 1024
 EDGE = (WINDOW - HOP) // 2
 """Samples that a frame sees on each side of its own; at the ends of a recording they are its mirror image."""
 FLOOR = 1e-5
-_BREAK_HZ, _HZ_PER_MEL, _LOG_STEP = 1000.0, 200.0 / 3.0, np.log(6.4) / 27.0
 
 
 class MelSpectrum:
@@ -38,22 +38,5 @@ class MelSpectrum:
 
 
 def mel_filters() -> NDArray[np.float64]:
-    """Slaney's triangular filters `[80, 513]` from 0 Hz to Nyquist, each of unit area in Hz."""
-    corners = _hz(np.linspace(0.0, _mel(SAMPLE_RATE / 2), BANDS + 2))
-    bins = np.linspace(0.0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
-    widths = np.diff(corners)
-    slopes = corners[:, None] - bins
-    rising, falling = -slopes[:-2] / widths[:-1, None], slopes[2:] / widths[1:, None]
-    triangles: NDArray[np.float64] = np.maximum(0.0, np.minimum(rising, falling))
-    return triangles * (2.0 / (corners[2:] - corners[:-2]))[:, None]
-
-
-def _mel(hz: float) -> float:
-    """Linear up to 1 kHz, logarithmic above. `hz` is at least 1 kHz."""
-    return float(_BREAK_HZ / _HZ_PER_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
-
-
-def _hz(mels: NDArray[np.float64]) -> NDArray[np.float64]:
-    above = _BREAK_HZ * np.exp(_LOG_STEP * (mels - _BREAK_HZ / _HZ_PER_MEL))
-    linear: NDArray[np.float64] = mels * _HZ_PER_MEL
-    return np.where(linear >= _BREAK_HZ, above, linear)
+    """The filters of this spectrum, `[80, 513]` from 0 Hz to Nyquist."""
+    return slaney_filters(SAMPLE_RATE, WINDOW, BANDS)

@@ -9,5 +9,6 @@ latents by moving averages, rates by fan-in, a recogniser as a loss (`examples/r
     network          a fresh codec, a linear start, a stored one; and the folder it is written to
     warm_start       a codec that begins as a linear transform coder
     codebooks        codebooks by moving averages; how often codes are used, and what replaces unused ones
+    units            a codec of a speech encoder's units, of which only the decoder learns
     trainer, run     a step; the whole
 """

@@ -112,7 +112,7 @@ class AverageQuantizer(nn.Module):
             book.project.copy_(directions[:, -dim:].t())
             book.restore.copy_(directions[:, -dim:])
             low = residual @ book.project.t()
-            counts = _k_means(book, low, generator, rounds, weights)
+            counts = k_means(book, low, generator, rounds, weights)
             book.counts.copy_(counts / len(low) * rows_per_step)  # the stationary value of the moving average
             book.sums.copy_(book.codes * book.counts[:, None])
             residual = residual - book.codes[book.nearest(low)] @ book.restore.t()
@@ -214,10 +214,14 @@ def replace_codes(quantizer: Any, unused: Tensor, found: Sequence[Tensor]) -> No
         book.codebook.weight[which] = latents
 
 
-def _k_means(
+@torch.no_grad()
+def k_means(
     book: Codebook, latents: Tensor, generator: torch.Generator, rounds: int, weights: Tensor
 ) -> Tensor:
-    """Lloyd's rounds from drawn latents; sets `book.codes`, returns how many latents each has [N]."""
+    """Lloyd's rounds from latents [rows, d] drawn among all; sets `book.codes`.
+
+    `weights` [rows] say how much each latent counts. Returns the sum of weights of each code [N].
+    """
     size = len(book.codes)
 
     def drawn() -> Tensor:

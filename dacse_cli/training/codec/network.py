@@ -12,6 +12,7 @@ from transformers import DacConfig, DacModel
 from dacse_cli.codec.dac.network import dac_shapes
 from dacse_cli.codec.dac.shape import DacShape, read_shape
 from dacse_cli.errors import CodecError, UsageError
+from dacse_cli.interfaces import Codes
 from dacse_cli.training.codec.codebooks import AverageQuantizer, Quantised
 from dacse_cli.training.codec.warm_start import start_linear, whiten
 from dacse_cli.training.export import write_json, write_network
@@ -42,6 +43,11 @@ class CodecNetwork(nn.Module):
         self._machine, self._bf16 = machine, bf16
 
     @property
+    def codes(self) -> Codes:
+        """The codebooks."""
+        return Codes(self.config.n_codebooks, self.config.codebook_size)
+
+    @property
     def averaged(self) -> AverageQuantizer | None:
         """Codebooks that follow moving averages; None where they are the model's own."""
         return self.quantizer if isinstance(self.quantizer, AverageQuantizer) else None
@@ -51,6 +57,10 @@ class CodecNetwork(nn.Module):
         self.frozen = frozen
         self.encoder.requires_grad_(not frozen)
         self.quantizer.requires_grad_(not frozen)
+
+    def write(self, folder: Path, store: str) -> None:
+        """The codec as a folder: see `write_codec`."""
+        write_codec(folder, self, store)
 
     def set_dropout(self, share: float) -> None:
         """Share of rows for quantizer dropout of learnt codebooks; for averaged ones the batch decides it."""
@@ -63,10 +73,14 @@ class CodecNetwork(nn.Module):
         noisy, clean, keep = batch
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             found, losses = self.quantise(self.encode(noisy), keep)
-        with self._machine.autocast(self._bf16):
-            made = self.decoder(found.latent)[:, 0].float()
-        estimate = nn.functional.pad(made, (0, clean.shape[1] - made.shape[1]))  # odd strides lose samples
+        estimate = self.decode(found.latent, clean.shape[1])
         return Made(estimate, clean, losses, {"codes": found.codes, "asked": found.asked})
+
+    def decode(self, latent: Tensor, samples: int) -> Tensor:
+        """Latents [B, H, T] -> [B, samples], float32; what odd strides lose at the end is zero."""
+        with self._machine.autocast(self._bf16):
+            made = self.decoder(latent)[:, 0].float()
+        return nn.functional.pad(made, (0, samples - made.shape[1]))
 
     def encode(self, wav: Tensor) -> Tensor:
         """`wav` [B, S] -> latents [B, H, T], float32."""
@@ -150,13 +164,26 @@ def norm_weights(model: DacModel) -> None:
     model.apply_weight_norm()
 
 
-@torch.no_grad()
 def write_codec(folder: Path, network: CodecNetwork, store: str = "float32") -> None:
     """A folder as released: weight norm folded, no quantizer dropout.
 
     `store` `float16` halves the convolutions under a config that says float32, so that they compute in
     float32; the quantizer stays float32, for a Euclidean look-up needs its last bits. Encode with the stored
     codec, not with the one in memory, what a language model is to be trained on.
+    """
+    whole = plain_model(network)
+    if network.averaged is not None:
+        network.averaged.write_into(whole)
+    halves = {name for name in whole.state_dict() if store == "float16" and not name.startswith("quantizer.")}
+    write_network(folder, whole.config, whole.state_dict(), torch.float32, "DacModel", halves=halves)
+    _write_extractor(folder, whole.config)
+
+
+@torch.no_grad()
+def plain_model(network: CodecNetwork) -> DacModel:
+    """A `DacModel` on the CPU with the network's weights: weight norm folded, no quantizer dropout.
+
+    Residual units that were removed for training are zeros, the identity.
     """
     state: dict[str, Any] = {name: tensor.detach().cpu() for name, tensor in network.state_dict().items()}
     folded = fold_weight_norm(state, CodecError)
@@ -165,14 +192,10 @@ def write_codec(folder: Path, network: CodecNetwork, store: str = "float32") -> 
     whole = DacModel(config)
     for name, parameter in whole.named_parameters():
         if name not in folded and "snake" not in name:
-            parameter.zero_()  # of residual units that were removed for training: the identity
+            parameter.zero_()
     own = {name: tensor for name, tensor in folded.items() if name in whole.state_dict()}
     whole.load_state_dict(own, strict=False)
-    if network.averaged is not None:
-        network.averaged.write_into(whole)
-    halves = {name for name in whole.state_dict() if store == "float16" and not name.startswith("quantizer.")}
-    write_network(folder, config, whole.state_dict(), torch.float32, "DacModel", halves=halves)
-    _write_extractor(folder, config)
+    return whole
 
 
 def _write_extractor(folder: Path, config: DacConfig) -> None:

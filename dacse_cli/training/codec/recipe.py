@@ -38,11 +38,34 @@ class CodecPart(Origin):
             found.append("warm_start is for fresh networks")
         if self.codebooks not in ("gradient", "average") or self.store not in ("float32", "float16"):
             found.append("codebooks are gradient or average, store is float32 or float16")
+        if self.thin and self.weight_norm:
+            found.append("thin needs weight_norm = false")
         if self.codebooks == "average" and not (self.warm_start or self.start):
             found.append("codebooks average need warm_start, or a start that has such codebooks")
         if self.warm_start and self.weight_norm and self.codebooks == "average":
             found.append("codebooks average with warm_start need weight_norm = false")
         return found
+
+
+@dataclass(frozen=True)
+class UnitsPart:
+    """A codec whose codes are units: clusters of a speech encoder's features. Only its decoder learns."""
+
+    encoder: str | None = None
+    """Folder or Hub id of a HuBERT or WavLM, or folder of a Whisper in CTranslate2 form; None: no units."""
+    layer: int = 3
+    """Layer whose output is clustered; 1 is the first."""
+    size: int = 500
+    """Number of units."""
+    frames: int = 200
+    """Frames of speech for each unit, from which k-means finds it."""
+    rounds: int = 30
+    """Rounds of k-means."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with these values."""
+        good = min(self.layer, self.frames, self.rounds) >= 1 and 2 <= self.size <= 32768
+        return [] if good else ["layer, frames and rounds must be at least 1, size 2 to 32768"]
 
 
 @dataclass(frozen=True)
@@ -193,6 +216,7 @@ class CodecRecipe(RunRecipe):
     """A whole run."""
 
     model: CodecPart = field(default_factory=CodecPart)
+    units: UnitsPart = field(default_factory=UnitsPart)
     run: CodecRun = field(default_factory=CodecRun)
     data: DataPart = field(default_factory=DataPart)
     discriminators: DiscriminatorPart = field(default_factory=DiscriminatorPart)
@@ -210,4 +234,6 @@ class CodecRecipe(RunRecipe):
             found.append("stage.hearing needs data.recogniser")
         if any(stage.restart for stage in self.stage) and self.model.codebooks != "average":
             found.append("stage.restart needs model.codebooks = average")
+        if self.units.encoder and (self.model.warm_start or self.model.codebooks == "average"):
+            found.append("units are found by k-means once: no warm_start, no codebooks = average")
         return found

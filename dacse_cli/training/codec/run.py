@@ -26,6 +26,7 @@ from dacse_cli.training.codec.network import (
 from dacse_cli.training.codec.recipe import CodecRecipe
 from dacse_cli.training.codec.shapes import shape_from, shape_of
 from dacse_cli.training.codec.trainer import CodecTrainer
+from dacse_cli.training.codec.units import SECONDS, Units, find_units
 from dacse_cli.training.mix.live import LiveMix
 from dacse_cli.training.mix.tasks import NEED_NOISE, parse_recipe
 from dacse_cli.training.runs.chance import seed_of, torch_rng
@@ -82,18 +83,24 @@ def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Rea
     _check(request, machine)
     with machine.in_turn():
         start = _start(request, listener)
-    shape = _shape(recipe, start)
+        units = _units(request, start, listener)
+    shape = _shape(recipe, start) if units is None else units.dac
     with machine.in_turn():
         sound = _sound(request, shape.sampling_rate, listener)
     mixes = partial(_mix, recipe, shape, sound)
 
     def trainer(fresh: bool) -> CodecTrainer:
-        network = _network(recipe, shape, start, mixes(0), machine, fresh)
+        if units is None:
+            network = _network(recipe, shape, start, mixes(0), machine, fresh)
+        else:
+            clean = replace(mixes(0, SECONDS), seed=seed_of(recipe.run.seed, 0), noisy=0.0)
+            network = units.network(recipe, clean, machine, fresh)
         restart = partial(_restart, recipe, mixes, machine)
         held_out = _held_out(recipe, shape, sound, machine)
         return CodecTrainer(network, recipe, machine, mixes, held_out, restart, request.jobs)
 
-    return Ready(_settings(recipe, shape, sound, start), trainer)
+    settings = _settings(recipe, shape, sound, start)
+    return Ready(settings if units is None else settings | {"units": units.settings()}, trainer)
 
 
 def _check(request: CodecRequest, machine: Machine) -> None:
@@ -113,6 +120,13 @@ def _start(request: CodecRequest, listener: Listener) -> Resolved | None:
     if name is None:
         return None
     return resolve(name, kind="codec", offline=request.offline, progress=listener.download)
+
+
+def _units(request: CodecRequest, start: Resolved | None, listener: Listener) -> Units | None:
+    """What a codec of units begins with; None for a DAC codec."""
+    config = request.recipe.model.config
+    shape = None if config is None else shape_from(Path(config))
+    return find_units(request.recipe, start, shape, request.offline, listener)
 
 
 def _shape(recipe: CodecRecipe, start: Resolved | None) -> DacShape:

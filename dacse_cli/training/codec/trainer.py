@@ -18,7 +18,7 @@ from dacse_cli.training.codec.codebooks import (
     sample_replacements,
     tallies,
 )
-from dacse_cli.training.codec.network import CodecNetwork, write_codec
+from dacse_cli.training.codec.network import CodecNetwork
 from dacse_cli.training.codec.recipe import BANDS, CodecRecipe, CodecStage
 from dacse_cli.training.losses.discriminators import WaveDiscriminators
 from dacse_cli.training.losses.hearing import Hearing
@@ -61,8 +61,7 @@ class CodecTrainer:
         self._batches: Ahead[Any] | None = None
         recogniser = recipe.data.recogniser if any(stage.hearing for stage in recipe.stage) else None
         self._hearing = Hearing(Path(recogniser)).to(machine.device) if recogniser else None
-        config = network.config
-        self._counts = torch.zeros(config.n_codebooks, config.codebook_size, device=machine.device)
+        self._counts = torch.zeros(network.codes.books, network.codes.size, device=machine.device)
 
     @property
     def columns(self) -> Sequence[str]:
@@ -132,7 +131,7 @@ class CodecTrainer:
 
     def write(self, folder: Path) -> None:
         """The codec as a folder."""
-        write_codec(folder, self._network, self._recipe.model.store)
+        self._network.write(folder, self._recipe.model.store)
 
     def close(self) -> None:
         """End threads and processes that mix ahead."""

@@ -16,7 +16,6 @@ from dacse_cli.interfaces import CodecSpec, Codes, Latents
 from dacse_cli.set.checkpoint import load_network
 from dacse_cli.set.network import SetNetwork, fresh_network
 from dacse_cli.set.shape import SetShape
-from dacse_cli.training.codec.network import stored_codec
 from dacse_cli.training.lm.pairs.data import Data, Surroundings
 from dacse_cli.training.lm.pairs.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.lm.run import chunk_seconds
@@ -29,7 +28,7 @@ from dacse_cli.training.set.copy_start import start_copy
 from dacse_cli.training.set.folders import ModelWriter, check_books
 from dacse_cli.training.set.recipe import SetRecipe, Stage
 from dacse_cli.training.set.sizes import config_from, shape_of, sized_config
-from dacse_cli.training.set.start import fit_scale, start_embeddings, start_head
+from dacse_cli.training.set.start import code_vectors, fit_scale, start_embeddings, start_head
 from dacse_cli.training.set.trainer import SetTrainer
 
 LONGEST_TAIL = 1.25
@@ -118,10 +117,10 @@ def _network(
             shape.head_width and (shape.embedding_width or 0) >= units.books
         ):
             raise UsageError("embeddings = copy needs head_width, and embedding_width of at least codebooks")
-        sounding = stored_codec(codec.folder)
-        start_head(network, sounding)
+        vectors = code_vectors(codec.folder, units.books)
+        start_head(network, vectors)
         if model.embeddings == "codebooks":  # `start_copy` places them otherwise
-            start_embeddings(network, sounding)
+            start_embeddings(network, vectors)
     return network
 
 

@@ -3,60 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import DacModel
 
+from dacse_cli.codec.units.codec import unit_vectors
+from dacse_cli.codec.units.shape import is_units
 from dacse_cli.set.network import CodeEmbedding, FactoredHead, SetNetwork
+from dacse_cli.training.codec.network import stored_codec
 from dacse_cli.training.lm.pairs.shards import CodePair
 
 
 @torch.no_grad()
-def start_embeddings(network: SetNetwork, codec: DacModel) -> None:
-    """Set the embeddings from what the codes sound like.
+def code_vectors(codec: Path, books: int) -> Tensor:
+    """What each code of the codec's first `books` codebooks adds to the latent, centred `[K, V, H]`.
 
-    The vector of a code is what it adds to the codec's latent, on as many main directions of all of them as
-    the embedding is wide; so the sum over codebooks is the latent itself, as far as it goes. The scale is
-    that of random embeddings: the vectors of a frame add up to about unit deviation.
+    For units of a speech encoder: their centroids. Raises `CodecError`.
+    """
+    if is_units(codec):
+        rows = unit_vectors(codec)[None]
+    else:
+        quantizers = stored_codec(codec).quantizer.quantizers[:books]
+        rows = torch.stack([q.codebook.weight @ q.out_proj.weight[:, :, 0].t() for q in quantizers])
+    return rows - rows.mean(1, keepdim=True)
+
+
+@torch.no_grad()
+def start_embeddings(network: SetNetwork, vectors: Tensor) -> None:
+    """Set the embeddings from what the codes sound like: their `vectors` [K, V, H].
+
+    Each is projected on as many main directions of all of them as the embedding is wide; so the sum over
+    codebooks is the latent itself, as far as it goes. The scale is that of random embeddings: the vectors of
+    a frame add up to about unit deviation.
     """
     sides = [network.encoder, network.predictor]
     for embedding in (side.embedding for side in sides if side is not None):
         if embedding is None:
             continue
-        rows = _latent_vectors(codec, embedding.codebooks)  # [K, V, H]
-        K, V, H = rows.shape
-        _, _, directions = torch.linalg.svd(rows.reshape(K * V, H), full_matrices=False)
-        table = rows @ directions[: embedding.table.embedding_dim].t()
+        K, V, H = vectors.shape
+        _, _, directions = torch.linalg.svd(vectors.reshape(K * V, H), full_matrices=False)
+        table = vectors @ directions[: embedding.table.embedding_dim].t()
         table = nn.functional.pad(table, (0, embedding.table.embedding_dim - table.shape[-1]))
         table = table / table.square().mean(dim=1).sum(dim=0).mean().sqrt().clamp(min=1e-8)
         fill(embedding, table)
 
 
 @torch.no_grad()
-def start_head(network: SetNetwork, codec: DacModel) -> None:
-    """Give a factored head the vectors of the codes, on their main directions in each codebook."""
+def start_head(network: SetNetwork, vectors: Tensor) -> None:
+    """Give a factored head the `vectors` [K, V, H] of the codes, on their main directions per codebook."""
     head = network.head
     if not isinstance(head, FactoredHead):
         return
-    rows = _latent_vectors(codec, len(head.codes))  # [K, V, H]
-    _, _, directions = torch.linalg.svd(rows, full_matrices=False)  # [K, min(V, H), H]
+    _, _, directions = torch.linalg.svd(vectors, full_matrices=False)  # [K, min(V, H), H]
     width = head.codes.shape[1]
-    vectors = rows @ directions[:, :width].transpose(1, 2)
-    vectors = nn.functional.pad(vectors, (0, width - vectors.shape[-1]))
-    lengths = vectors.square().sum(dim=2, keepdim=True).mean(dim=1, keepdim=True).sqrt()
-    head.codes.copy_((vectors / lengths.clamp(min=1e-8)).transpose(1, 2))
-
-
-def _latent_vectors(codec: DacModel, books: int) -> Tensor:
-    """What each code of the first `books` codebooks adds to the latent, centred `[K, V, H]`."""
-    vectors = []
-    for quantizer in codec.quantizer.quantizers[:books]:
-        rows = quantizer.codebook.weight @ quantizer.out_proj.weight[:, :, 0].t()
-        vectors.append(rows - rows.mean(0))
-    return torch.stack(vectors)
+    low = vectors @ directions[:, :width].transpose(1, 2)
+    low = nn.functional.pad(low, (0, width - low.shape[-1]))
+    lengths = low.square().sum(dim=2, keepdim=True).mean(dim=1, keepdim=True).sqrt()
+    head.codes.copy_((low / lengths.clamp(min=1e-8)).transpose(1, 2))
 
 
 def fill(embedding: CodeEmbedding, table: Tensor) -> None:
