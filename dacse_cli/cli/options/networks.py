@@ -21,7 +21,7 @@ CodecOpt = Annotated[
     _network(
         "--codec",
         show_default=f"what the model names, else {DEFAULT_CODEC}",
-        help="Hub id or local folder of a DacModel or a speech VAE; or a published file (.pth, .pt).",
+        help="Hub id or local folder of a DacModel, a speech VAE or units; or a published file (.pth, .pt).",
     ),
 ]
 DeviceOpt = Annotated[

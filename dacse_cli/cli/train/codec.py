@@ -37,7 +37,8 @@ def codec(
     """Train a codec by the DAC recipe, new or from an existing one.
 
     Mel spectra at seven scales, discriminators of periods and of spectra, codebook and commitment losses,
-    quantizer dropout; codes that fall out of use are replaced. A stopped run continues from its last
+    quantizer dropout; codes that fall out of use are replaced. With units.encoder in the recipe, codes are
+    k-means units of a speech encoder, and the decoder is trained. A stopped run continues from its last
     checkpoint when the command is run again. OUT/STAGE is the best codec of each stage, a folder for
     [cyan]--codec[/]. Several GPUs: as for [cyan]train lm[/].
 
@@ -48,6 +49,8 @@ def codec(
     dacse train codec speech/ run/ --config config.json --warm-start --set stage.steps=20000
 
     dacse train codec speech/ run/ --from descript/dac_44khz --set stage.steps=10000
+
+    dacse train codec speech/ run/ -r examples/recipes/set/units.toml --set units.encoder=wavlm/
     """
     from dacse_cli.training.codec.recipe import CodecRecipe
     from dacse_cli.training.codec.run import CodecRequest, train_codec

@@ -33,6 +33,7 @@ from dacse_cli.training.codec.network import (
     thin,
 )
 from dacse_cli.training.codec.recipe import CodecRecipe
+from dacse_cli.training.codec.warm_start import spread_randomly
 from dacse_cli.training.export import write_json, write_weights
 from dacse_cli.training.mix.live import LiveMix
 from dacse_cli.training.runs.loop import Listener
@@ -42,6 +43,8 @@ from dacse_cli.weights.loading import load_folder
 
 SECONDS = 4.0
 """Length of the crops that are clustered."""
+QUIET = 0.02
+"""Gain of the last layer of a fresh decoder, whose first output is noise: near silence instead of full scale."""
 
 
 class UnitsTraining(CodecNetwork):
@@ -131,6 +134,10 @@ class Units:
         model = fresh_codec(self.dac, recipe.run.seed)
         if self.given:
             model.decoder.load_state_dict(_part(self.given, "decoder"))
+        else:
+            spread_randomly(model)
+            with torch.no_grad():
+                model.decoder.conv2.weight.mul_(QUIET)
         if recipe.model.thin:
             thin(model)
         if recipe.model.weight_norm:

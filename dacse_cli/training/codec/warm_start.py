@@ -46,7 +46,7 @@ def start_linear(model: DacModel) -> None:
     """
     strides = list(model.config.downsampling_ratios)
     _check_shape(model, strides)
-    _spread_randomly(model)
+    spread_randomly(model)
     _start_encoder(model.encoder, strides)
     _start_decoder(model.decoder, strides)
 
@@ -76,7 +76,8 @@ def _check_shape(model: DacModel, strides: list[int]) -> None:
         raise ValueError(f"the decoder's {model.config.decoder_hidden_size} channels are fewer than {linear}")
 
 
-def _spread_randomly(model: DacModel) -> None:
+@torch.no_grad()
+def spread_randomly(model: DacModel) -> None:
     """Variance-preserving random weights everywhere, residual branches zero."""
     for module in model.modules():
         if isinstance(module, nn.ConvTranspose1d):
