@@ -57,9 +57,9 @@ class UnitsPart:
     """Layer whose output is clustered; 1 is the first."""
     size: int = 500
     """Number of units."""
-    frames: int = 200
+    frames: int = 100
     """Frames of speech for each unit, from which k-means finds it."""
-    rounds: int = 30
+    rounds: int = 20
     """Rounds of k-means."""
 
     def problems(self) -> list[str]:

@@ -44,7 +44,7 @@ from dacse_cli.weights.loading import load_folder
 SECONDS = 4.0
 """Length of the crops that are clustered."""
 QUIET = 0.02
-"""Gain of the last layer of a fresh decoder, whose first output is noise: near silence instead of full scale."""
+"""Gain of a fresh decoder's last layer: the noise that it makes at first is near silence, not full scale."""
 
 
 class UnitsTraining(CodecNetwork):
