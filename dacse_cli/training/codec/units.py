@@ -102,7 +102,8 @@ class UnitsTraining(CodecNetwork):
             "decoder": plain_model(self).decoder,
         }
         tensors = {f"{part}.{n}": t for part, own in parts.items() for n, t in own.state_dict().items()}
-        halves = {name for name in tensors if store == "float16" and name[:2] in ("en", "de")}
+        networks = ("encoder.", "decoder.") if store == "float16" else ()
+        halves = {name for name in tensors if name.startswith(networks)}
         write_weights(folder, tensors, torch.float32, halves)
         write_json(folder / "config.json", self.shape.config())
 
