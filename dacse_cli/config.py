@@ -95,15 +95,15 @@ class ModelOptions(Options):
     def problems(self) -> list[str]:
         found = []
         if self.dtype not in ("auto", "bfloat16", "float16", "float32"):
-            found.append(f"--dtype {self.dtype} is not one of auto, bfloat16, float16, float32")
+            found.append(f"`dtype` {self.dtype} is not one of auto, bfloat16, float16, float32")
         if self.kv not in KV_FORMATS:
-            found.append(f"--kv {self.kv} is not one of {', '.join(KV_FORMATS)}")
+            found.append(f"`kv` {self.kv} is not one of {', '.join(KV_FORMATS)}")
         if self.beam is not None and not 1 <= self.beam <= MAX_BEAM:
-            found.append(f"--beam must be from 1 to {MAX_BEAM}, not {self.beam}")
+            found.append(f"`beam` must be from 1 to {MAX_BEAM}, not {self.beam}")
         if self.expansion is not None and self.expansion not in EXPANSIONS:
-            found.append(f"--expansion {self.expansion} is not one of {', '.join(EXPANSIONS)}")
+            found.append(f"`expansion` {self.expansion} is not one of {', '.join(EXPANSIONS)}")
         if self.batch_size is not None and self.batch_size < 1:
-            found.append(f"--batch-size must be at least 1, not {self.batch_size}")
+            found.append(f"`batch_size` must be at least 1, not {self.batch_size}")
         return found
 
 
@@ -122,9 +122,9 @@ class ChunkOptions(Options):
     def problems(self) -> list[str]:
         found = []
         if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
-            found.append(f"--chunk must be a positive number of seconds, not {self.seconds}")
+            found.append(f"`chunk` must be a positive number of seconds, not {self.seconds}")
         if not 0 <= self.overlap < 1:  # also false for NaN
-            found.append(f"--overlap must be at least 0 and below 1, not {self.overlap}")
+            found.append(f"`overlap` must be at least 0 and below 1, not {self.overlap}")
         if self.min_seconds is not None and not (math.isfinite(self.min_seconds) and self.min_seconds >= 0):
             found.append(f"the shortest last chunk must be 0 s or more, not {self.min_seconds}")
         return found
@@ -135,7 +135,7 @@ class ChunkOptions(Options):
         Raises `UsageError` for another length than the only one (`fixed`) that a model knows.
         """
         if fixed and self.seconds not in (None, model_seconds):
-            raise UsageError(f"--chunk {self.seconds:g}: this model takes chunks of {model_seconds:g} s only")
+            raise UsageError(f"`chunk` {self.seconds:g}: this model takes chunks of {model_seconds:g} s only")
         seconds = self.seconds or model_seconds or DEFAULT_CHUNK_SECONDS
         shortest = seconds / 4 if self.min_seconds is None else self.min_seconds
         return ChunkOptions(seconds, self.overlap, shortest, fixed)
@@ -239,23 +239,23 @@ class SoundOptions(Options):
     def problems(self) -> list[str]:
         found = []
         if self.channels not in ("keep", "mono"):
-            found.append(f"--channels {self.channels} is not one of keep, mono")
+            found.append(f"`channels` {self.channels} is not one of keep, mono")
         if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
-            found.append(f"--rate must lie between {MIN_RATE} and {MAX_RATE}, not {self.rate}")
+            found.append(f"`rate` must lie between {MIN_RATE} and {MAX_RATE}, not {self.rate}")
         if self.format not in FORMATS:
-            found.append(f"--format {self.format} is not one of {', '.join(FORMATS)}")
+            found.append(f"`format` {self.format} is not one of {', '.join(FORMATS)}")
         if self.guard not in GUARDS:
-            found.append(f"--guard {self.guard} is not one of {', '.join(GUARDS)}")
+            found.append(f"`guard` {self.guard} is not one of {', '.join(GUARDS)}")
         if not 0 <= self.mix <= 1:
-            found.append(f"--mix must lie between 0 and 1, not {self.mix}")
+            found.append(f"`mix` must lie between 0 and 1, not {self.mix}")
         if self.method not in ("auto", *METHODS):
-            found.append(f"--method {self.method} is not one of auto, {', '.join(METHODS)}")
+            found.append(f"`method` {self.method} is not one of auto, {', '.join(METHODS)}")
         if self.profile not in PROFILES:
-            found.append(f"--profile {self.profile} is not one of {', '.join(PROFILES)}")
+            found.append(f"`profile` {self.profile} is not one of {', '.join(PROFILES)}")
         if isinstance(self.loudness, str) and self.loudness != MATCH:
-            found.append(f"--loudness {self.loudness} is neither match nor a number of LUFS")
+            found.append(f"`loudness` {self.loudness} is neither match nor a number of LUFS")
         if isinstance(self.loudness, (int, float)) and not -60 <= self.loudness <= 0:
-            found.append(f"--loudness must lie between -60 and 0 LUFS, not {self.loudness}")
+            found.append(f"`loudness` must lie between -60 and 0 LUFS, not {self.loudness}")
         if not -20 <= self.true_peak <= 0:
-            found.append(f"--true-peak must lie between -20 and 0 dB, not {self.true_peak}")
+            found.append(f"`true_peak` must lie between -20 and 0 dB, not {self.true_peak}")
         return found

@@ -127,7 +127,7 @@ def choose_format(
     if requested == "keep":
         wav = _named_format(".wav", info, rate, channels)
         return replace(wav, note=f"written as WAV: {problem}")
-    raise InputError(problem, reason="format", hint="use --format wav")
+    raise InputError(problem, reason="format", hint='use `format="wav"`')
 
 
 def _named_format(suffix: str, info: AudioInfo, rate: int, channels: int) -> OutputFormat:

@@ -18,7 +18,7 @@ from dacse_cli import __version__
 from dacse_cli.cli.lazy import Later, LazyGroup
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.settings import any_variable, collect, fitted, nested, of_file
-from dacse_cli.cli.usage import CLICK_ERROR, lines
+from dacse_cli.cli.usage import CLICK_ERROR, lines, with_options
 from dacse_cli.errors import DacseError
 from dacse_cli.files.names import quoted, shown
 
@@ -165,7 +165,7 @@ def main() -> None:
             _say("stopped; run the same command again to continue")
         raise
     except DacseError as error:
-        _say(f"dacse: {error.message}", f"  {error.hint}" if error.hint else None)
+        _say(with_options(f"dacse: {error.message}"), with_options(f"  {error.hint}") if error.hint else None)
         sys.exit(error.exit_code)
     except OSError as error:
         _fail(error)

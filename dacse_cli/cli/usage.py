@@ -1,4 +1,4 @@
-"""What was typed wrongly, in the words and the form of all other errors."""
+"""What was typed wrongly, in the words and the form of all other errors; and arguments named as options."""
 
 from __future__ import annotations
 
@@ -29,6 +29,37 @@ _VALIDATOR = (
 
 _CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'.*')")
 """A value that is none of an option's names."""
+
+
+_ARGUMENT = re.compile(r"(?<![`\w])`([a-z_]+(?:\.[a-z_.]+)?)(?:=([^`]+))?`(?![`\w])")
+"""An argument of the library in a message, with or without a value, or a setting of a recipe."""
+_OPTIONS = {
+    "codes_format": "--format",
+    "filters": "--filter",
+    "longest": "--max-seconds",
+    "splits": "--split",
+    "start": "--from",
+}
+"""Options that are not named like their argument; `with_options` knows those that are."""
+
+
+def with_options(text: str) -> str:
+    """A message of the library for a person at a shell: options in place of arguments.
+
+    `batch_size` becomes --batch-size and `format="wav"` becomes --format wav. A setting of a recipe, such as
+    `model.units="codes"`, becomes --set model.units=codes.
+    """
+    return _ARGUMENT.sub(_option, text)
+
+
+def _option(argument: re.Match[str]) -> str:
+    name, value = argument[1], (argument[2] or "").strip("\"'")
+    if "." in name:
+        return f"--set {name}={value}" if value else f"--set {name}"
+    if (name, value) == ("clean", "None"):
+        return "--no-reference"
+    option = _OPTIONS.get(name, f"--{name.replace('_', '-')}")
+    return f"{option} {value}" if value else option
 
 
 def lines(error: Any) -> list[str]:

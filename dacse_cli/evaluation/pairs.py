@@ -115,7 +115,7 @@ def plan(clean: Path | None, enhanced: Sequence[Path], noisy: Path | None) -> tu
     if not enhanced and noisy is None:
         raise UsageError(
             "there is nothing to score beside the clean recordings",
-            hint="Name the enhanced ones after them; without clean ones, say --no-reference.",
+            hint="Name the enhanced ones after them; without clean ones, give `clean=None`.",
         )
     references = None if clean is None else recordings(clean)
     systems = {name: recordings(path) for name, path in system_names(enhanced, noisy).items()}

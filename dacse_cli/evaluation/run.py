@@ -98,7 +98,7 @@ def _scored_in_processes(
         raise InputError(
             "a scoring process died",
             reason="scorer-died",
-            hint="It may have run out of memory: try --jobs 1, which also shows where it happens.",
+            hint="It may have run out of memory: try `jobs=1`, which also shows where it happens.",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -23,9 +23,9 @@ class Choice:
 
     def describe(self) -> str:
         """One line for the user."""
-        other = f"--model {BUILT_IN} takes the built-in one"
+        other = f'`model="{BUILT_IN}"` takes the built-in one'
         if self.model == BUILT_IN:
-            other = f"--model {DEFAULT_MODEL} takes the released one"
+            other = f'`model="{DEFAULT_MODEL}"` takes the released one'
         return f"model {self.model}: {self.reason}; {other}"
 
 
@@ -45,10 +45,10 @@ def choose_model(named: str, device: str, *, offline: bool) -> Choice:
             return Choice(BUILT_IN, "the released model is not in the cache, and the network is off")
         return Choice(DEFAULT_MODEL, "a GPU is here")
     if is_cached():
-        return Choice(DEFAULT_MODEL, f"it is in the cache, and --device {device} was given")
+        return Choice(DEFAULT_MODEL, f'it is in the cache, and `device="{device}"` was given')
     if device in ("cpu", "mps") or offline:
         return Choice(BUILT_IN, "the released model is not in the cache")
-    return Choice(DEFAULT_MODEL, f"--device {device} was given")
+    return Choice(DEFAULT_MODEL, f'`device="{device}"` was given')
 
 
 def is_cached() -> bool:

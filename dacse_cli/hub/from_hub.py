@@ -104,5 +104,5 @@ def _not_here(name: HubName, cache: RepoCache, state: _State) -> HubError:
     return HubError(
         f"{name} is not in {cache.root}, and offline mode is on",
         hint=guess(name.repo)
-        or f"run {command} where there is a network, or use `--model nano`, which needs none",
+        or f'run {command} where there is a network, or use `model="nano"`, which needs none',
     )

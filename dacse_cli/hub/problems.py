@@ -114,7 +114,7 @@ def unreachable(error: Exception, endpoint: str) -> TransientError:
     kind, reason = type(error).__name__, str(error)
     hint = (
         "check the network (and HTTPS_PROXY, if one is needed), then run the same command again; "
-        "--model nano needs no network"
+        '`model="nano"` needs no network'
     )
     if "Timeout" in kind:
         return TransientError(f"{endpoint} does not answer", hint=hint)

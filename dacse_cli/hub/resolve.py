@@ -124,7 +124,7 @@ def _cached_codec(model: Resolved, named: str, cache_dir: Path | None) -> Resolv
     except HubError as error:
         raise HubError(
             f"{model.folder / CARD} names the codec {named}, which is not in the cache",
-            hint=f"if you trust it, run `dacse download {named}`, or name it: --codec {named}",
+            hint=f'if you trust it, run `dacse download {named}`, or name it: `codec="{named}"`',
         ) from error
 
 

@@ -44,7 +44,7 @@ def load_language_model(
     if vocab_size is not None and shape.vocab_size != vocab_size:
         raise CheckpointError(
             f"the model in {folder} has {shape.vocab_size} tokens, the codec's layout needs {vocab_size}",
-            hint="name the codec this model was trained with (--codec)",
+            hint="name the codec this model was trained with (`codec`)",
         )
     found = find_checkpoint(folder, shape)
     try:

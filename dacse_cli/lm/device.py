@@ -21,14 +21,14 @@ def resolve_device(name: str) -> str:
     if kind == "cuda":
         _require_cuda(int(index or 0))
     if kind == "mps" and not torch.backends.mps.is_available():
-        raise DeviceError("this machine or this torch has no MPS (Apple GPU)", hint="use --device cpu")
+        raise DeviceError("this machine or this torch has no MPS (Apple GPU)", hint='use `device="cpu"`')
     return name
 
 
 def _require_cuda(index: int) -> None:
     if not torch.cuda.is_available():
         built = "finds no usable CUDA device" if torch.version.cuda else "is built without CUDA"
-        raise DeviceError(f"torch {torch.__version__} {built}", hint="use --device cpu")
+        raise DeviceError(f"torch {torch.__version__} {built}", hint='use `device="cpu"`')
     if index >= torch.cuda.device_count():
         raise DeviceError(f"there is no cuda:{index}, only {torch.cuda.device_count()} CUDA device(s)")
 

@@ -184,7 +184,7 @@ class LanguageModel:
             if len(prompt) + new > self.max_positions:
                 raise UsageError(
                     f"{len(prompt)} + {new} tokens do not fit the model's {self.max_positions} positions",
-                    hint="use a shorter --chunk",
+                    hint="use a shorter `chunk`",
                 )
 
     def _try(self, work: Callable[[Decoder], Result]) -> Result:
@@ -206,7 +206,7 @@ class LanguageModel:
         """The ids of all rows, `[steps, rows]`; entries after a row's own end are meaningless."""
         if not bool(health.isfinite().all()):
             raise CheckpointError(
-                f"the model computes NaN or infinite values in {self.dtype}", hint="try --dtype float32"
+                f"the model computes NaN or infinite values in {self.dtype}", hint='try `dtype="float32"`'
             )
         offsets = np.array([choices[step % len(choices)].lo for step in range(plan.steps)], dtype=np.int64)
         ids: Ids = picked.cpu().numpy() + offsets[:, None]

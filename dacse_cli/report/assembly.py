@@ -32,7 +32,7 @@ def refuse_foreign(folder: Path) -> None:
         if start and mark not in start:
             raise UsageError(
                 f"{path} is not a report of dacse, and is not replaced",
-                hint="Give --report another folder, or move the file away.",
+                hint="Give the report another folder, or move the file away.",
             )
 
 

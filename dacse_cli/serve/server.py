@@ -40,7 +40,7 @@ def run(
     """
     token = token or secrets.token_urlsafe(24)
     if not _TOKEN.fullmatch(token):
-        raise UsageError("--token, or DACSE_TOKEN, takes 16 to 200 letters, digits, - and _")
+        raise UsageError("`token`, or DACSE_TOKEN, takes 16 to 200 letters, digits, - and _")
     listening = listen(port)
     with listening, Workspace() as workspace:
         shelf = Shelf(workspace.folder)
@@ -112,4 +112,4 @@ def listen(port: int | None) -> socket.socket:
             listening.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-    raise UsageError(f"port {port} cannot be had", hint="Leave --port out, or give another.")
+    raise UsageError(f"port {port} cannot be had", hint="Leave `port` out, or give another.")

@@ -54,7 +54,7 @@ def load_set(
         own_units = in_words(network.shape.units)
         raise CheckpointError(
             f"the model in {folder} is over {own_units}, the codec over {in_words(units)}",
-            hint="name the codec this model was trained with (--codec)",
+            hint="name the codec this model was trained with (`codec`)",
         )
     own = network.shape.search
     search = replace(
@@ -207,7 +207,7 @@ class SetTranslator:
         if row.shape[1] > self.shape.max_frames:
             raise UsageError(
                 f"{row.shape[1]} frames with their context are more than the model's {self.shape.max_frames}",
-                hint="use a shorter --chunk",
+                hint="use a shorter `chunk`",
             )
         if isinstance(units, Codes) and row.size and not 0 <= row.min() <= row.max() < units.size:
             raise ValueError(f"codes must be from 0 to {units.size - 1}")
@@ -295,5 +295,5 @@ class SetTranslator:
         if not healthy:
             name = str(self.dtype).removeprefix("torch.")
             raise CheckpointError(
-                f"the model computes NaN or infinite values in {name}", hint="try --dtype float32"
+                f"the model computes NaN or infinite values in {name}", hint='try `dtype="float32"`'
             )

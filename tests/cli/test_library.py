@@ -136,7 +136,7 @@ def test_options_of_the_sound(enhancer):
     assert factor < 0.2
     gentle = enhancer.enhance(samples, 16000, profile="gentle").samples
     np.testing.assert_allclose(gentle, enhancer.enhance(samples, 16000, mix=0.75).samples, atol=1e-4)
-    with pytest.raises(UsageError, match="--profile wild"):
+    with pytest.raises(UsageError, match="`profile` wild"):
         enhancer.enhance(samples, 16000, profile="wild")
 
 

@@ -144,10 +144,10 @@ def test_a_codec_without_codebooks_has_none_after_quantisation(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"quantised": True}, "name their type with --latents"),
-        ({"latents": "float32", "codes_format": "txt"}, "--format txt holds codes only"),
-        ({"latents": "float32", "codes_format": "dac"}, "--format dac holds codes only"),
-        ({"latents": "float64"}, "--latents float64 is not one of float32, float16"),
+        ({"quantised": True}, "name their type with `latents`"),
+        ({"latents": "float32", "codes_format": "txt"}, "`codes_format` txt holds codes only"),
+        ({"latents": "float32", "codes_format": "dac"}, "`codes_format` dac holds codes only"),
+        ({"latents": "float64"}, "`latents` float64 is not one of float32, float16"),
     ],
 )
 def test_impossible_requests_are_refused_before_any_work(options, says):

@@ -36,7 +36,7 @@ def test_filters_are_compared_with_path_and_name(tree):
     assert taken(tree, filters=("*_mic1.wav",)) == (["a_mic1.wav", "day2/B_MIC1.WAV"], 3)
     assert taken(tree, filters=("day2/*",))[0] == ["day2/B_MIC1.WAV", "day2/c.flac"]
     assert taken(tree, filters=("*.flac", "a_*2*"))[0] == ["a_mic2.wav", "day2/c.flac"]
-    with pytest.raises(NoInputError, match="--filter xyz"):
+    with pytest.raises(NoInputError, match="`filters` xyz"):
         taken(tree, filters=("xyz",))
 
 
@@ -45,7 +45,7 @@ def test_a_limit_takes_the_first(tree):
     assert taken(tree, limit=2)[0] == everything[:2]
     assert taken(tree, limit=99)[0] == everything
     assert taken(tree, filters=("day2/*",), limit=1)[0] == ["day2/B_MIC1.WAV"]
-    with pytest.raises(UsageError, match="--limit"):
+    with pytest.raises(UsageError, match="`limit`"):
         taken(tree, limit=0)
 
 

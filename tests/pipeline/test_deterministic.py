@@ -70,5 +70,5 @@ def test_outputs_of_another_mode_are_not_taken_for_these(tiny_model):
 
 def test_a_shape_that_does_not_fit_is_said_at_once(tiny_model):
     plan, _ = plan_for(tiny_model, deterministic=True, batch_size=10**9)
-    with pytest.raises(DeviceError, match=r"no memory for 1000000000 chunks at once .* --deterministic"):
+    with pytest.raises(DeviceError, match=r"no memory for 1000000000 chunks at once .* `deterministic`"):
         load_models(plan)

@@ -168,5 +168,5 @@ def test_token_files_are_guarded_too(guard):
 
 
 def test_an_unknown_mode_is_refused():
-    with pytest.raises(UsageError, match="--guard perhaps"):
+    with pytest.raises(UsageError, match="`guard` perhaps"):
         SoundOptions(guard="perhaps").check()

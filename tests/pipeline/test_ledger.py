@@ -109,7 +109,7 @@ def test_jobs_that_need_no_worker(out: Path, journal: Journal) -> None:
     ledger = Ledger(journal, "", quiet)
     assert ledger.begin([gone, taken, folder, free]) == [free]
     assert ends(ledger) == [("failed", "vanished"), ("skipped", "exists"), ("failed", "in-the-way")]
-    assert ledger.summary.results[1].message == "an output exists; --overwrite replaces it"
+    assert ledger.summary.results[1].message == "an output exists; `overwrite` replaces it"
     assert ledger.summary.results[2].hint == "Move it, or give another output."
     replacing = Ledger(journal, "", quiet, overwrite=True)
     assert replacing.begin([gone, taken, folder, free]) == [taken, free]

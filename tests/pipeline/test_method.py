@@ -54,7 +54,7 @@ def test_the_card_decides_where_nothing_is_said(tmp_path):
 
 
 def test_other_methods_are_refused():
-    with pytest.raises(UsageError, match="--method magic"):
+    with pytest.raises(UsageError, match="`method` magic"):
         SoundOptions(method="magic").check()
     request = Request(
         Form.ENHANCE, (), None, ModelOptions("deepfilternet3"), ChunkOptions(), SoundOptions(method="filter")

@@ -33,7 +33,7 @@ def test_an_output_of_another_input_is_replaced_only_when_asked(tmp_path):
     assert soundfile.info(tmp_path / "out" / "001.wav").frames == 400
     again = enhance(tmp_path / "day2", tmp_path / "out")
     assert ends(again) == {"001.wav": ("skipped", "other-input")}
-    assert "--overwrite replaces it" in again.results[0].message
+    assert "`overwrite` replaces it" in again.results[0].message
     assert enhance(tmp_path / "day2", tmp_path / "out", overwrite=True).counts["done"] == 1
     assert soundfile.info(tmp_path / "out" / "001.wav").frames == 900
 

@@ -96,7 +96,7 @@ def test_what_cannot_be_is_said_in_one_line(sounds, more, text):
 def test_without_noise(sounds):
     done = CliRunner().invoke(app, ["train", "mask", str(sounds / "speech"), str(sounds / "out")])
     assert done.exit_code != 0
-    assert "--noise" in done.exception.hint
+    assert "`noise`" in done.exception.hint
 
 
 def test_training_computes_what_the_stream_does():

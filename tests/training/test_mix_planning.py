@@ -50,7 +50,7 @@ def test_the_published_rule(seconds, parts):
 
 
 def test_lengths_that_contradict_each_other_are_refused():
-    with pytest.raises(UsageError, match="--max-seconds"):
+    with pytest.raises(UsageError, match="`longest`"):
         Segmenting(seconds=4.0, longest=3.0).check()
 
 
@@ -88,14 +88,14 @@ def test_the_published_distributions():
 
 @pytest.mark.parametrize("text", ["loud", "natural=0", "natural=x", "natural,natural", ""])
 def test_recipes_that_are_none_are_named(text):
-    with pytest.raises(UsageError, match="--recipe"):
+    with pytest.raises(UsageError, match="`recipe`"):
         parse_recipe(text)
 
 
 @pytest.mark.parametrize("text", ["train", "a=1,a=2", "../x=1", "=1", "a=-1", "a=nan"])
 def test_splits_that_are_none_are_named(text):
     """A split's name becomes a folder: nothing that leads out of it."""
-    with pytest.raises(UsageError, match="--split"):
+    with pytest.raises(UsageError, match="`splits`"):
         parse_splits(text)
 
 

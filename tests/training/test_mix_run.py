@@ -279,7 +279,7 @@ def test_useless_recordings_end_the_run_in_words(tmp_path):
 def test_noise_that_is_needed_and_not_given_is_asked_for(material, tmp_path):
     with pytest.raises(UsageError, match="mixture") as caught:
         plan_mix(files(material / "clean"), [], [], tmp_path, MixOptions())
-    assert "--noise" in caught.value.hint
+    assert "`noise`" in caught.value.hint
     with pytest.raises(NoInputError):
         plan_mix([("x", Path("/nowhere"))], [], [], tmp_path, MixOptions(recipe="white"))
 

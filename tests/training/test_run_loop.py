@@ -150,7 +150,7 @@ def test_a_training_that_diverges_leaves_the_checkpoint_before_it(tmp_path):
     walk = Walk(lambda number: math.nan if number >= 4 else 0.0)
     with pytest.raises(UsageError, match="diverged") as caught:
         run(tmp_path, walk, [StagePlan("a", 10)], Cadence(0, 7, 2))
-    assert "--from" in caught.value.hint and str(tmp_path / "a") in caught.value.hint
+    assert "`start=" in caught.value.hint and str(tmp_path / "a") in caught.value.hint
     assert load_state(tmp_path / "state.safetensors")["place"]["step"] == 4
 
 

@@ -214,5 +214,7 @@ class MediaWriter:
             raise OutputError(f"cannot write {self._target}: {cause}") from cause
         message = cause.message if isinstance(cause, InputError) else str(cause)
         raise InputError(
-            f"cannot be written as {self._target.suffix}: {message}", reason="format", hint="use --format wav"
+            f"cannot be written as {self._target.suffix}: {message}",
+            reason="format",
+            hint='use `format="wav"`',
         ) from cause

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dacse_cli import __version__
 from dacse_cli.audio.formats import AUDIO_SUFFIXES
+from dacse_cli.cli.usage import with_options
 from dacse_cli.pipeline.wire.guard_report import KEPT, GuardReport
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 from dacse_cli.report.entry import Entry, RunFacts, Span
@@ -73,7 +74,7 @@ def entry_of(result: Result) -> Entry:
         target=result.target,
         outcome=result.outcome.value,
         reason=result.reason,
-        message=result.message,
+        message=with_options(result.message),
         seconds=result.seconds,
         elapsed=result.elapsed,
         playable=there and audio,

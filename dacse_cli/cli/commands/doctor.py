@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -31,10 +31,12 @@ def doctor(
     from dacse_cli.api.doctor import Finding, examine
     from dacse_cli.cli.render.results import printer
     from dacse_cli.cli.settings import describe
+    from dacse_cli.cli.usage import with_options
 
     results = printer(json=json)
 
     def show(finding: Finding) -> None:
+        finding = replace(finding, text=with_options(finding.text))
         results.finding(finding.name, finding.state, finding.text, asdict(finding))
 
     show(Finding("settings", "ok", describe(Path.cwd(), os.environ)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dacse_cli.cli.usage import with_options
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Voice:
     def remark(self, text: str) -> None:
         """One line on standard error, unless that is to be quiet."""
         if not self.quiet:
-            typer.echo(f"dacse: {text}", err=True)
+            typer.echo(f"dacse: {with_options(text)}", err=True)
 
     def screen(self, *, piped: bool = False) -> Screen:
         """Where it speaks; `piped` as `Screen` has it."""

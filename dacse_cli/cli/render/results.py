@@ -8,6 +8,7 @@ from __future__ import annotations
 import json as jsonlib
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.text import chunks_text, clock, files_text
+from dacse_cli.cli.usage import with_options
 from dacse_cli.files.names import shown
 from dacse_cli.pipeline.wire.outcome import Outcome, Summary
 
@@ -106,6 +108,7 @@ class Printer:
 
     def forecast(self, rows: list[Forecast]) -> None:
         """The plan of a dry run."""
+        rows = [replace(row, skipped=with_options(row.skipped)) for row in rows]
         todo = [row for row in rows if not row.skipped]
         if self.json:
             for row in rows:
@@ -156,14 +159,15 @@ class Printer:
 
     def status(self, status: Status) -> None:
         """What an output folder holds."""
+        failed = [(target, with_options(why)) for target, why in status.failed]
         if self.json:
-            self.record({"type": "status", **vars(status)})
+            self.record({"type": "status", **vars(status), "failed": failed})
             return
         table = plain_table()
         table.add_row(Text("finished", "green"), f"{status.finished}, {status.finished_bytes / 1e6:.1f} MB")
         for target in status.missing:
             table.add_row(Text("changed", "yellow"), Text(shown(target)))
-        for target, why in status.failed:
+        for target, why in failed:
             table.add_row(Text("failed", "red"), Text(f"{shown(target)}: {shown(why)}"))
         for holder in status.writing:
             table.add_row("writing", Text(shown(holder)))

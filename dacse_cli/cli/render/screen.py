@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from types import TracebackType
 
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -12,6 +13,7 @@ from rich.text import Text
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.results import STYLE, Printer, console
 from dacse_cli.cli.render.text import clock, files_text, speed
+from dacse_cli.cli.usage import with_options
 from dacse_cli.files.names import shown
 from dacse_cli.pipeline.wire.events import Detail, Ended, Event, Planned, Stage
 from dacse_cli.pipeline.wire.events import Progress as Advance
@@ -72,11 +74,13 @@ class Screen:
         elif isinstance(event, Stage):
             self._stage(event.text)
         elif isinstance(event, Detail) and self._verbose:
-            self._say("\n".join(map(shown, event.text.splitlines())))
+            self._say("\n".join(map(shown, with_options(event.text).splitlines())))
         elif isinstance(event, Advance):
             self._advance(event)
         elif isinstance(event, Ended):
-            self._end(event.result)
+            result = event.result
+            message, hint = with_options(result.message), with_options(result.hint)
+            self._end(replace(result, message=message, hint=hint))
 
     def _say(self, text: str, style: str = "") -> None:
         if not self._quiet:
@@ -174,12 +178,12 @@ class Screen:
 
     def remark(self, text: str) -> None:
         """Something to know that stops nothing."""
-        self._say(shown(text), "yellow")
+        self._say(shown(with_options(text)), "yellow")
 
     def summary(self, summary: Summary) -> None:
         """The account of a run, and what stopped it."""
         if summary.fatal is not None:
-            self._err.print(Text(f"dacse: {shown(summary.fatal.message)}", "red"))
+            self._err.print(Text(f"dacse: {shown(with_options(summary.fatal.message))}", "red"))
             if summary.fatal.hint:
-                self._err.print(Text(f"  {shown(summary.fatal.hint)}"))
+                self._err.print(Text(f"  {shown(with_options(summary.fatal.hint))}"))
         self.results.summary(summary)

@@ -18,7 +18,7 @@ from dacse_cli.lm.gpu.trial import load_split_attention
 from dacse_cli.lm.gpu.varlen import load_varlen
 from dacse_cli.lm.model import Llama
 
-USE_AUTO = "use --kv auto"
+USE_AUTO = 'use `kv="auto"`'
 
 
 @dataclass

@@ -122,5 +122,5 @@ def _alone(error: Exception) -> Exception:
     if not is_out_of_memory(error):
         return error
     return InputError(
-        "memory ran out with a single chunk", reason="out-of-memory", hint="Try a shorter --chunk."
+        "memory ran out with a single chunk", reason="out-of-memory", hint="Try a shorter `chunk`."
     )

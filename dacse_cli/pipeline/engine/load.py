@@ -38,7 +38,7 @@ def load_models(plan: ModelPlan) -> Models:
             ours, theirs = in_words(translator.units), in_words(codec.spec.units)
             raise CheckpointError(
                 f"the model is over {ours}, the codec {plan.codec and plan.codec.name} makes {theirs}",
-                hint="Name the codec this model was trained with (--codec).",
+                hint="Name the codec this model was trained with (`codec`).",
             )
         grid = ChunkGrid.from_options(plan.chunk, codec.spec.frame_rate, translator.context)
         _check_length(grid, translator)
@@ -120,8 +120,8 @@ def _fix_shape(translator: Translator, grid: ChunkGrid, rows: int | None) -> Non
             raise
         needed = rows * translator.row_bytes(grid.longest)
         raise DeviceError(
-            f"no memory for {rows} chunks at once ({needed / 1e9:.1f} GB), which --deterministic wants",
-            hint="Give a smaller --batch-size, always the same one.",
+            f"no memory for {rows} chunks at once ({needed / 1e9:.1f} GB), which `deterministic` needs",
+            hint="Give a smaller `batch_size`, always the same one.",
         ) from error
 
 
@@ -131,5 +131,5 @@ def _check_length(grid: ChunkGrid, translator: Translator) -> None:
     if available is not None and grid.longest > available:
         raise CheckpointError(
             f"the longest chunk has {grid.longest} frames, the model takes at most {available}",
-            hint="Give a shorter --chunk; a short tail is merged into the last chunk.",
+            hint="Give a shorter `chunk`; a short tail is merged into the last chunk.",
         )

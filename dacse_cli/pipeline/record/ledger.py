@@ -125,7 +125,7 @@ class Ledger:
 
     def _leave_alone(self, index: int, standing: Standing) -> None:
         reason, words = _NOT_OURS[standing]
-        self.end(index, Outcome.SKIPPED, reason, f"{words}; --overwrite replaces it")
+        self.end(index, Outcome.SKIPPED, reason, f"{words}; `overwrite` replaces it")
 
     def start(self, index: int) -> None:
         """A worker has taken a job up: its clock starts, or starts again."""

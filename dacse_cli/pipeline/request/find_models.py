@@ -159,7 +159,7 @@ def _check_search(options: ModelOptions, searched: bool) -> None:
     if not searched and (options.beam is not None or options.expansion is not None):
         raise UsageError(
             f"{options.model} is not searched with a beam",
-            hint="--beam and --expansion are for SET with a predictor.",
+            hint="`beam` and `expansion` are for SET with a predictor.",
         )
 
 
@@ -251,4 +251,4 @@ def _translates_latents(folder: Path) -> bool:
 
 
 def _no_codec(model: str) -> UsageError:
-    return UsageError(f"the model {model} has no codec", hint="Name one with --codec.")
+    return UsageError(f"the model {model} has no codec", hint="Name one with `codec`.")

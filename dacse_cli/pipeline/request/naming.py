@@ -79,7 +79,7 @@ def check_single(request: Request, output: PurePath, source: PurePath) -> None:
         and request.sound.format != "keep"
         and asked != output.suffix.lower()
     ):
-        raise UsageError(f"--format {request.sound.format} and the name {output.name} contradict each other")
+        raise UsageError(f"`format` {request.sound.format} and the name {output.name} contradict each other")
     tokens_out, tokens_in = has_token_suffix(output.name), has_token_suffix(source.name)
     if request.form is Form.ENHANCE and tokens_out and not tokens_in:
         raise UsageError(

@@ -80,7 +80,7 @@ class _Search:
         if not before:
             raise NoInputError(f"no audio files in {', '.join(request.inputs)}")
         if not chosen:
-            by_filter = f" by --filter {' '.join(request.filters)}" if request.filters else ""
+            by_filter = f" by `filters` {' '.join(request.filters)}" if request.filters else ""
             hint = "A pattern is compared with the path below the input folder and with the name."
             raise NoInputError(f"of {before} files none is left{by_filter}", hint=hint)
 
@@ -111,7 +111,7 @@ def plan(request: Request, wave: int = WAVE) -> Plan:
     if remote and given is None:
         raise UsageError("inputs in an object store need an output folder or URL")
     if url and request.keep_mtime:
-        raise UsageError("--keep-mtime needs an output on this disk: objects have no such time")
+        raise UsageError("`keep_mtime` needs an output on this disk: objects have no such time")
     own = _own_folder(request) if remote else None
     output = own / "out" if own and url else Path(given) if given else None
     search = _Search(request, None if url else output)
@@ -120,7 +120,7 @@ def plan(request: Request, wave: int = WAVE) -> Plan:
             return _single(search, given, url, own)
         refuse_file_name(PurePosixPath(given), request.form)
     if request.shard is not None and output is None:
-        raise UsageError("--shard needs an output folder, which holds the journals of all parts")
+        raise UsageError("`shard` needs an output folder, which holds the journals of all parts")
     return _many(search, output, url, own, wave)
 
 

@@ -51,15 +51,17 @@ class Request:
         check_devices(self.models.device)
         problems = [*self.models.problems(), *self.chunk.problems(), *self.sound.problems()]
         if self.codes_format not in (*TOKEN_FORMATS, "dac"):
-            problems.append(f"--format {self.codes_format} is not one of {', '.join(TOKEN_FORMATS)}, dac")
+            problems.append(
+                f"`codes_format` {self.codes_format} is not one of {', '.join(TOKEN_FORMATS)}, dac"
+            )
         if self.latents not in (None, "float32", "float16"):
-            problems.append(f"--latents {self.latents} is not one of float32, float16")
+            problems.append(f"`latents` {self.latents} is not one of float32, float16")
         if self.latents and self.codes_format not in LATENT_FORMATS:
-            problems.append(f"--format {self.codes_format} holds codes only, not latents")
+            problems.append(f"`codes_format` {self.codes_format} holds codes only, not latents")
         if self.quantised and not self.latents:
-            problems.append("--quantised is for latents: name their type with --latents")
+            problems.append("`quantised` is for latents: name their type with `latents`")
         if self.limit is not None and self.limit < 1:
-            problems.append(f"--limit must be at least 1, not {self.limit}")
+            problems.append(f"`limit` must be at least 1, not {self.limit}")
         if problems:
             raise UsageError("; ".join(problems))
         return self

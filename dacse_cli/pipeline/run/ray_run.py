@@ -40,7 +40,7 @@ def run_ray(request: Request, address: str, tell: Tell, progress: Download | Non
     """
     output = Path(request.output) if request.output else None
     if output is None or (not output.is_dir() and names_file(output, request.form)):
-        raise UsageError("--ray needs an output folder, which all machines see")
+        raise UsageError("a Ray cluster needs an output folder, which all machines see")
     here = Path.cwd()
     inputs = tuple(str(here / name) for name in request.inputs)
     shared = [str(here / output), *(name for name in inputs if Path(name).exists())]  # others are patterns
@@ -80,9 +80,9 @@ def worker_devices(asked: str, resources: dict[str, float]) -> list[str]:
     names = [name.strip() for name in asked.split(",")]
     kinds = {name.split(":")[0] for name in names}
     if len(kinds) != 1 or not kinds <= {"cpu", "cuda"}:
-        raise UsageError(f"--ray runs on GPUs or on CPUs, not on {asked}")
+        raise UsageError(f"Ray runs workers on GPUs or on CPUs, not on {asked}")
     if "cuda" in kinds and len(names) > gpus:
-        raise DeviceError(f"the cluster has {gpus} GPUs, --device asks for {len(names)}")
+        raise DeviceError(f"the cluster has {gpus} GPUs, `device` asks for {len(names)}")
     return [name.split(":")[0] for name in names]
 
 
@@ -107,7 +107,9 @@ def _joined(address: str) -> Iterator[Any]:
     try:
         import ray
     except ImportError:
-        raise UsageError("--ray needs Ray", hint="Install the extra: pip install 'dacse[ray]'.") from None
+        raise UsageError(
+            "Ray is not installed", hint="Install the extra: pip install 'dacse[ray]'."
+        ) from None
     if ray.is_initialized():  # Ray was started by the program that uses dacse as a library
         yield ray
         return

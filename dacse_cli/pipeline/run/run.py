@@ -166,5 +166,5 @@ def check_space(todo: Plan, ledger: Ledger, infos: dict[int, AudioInfo]) -> None
     if needed > free:
         raise OutputError(
             f"no space in {todo.folder}: needs about {needed / 1e6:,.1f} MB, {free / 1e6:,.1f} MB are free",
-            hint="Free some space, give another folder, or choose --format flac.",
+            hint='Free some space, give another folder, or choose `format="flac"`.',
         )

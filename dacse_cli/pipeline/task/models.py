@@ -35,7 +35,9 @@ class Models:
     def need_codec(self) -> Codec:
         """The codec of a task that needs one."""
         if self.codec is None:
-            raise InputError("token files need a codec, and --method mask runs without one", reason="options")
+            raise InputError(
+                'token files need a codec, and `method="mask"` runs without one', reason="options"
+            )
         return self.codec
 
     @property

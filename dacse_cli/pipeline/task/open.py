@@ -107,7 +107,7 @@ def open_sink(target: Path, info: AudioInfo, sound: SoundOptions, source: Path |
     form = choose_format(sound.format, info, source_suffix=target.suffix, rate=rate, channels=channels)
     if form.suffix != target.suffix:  # names were settled before files were opened
         problem = (form.note or f"{target.suffix} cannot hold the result").removeprefix("written as WAV: ")
-        raise InputError(problem, reason="format", hint="Use --format wav.")
+        raise InputError(problem, reason="format", hint='Use `format="wav"`.')
     note = form.note if form.sample_rate != rate else None
     return FileSink(target, form, channels, note, (source, info) if source is not None else None)
 

@@ -72,7 +72,7 @@ def fitted(tokens: TokenFile, spec: CodecSpec, codec_name: str) -> TokenFile:
         raise InputError(
             f"made for codec {tokens.codec} ({tokens.sample_rate} Hz), not for {ours}",
             reason="other-codec",
-            hint="Name the codec it was made with by --codec.",
+            hint="Name the codec it was made with by `codec`.",
         )
     return tokens
 

@@ -111,7 +111,7 @@ def _check(request: CodecRequest, machine: Machine) -> None:
                 f"stage {stage.name}: {stage.rows} rows cannot be shared by {machine.count} processes"
             )
         if stage.noisy and NEED_NOISE & parse_recipe(request.recipe.data.recipe).keys() and not request.noise:
-            raise UsageError(f"stage {stage.name} mixes in noise", hint="Name recordings of noise (--noise).")
+            raise UsageError(f"stage {stage.name} mixes in noise", hint="Name recordings of noise (`noise`).")
 
 
 def _start(request: CodecRequest, listener: Listener) -> Resolved | None:

@@ -54,7 +54,7 @@ def stored_network(folder: Path, layout: TokenLayout) -> LlamaForCausalLM:
         raise CheckpointError(
             f"the model in {folder} has {shape.vocab_size} tokens, the codec's layout needs "
             f"{layout.vocab_size}",
-            hint="Name the codec this model was trained with (--codec).",
+            hint="Name the codec this model was trained with (`codec`).",
         )
     found = find_checkpoint(folder, shape)
     model = LlamaForCausalLM(_llama_config(config))

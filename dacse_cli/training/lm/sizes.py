@@ -63,7 +63,7 @@ def config_from(path: Path, layout: TokenLayout) -> Config:
     if config["vocab_size"] != layout.vocab_size:
         raise UsageError(
             f"{path} has {config['vocab_size']} tokens, the codec's codes need {layout.vocab_size}",
-            hint="Leave vocab_size out, or name the codec it is for (--codec).",
+            hint="Leave vocab_size out, or name the codec it is for (`codec`).",
         )
     return config
 

@@ -80,9 +80,7 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Read
     if codec is not None:
         config = replace(config, guides=1)
     elif config.guides:
-        raise UsageError(
-            f"{start} reads a guide", hint="Name the codec of its guides: --set data.guide=FOLDER"
-        )
+        raise UsageError(f"{start} reads a guide", hint="Name the codec of its guides: `data.guide=FOLDER`")
     with machine.in_turn():
         sound = _sound(request, listener)
     mixes = partial(_mix, recipe, sound)
@@ -145,7 +143,7 @@ def _check(request: MaskRequest, machine: Machine) -> None:
                 f"stage {stage.name}: {stage.rows} rows cannot be shared by {machine.count} processes"
             )
     if NEED_NOISE & parse_recipe(request.recipe.data.mix).keys() and not request.noise:
-        raise UsageError("the recipe mixes in noise", hint="Name recordings of noise (--noise).")
+        raise UsageError("the recipe mixes in noise", hint="Name recordings of noise (`noise`).")
     start = request.recipe.model.start
     if start is not None and not Path(start).is_dir():
         raise CheckpointError(f"{start} is no folder", hint="Give the folder of a trained mask network.")

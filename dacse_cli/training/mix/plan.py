@@ -38,13 +38,13 @@ class MixOptions:
     def check(self) -> MixOptions:
         """Return self; raises `UsageError` for invalid values."""
         if not 8000 <= self.rate <= 192_000:
-            raise UsageError(f"--rate {self.rate} is outside 8,000 to 192,000 Hz")
+            raise UsageError(f"`rate` {self.rate} is outside 8,000 to 192,000 Hz")
         if self.format not in CONTAINERS:
-            raise UsageError(f"--format {self.format}: choose one of {', '.join(CONTAINERS)}")
+            raise UsageError(f"`format` {self.format}: choose one of {', '.join(CONTAINERS)}")
         if self.split_by not in ("speaker", "file"):
-            raise UsageError(f"--split-by {self.split_by}: choose speaker or file")
+            raise UsageError(f"`split_by` {self.split_by}: choose speaker or file")
         if self.seed < 0 or (self.count is not None and self.count < 1):
-            raise UsageError("--seed must be at least 0 and --count at least 1")
+            raise UsageError("`seed` must be at least 0 and `count` at least 1")
         self.lengths.check()
         return self
 
@@ -115,7 +115,7 @@ def _checked_shares(options: MixOptions, noise: Files) -> dict[str, float]:
     if need_noise and not noise:
         raise UsageError(
             f"the recipe {options.recipe} mixes in noise ({', '.join(need_noise)})",
-            hint="Name recordings with --noise, or choose a --recipe without noise.",
+            hint="Name recordings with `noise`, or choose a `recipe` without noise.",
         )
     return shares
 

@@ -73,11 +73,11 @@ def draw_room(recordings: Sequence[Recording], model: str, rate: int) -> DrawRoo
 def choose_model(requested: str) -> str:
     """`auto` is `image` where pyroomacoustics is installed, else `decay`. Raises `UsageError`."""
     if requested not in MODELS:
-        raise UsageError(f"--room {requested}: choose one of {', '.join(MODELS)}")
+        raise UsageError(f"`room` {requested}: choose one of {', '.join(MODELS)}")
     installed = importlib.util.find_spec("pyroomacoustics") is not None
     if requested == "image" and not installed:
         raise UsageError(
-            "--room image needs pyroomacoustics, which is not installed", hint="pip install 'dacse[mix]'"
+            '`room="image"` needs pyroomacoustics, which is not installed', hint="pip install 'dacse[mix]'"
         )
     if requested == "auto":
         return "image" if installed else "decay"

@@ -174,7 +174,7 @@ def parse_recipe(text: str) -> dict[str, float]:
             known = [*DISTRIBUTIONS, *TASKS]
             every = f"Give one of {', '.join(known)}, or task=weight,task=weight."
             hint = every if name in TASKS else did_you_mean(name, known, every)
-            raise UsageError(f"--recipe {text}: unknown task {word!r}", hint=hint)
+            raise UsageError(f"`recipe` {text}: unknown task {word!r}", hint=hint)
         weights[name] = weight
     weights = weights or dict(DISTRIBUTIONS[text])
     return {name: weight / sum(weights.values()) for name, weight in weights.items()}

@@ -61,7 +61,7 @@ def in_order(
         raise InputError(
             "a working process died",
             reason="worker-died",
-            hint="It may have run out of memory: try fewer --jobs.",
+            hint="It may have run out of memory: try fewer `jobs`.",
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

@@ -238,7 +238,7 @@ class Loop:
             raise UsageError(
                 f"the {wrong[0]} is not a number any more by step {self._place.step} of the stage: "
                 "the training has diverged",
-                hint=f"Lower stage.rate and start a new folder with --from {self._folder.path / stage}.",
+                hint=f"Lower stage.rate and start a new folder with `start={self._folder.path / stage}`.",
             )
 
     def _validate(self, stage: StagePlan, ends: bool) -> dict[str, float]:

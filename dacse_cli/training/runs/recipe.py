@@ -82,5 +82,5 @@ def nothing_named(what: str) -> UsageError:
     """The error for a run without an origin."""
     return UsageError(
         f"nothing says which {what} to train",
-        hint="Give --size or --config for a fresh one, --from for one to go on with.",
+        hint="Give `size` or `config` for a fresh one, `start` for one to go on with.",
     )

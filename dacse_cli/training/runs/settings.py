@@ -52,7 +52,9 @@ def _override(kind: type[Any], table: Table, text: str) -> None:
     place, *inner = name.strip().split(".")
     hints = get_type_hints(kind)
     if not equals or not inner or place not in hints:
-        raise UsageError(f"--set {text}: give table.key=value", hint=f"The tables are {', '.join(hints)}.")
+        raise UsageError(
+            f"the setting {text}: give table.key=value", hint=f"The tables are {', '.join(hints)}."
+        )
     repeated = get_origin(hints[place]) is tuple
     targets = table.setdefault(place, [{}] if repeated else {})
     for target in targets if repeated else [targets]:

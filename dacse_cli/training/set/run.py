@@ -85,7 +85,7 @@ def _units(recipe: SetRecipe, of_codec: Codes | Latents) -> Codes | Latents:
     """The units that the network reads and writes."""
     if isinstance(of_codec, Latents):
         if recipe.model.units == "codes":
-            raise UsageError("this codec makes latents, not codes", hint="Use --set model.units=latents.")
+            raise UsageError("this codec makes latents, not codes", hint='Use `model.units="latents"`.')
         return of_codec
     books = recipe.model.codebooks or of_codec.books
     check_books(of_codec.books, books)
@@ -101,7 +101,7 @@ def _network(
         if network.shape.units != units:
             raise CheckpointError(
                 f"the model in {start.folder} is over {network.shape.units}, not over {units}",
-                hint="Name the codec this model was trained with (--codec), and its codebooks.",
+                hint="Name the codec this model was trained with (`codec`), and its codebooks.",
             )
         return network
     if model.config is not None:

@@ -150,7 +150,7 @@ def _some(pairs: tuple[PairFiles, ...], data: Path) -> tuple[PairFiles, ...]:
     if not pairs:
         raise NoInputError(
             f"{data} holds no pairs of recordings",
-            hint="It needs noisy/ and clean/ with equal names, as `dacse mix` makes them; with --noise it "
+            hint="It needs noisy/ and clean/ with equal names, as `dacse mix` makes them; with `noise` it "
             "may be clean speech.",
         )
     return pairs

@@ -26,8 +26,8 @@ class Segmenting:
         """Return self; raises `UsageError` where the lengths contradict each other."""
         if not 0.1 <= self.shortest <= self.seconds <= self.longest <= 600.0:
             raise UsageError(
-                f"lengths must satisfy 0.1 <= {self.shortest:g} (shortest) <= {self.seconds:g} (--seconds) "
-                f"<= {self.longest:g} (--max-seconds) <= 600"
+                f"lengths must satisfy 0.1 <= {self.shortest:g} (shortest) <= {self.seconds:g} (`seconds`) "
+                f"<= {self.longest:g} (`longest`) <= 600"
             )
         return self
 

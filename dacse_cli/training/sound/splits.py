@@ -38,7 +38,7 @@ def parse_splits(text: str) -> tuple[Split, ...]:
         except ValueError:
             weight = 0.0
         if not name.replace("-", "").replace("_", "").isalnum() or name in weights or not 0 < weight < 1e9:
-            raise UsageError(f"--split {text}: {word!r} is not name=share", hint="train=90,valid=5,test=5")
+            raise UsageError(f"`splits` {text}: {word!r} is not name=share", hint="train=90,valid=5,test=5")
         weights[name] = weight
     return tuple(Split(name, weight / sum(weights.values())) for name, weight in weights.items())
 
@@ -52,7 +52,7 @@ def assign(groups: Collection[str], splits: tuple[Split, ...], what: str) -> Map
         raise UsageError(
             f"{len(groups)} {what} cannot be split into {len(splits)}: "
             f"{', '.join(split.name for split in splits)}",
-            hint="Give more of them, fewer splits, or --split-by file.",
+            hint='Give more of them, fewer splits, or `split_by="file"`.',
         )
     places = {group: _place(group) for group in sorted(groups)}
     found = {group: _split_at(place, splits) for group, place in places.items()}

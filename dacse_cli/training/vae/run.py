@@ -123,7 +123,7 @@ def _shape(recipe: VaeRecipe, start: Path | None, source: Path | None, trained: 
     if "autoencoder" not in trained and start is None:
         raise UsageError(
             "only the vocoder is trained, and there is no autoencoder",
-            hint="Give a speech VAE to start from: --from FOLDER.",
+            hint="Give a speech VAE to start from: `start=FOLDER`.",
         )
     path = start if recipe.model.config is None else Path(recipe.model.config)
     shape = VaeShape() if path is None else read_vae_shape(path)
@@ -134,7 +134,7 @@ def _shape(recipe: VaeRecipe, start: Path | None, source: Path | None, trained: 
     if "vocoder" in trained and isinstance(shape.vocoder, GriffinLimShape):
         raise UsageError(
             "a stage trains the vocoder, and there is none",
-            hint="Give a speech VAE with BigVGAN: --from FOLDER or --set model.vocoder=FOLDER.",
+            hint="Give a speech VAE with BigVGAN: `start=FOLDER` or `model.vocoder=FOLDER`.",
         )
     return shape
 

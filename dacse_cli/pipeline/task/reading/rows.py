@@ -68,7 +68,7 @@ class Rows:
         *channels, mean = self._energies
         if not self._mono or mean >= CANCELLED * max(channels):
             return []
-        return ["the channels cancel each other out in their mean: choose --channels keep"]
+        return ['the channels cancel each other out in their mean: choose `channels="keep"`']
 
 
 class Activity:

@@ -79,7 +79,7 @@ class AsrCheck:
             raise InputError(
                 f"the output has other words at {stretch.describe()}",
                 reason="unfaithful",
-                hint="--guard normal keeps such passages and says where they are.",
+                hint='`guard="normal"` keeps such passages and says where they are.',
             )
         self._stretches.append(stretch)
 
