@@ -27,16 +27,11 @@ T = TypeVar("T", bound="Options")
 
 
 class Options:
-    """JSON both ways and `problems()` -> `UsageError`, shared by the option classes."""
+    """Values for JSON, and `problems()` -> `UsageError`: shared by the option classes."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
         return asdict(self)  # type: ignore[call-overload, no-any-return]
-
-    @classmethod
-    def from_json(cls: type[T], data: dict[str, Any]) -> T:
-        """Inverse of `to_json`; an unknown key raises `TypeError`."""
-        return cls(**data)
 
     def problems(self) -> list[str]:
         """What is wrong with these values, one sentence each."""

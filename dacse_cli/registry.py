@@ -85,8 +85,6 @@ class Kind:
     convert: str = ""
     """Of published pickles: `module:function` that makes a folder of safetensors of them, given the files
     and the folder."""
-    train: str = ""
-    """`module:function` that trains it; empty where dacse cannot."""
 
 
 _LM, _SET, _CODEC, _FILTERS = (f"dacse_cli.{room}" for room in ("lm", "set", "codec", "filters"))

@@ -19,7 +19,7 @@ def _audio(path: Path) -> dict[str, Any]:
 
     found = scan(path)
     info = found.info
-    distinct = len(set(found.twins))
+    distinct = len(set(found.duplicates))
     return {
         "kind": "audio",
         "format": f"{info.container} {info.subtype}",

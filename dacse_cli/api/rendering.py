@@ -20,7 +20,7 @@ from dacse_cli.files.atomic import commit
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.open import open_sink
 from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal, Source
-from dacse_cli.pipeline.task.recording import open_recording
+from dacse_cli.pipeline.task.recording import open_task_recording
 from dacse_cli.pipeline.task.writing.sinks import ArraySink, Sink, Written
 
 Samples = NDArray[np.float32]
@@ -76,7 +76,7 @@ def _write(source: Source, enhanced: Samples, sink: Sink, sound: SoundOptions) -
             f"the enhanced recording has {list(enhanced.shape)} channels and samples, "
             f"the original {[signal.channels, signal.frames]}"
         )
-    recording = open_recording(source, sink, Models(), sound, rate_in=signal.sample_rate, readers=1)
+    recording = open_task_recording(source, sink, Models(), sound, rate_in=signal.sample_rate, readers=1)
     blocks = zip(ArraySource(enhanced, signal).blocks(), recording.one_pass.reader(), strict=True)
     for made, original in blocks:
         taken = made if sound.share > 0 else original

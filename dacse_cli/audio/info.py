@@ -5,8 +5,7 @@ Imports neither numpy nor soundfile: the process that plans a run has neither.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 
 def resampled_length(frames: int, source_rate: int, target_rate: int) -> int:
@@ -37,15 +36,6 @@ class AudioInfo:
         """Samples per channel after a change to `rate`."""
         return resampled_length(self.frames, self.sample_rate, rate)
 
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> AudioInfo:
-        """Inverse of `to_json`."""
-        return cls(**data)
-
 
 @dataclass(frozen=True)
 class AudioScan:
@@ -58,26 +48,9 @@ class AudioScan:
     """Largest absolute value among the finite samples."""
     bad_samples: int
     """Samples, over all channels, that are NaN, infinite or beyond float32."""
-    twins: tuple[int, ...]
+    duplicates: tuple[int, ...]
     """For each channel the first channel with identical samples, itself if there is none before it."""
     silent: tuple[bool, ...]
     """For each channel whether every sample is exactly zero."""
     warning: str | None
     """One line when the file is not whole, else None."""
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> AudioScan:
-        """Inverse of `to_json`."""
-        return cls(
-            info=AudioInfo.from_json(data["info"]),
-            frames=data["frames"],
-            peak=data["peak"],
-            bad_samples=data["bad_samples"],
-            twins=tuple(data["twins"]),
-            silent=tuple(data["silent"]),
-            warning=data["warning"],
-        )

@@ -53,7 +53,7 @@ def scan(
             frames=reader.frames_read,
             peak=peak,
             bad_samples=bad,
-            twins=leaders,
+            duplicates=leaders,
             silent=tuple(bool(quiet) for quiet in ~loud),
             warning=reader.warning(),
         )

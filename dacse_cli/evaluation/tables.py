@@ -23,7 +23,7 @@ Rows = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Form:
+class Markup:
     """How a report is written out."""
 
     text: Callable[[str], str]
@@ -45,12 +45,12 @@ def to_markdown(report: Report, *, published: str | None = None, same_set: bool 
     `published` names a table of `published.py`; unless `same_set` says that these are the recordings it was
     measured on, a note warns against comparing.
     """
-    return _written(report, Form(markdown_text, _markdown), "- ", published, same_set)
+    return _written(report, Markup(markdown_text, _markdown), "- ", published, same_set)
 
 
 def to_text(report: Report, *, published: str | None = None, same_set: bool = False) -> str:
     """The same for a terminal."""
-    return _written(report, Form(shown, _aligned), "", published, same_set)
+    return _written(report, Markup(shown, _aligned), "", published, same_set)
 
 
 def to_json(report: Report) -> str:
@@ -139,15 +139,15 @@ def _aligned(rows: Rows) -> str:
     return "\n".join(lines)
 
 
-def _written(report: Report, form: Form, bullet: str, published: str | None, same_set: bool) -> str:
-    parts = [form.table(_means(report))]
+def _written(report: Report, markup: Markup, bullet: str, published: str | None, same_set: bool) -> str:
+    parts = [markup.table(_means(report))]
     if NOISY in report.systems and len(report.systems) > 1:
-        parts.append(f"Difference to {NOISY}, over the same files:\n\n{form.table(_gains(report))}")
+        parts.append(f"Difference to {NOISY}, over the same files:\n\n{markup.table(_gains(report))}")
     if report.groups is not None:
-        parts.append(f"By {form.text(report.groups.property)}:\n\n{form.table(_by_group(report))}")
+        parts.append(f"By {markup.text(report.groups.property)}:\n\n{markup.table(_by_group(report))}")
     if published is not None:
-        parts.append(_published(report, published_table(published), same_set, form))
-    parts.append("\n".join(f"{bullet}{form.text(line)}" for line in _remarks(report)))
+        parts.append(_published(report, published_table(published), same_set, markup))
+    parts.append("\n".join(f"{bullet}{markup.text(line)}" for line in _remarks(report)))
     return "\n\n".join(parts) + "\n"
 
 
@@ -190,7 +190,7 @@ def _gains(report: Report) -> Rows:
     return rows
 
 
-def _published(report: Report, table: PublishedTable, same_set: bool, form: Form) -> str:
+def _published(report: Report, table: PublishedTable, same_set: bool, markup: Markup) -> str:
     columns = [c for c in report.columns if any(c.name in row.scores for row in table.rows)]
     rows = [["system", *_heads(columns)]]
     rows += [
@@ -202,7 +202,7 @@ def _published(report: Report, table: PublishedTable, same_set: bool, form: Form
         note = (
             f"Measured on {table.test_set}, not on the recordings above: not to be compared with them. {note}"
         )
-    return f"Published ({table.source}; {table.test_set}):\n\n{form.table(rows)}\n\n{note}"
+    return f"Published ({table.source}; {table.test_set}):\n\n{markup.table(rows)}\n\n{note}"
 
 
 def _remarks(report: Report) -> list[str]:

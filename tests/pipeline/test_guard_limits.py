@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dacse_cli.pipeline.guard.frames import HOP, RATE, Frames, count, listen
-from dacse_cli.pipeline.guard.loops import Loop, find_loops, repeats
+from dacse_cli.pipeline.guard.loops import Repetition, find_repetitions, repeats
 from dacse_cli.pipeline.guard.measures import Measures, measure
 from dacse_cli.pipeline.guard.transcripts import Opinion, described, later_and_softer, opinion, pause
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, doubts, loudness, sounds, windows
@@ -56,19 +56,19 @@ def test_a_loop_lasts_and_its_period_is_short() -> None:
         codes[:4, 20 : 20 + length] = np.resize(codes[:4, 20 : 20 + period].T, (length, 4)).T
         return codes
 
-    assert Loop(20, 50, 1) in find_loops(looping(1, 30), 100.0)
-    assert find_loops(looping(1, 29), 100.0) == []
-    assert Loop(20, 95, 25) in find_loops(looping(25, 75), 100.0)
-    assert find_loops(looping(25, 74), 100.0) == []
-    assert find_loops(looping(26, 150), 100.0) == []
-    codes, loop = looping(1, 30), Loop(20, 50, 1)
+    assert Repetition(20, 50, 1) in find_repetitions(looping(1, 30), 100.0)
+    assert find_repetitions(looping(1, 29), 100.0) == []
+    assert Repetition(20, 95, 25) in find_repetitions(looping(25, 75), 100.0)
+    assert find_repetitions(looping(25, 74), 100.0) == []
+    assert find_repetitions(looping(26, 150), 100.0) == []
+    codes, loop = looping(1, 30), Repetition(20, 50, 1)
     half = codes.copy()
     half[0, 21:49:2] += 1  # each breaks two of 29 steps
     assert repeats(codes, loop) and not repeats(half, loop)
     quarter = codes.copy()
     quarter[0, 22:35:2] += 1  # 14 of 29
     assert repeats(quarter, loop)
-    assert repeats(quarter, Loop(20, 49, 1))  # just half of 28 steps
+    assert repeats(quarter, Repetition(20, 49, 1))  # just half of 28 steps
 
 
 @settings(max_examples=40)
@@ -78,8 +78,8 @@ def test_the_longest_run_is_the_loop(codes: list[int]) -> None:
     runs = [len(list(same)) for _, same in itertools.groupby(codes)]
     at = runs.index(max(runs))
     start, stop = sum(runs[:at]), sum(runs[: at + 1])
-    want = [Loop(start, stop, 1)] if stop - start >= 3 else []
-    assert find_loops(np.array([codes], np.int16), 4.0) == want
+    want = [Repetition(start, stop, 1)] if stop - start >= 3 else []
+    assert find_repetitions(np.array([codes], np.int16), 4.0) == want
 
 
 def transcript(words: list[str], sureness: float = -0.2) -> Transcript:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dacse_cli.pipeline.guard.frames import HOP, RATE, WINDOW, listen
-from dacse_cli.pipeline.guard.loops import find_loops, repeats
+from dacse_cli.pipeline.guard.loops import find_repetitions, repeats
 from dacse_cli.pipeline.guard.measures import measure
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, judge, loudness, windows
 from dacse_cli.pipeline.wire.coding import from_json, to_json
@@ -129,15 +129,15 @@ def _cpu_seconds(work) -> float:
 def test_stuck_codes_are_found_and_busy_ones_not():
     rng = np.random.default_rng(0)
     busy = rng.integers(0, 1024, (9, 86)).astype(np.int16)
-    assert find_loops(busy, 86.1) == []
+    assert find_repetitions(busy, 86.1) == []
     stuck, looping = busy.copy(), busy.copy()
     stuck[:, 40:] = stuck[:, 40:41]
     looping[:4, 20:80] = np.tile(busy[:4, 20:25], 12)  # only the coarse codebooks repeat
-    (found,) = [loop for loop in find_loops(stuck, 86.1) if loop.period == 1]
+    (found,) = [loop for loop in find_repetitions(stuck, 86.1) if loop.period == 1]
     assert (found.start, found.stop) == (40, 86)
-    assert 5 in [loop.period for loop in find_loops(looping, 86.1)]
+    assert 5 in [loop.period for loop in find_repetitions(looping, 86.1)]
     assert repeats(stuck, found) and not repeats(busy, found)
-    assert find_loops(busy[:, :1], 86.1) == []
+    assert find_repetitions(busy[:, :1], 86.1) == []
 
 
 def test_neighbours_are_told_as_one_stretch():

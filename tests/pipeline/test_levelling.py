@@ -135,4 +135,4 @@ def test_a_loudness_that_was_reached_is_no_reason_for_a_warning(goal):
 def test_options_of_files_made_before_the_limiter_are_still_theirs():
     assert "limiter" not in SoundOptions(loudness=-16.0).to_json()
     limited = SoundOptions(loudness=-16.0, limiter=True)
-    assert SoundOptions.from_json(limited.to_json()) == limited
+    assert SoundOptions(**limited.to_json()) == limited

@@ -16,7 +16,7 @@ from dacse_cli.cli.options.run import Voice
 
 if TYPE_CHECKING:
     from dacse_cli.cli.render.screen import Screen
-    from dacse_cli.training.runs.loop import Listener, Outcome, StepReport
+    from dacse_cli.training.runs.loop import Listener, TrainingResult, StepReport
     from dacse_cli.training.runs.recipe import Recipe
 
 _data = partial(typer.Option, rich_help_panel="Data")
@@ -145,7 +145,7 @@ class TrainVoice(Voice):
         first = int(os.environ.get("RANK", "0")) == 0
         return Screen(json=self.json and first, quiet=self.quiet or not first, verbose=self.verbose)
 
-    def show(self, train: Callable[[Listener], Outcome]) -> None:
+    def show(self, train: Callable[[Listener], TrainingResult]) -> None:
         """Let it train; its log while it does, and where the model is."""
         from dacse_cli.training.runs.loop import Listener
 
@@ -169,7 +169,7 @@ def _log(screen: Screen, report: StepReport) -> None:
     screen.results.record({"type": "step", **asdict(report)})
 
 
-def _conclude(screen: Screen, outcome: Outcome) -> None:
+def _conclude(screen: Screen, outcome: TrainingResult) -> None:
     from dacse_cli.cli.render.text import clock, measured
     from dacse_cli.files.names import shown
 

@@ -15,7 +15,7 @@ COARSE = 4
 
 
 @dataclass(frozen=True)
-class Loop:
+class Repetition:
     """Frames `[start, stop)` that repeat with `period` frames."""
 
     start: int
@@ -23,18 +23,18 @@ class Loop:
     period: int
 
 
-def find_loops(codes: NDArray[np.int16], frame_rate: float) -> list[Loop]:
+def find_repetitions(codes: NDArray[np.int16], frame_rate: float) -> list[Repetition]:
     """The longest run of each period in codes `[K, T]` that lasts for `SHORTEST_RUN` and three periods."""
     coarse, frames = codes[:COARSE], codes.shape[1]
-    loops: list[Loop] = []
+    found: list[Repetition] = []
     if frames < SHORTEST_RUN * frame_rate:
-        return loops
+        return found
     for period in range(1, min(round(LONGEST_PERIOD * frame_rate), frames // 3) + 1):
         same = (coarse[:, period:] == coarse[:, :-period]).all(axis=0)
         start, stop = _longest_run(same)
         if stop - start >= max(SHORTEST_RUN * frame_rate - period, 2 * period):
-            loops.append(Loop(start, stop + period, period))
-    return loops
+            found.append(Repetition(start, stop + period, period))
+    return found
 
 
 def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
@@ -47,7 +47,7 @@ def _longest_run(flags: NDArray[np.bool_]) -> tuple[int, int]:
     return int(starts[longest]), int(stops[longest])
 
 
-def repeats(codes: NDArray[np.int16], loop: Loop) -> bool:
+def repeats(codes: NDArray[np.int16], repetition: Repetition) -> bool:
     """Whether codes `[K, T]` repeat at the same place with the same period, by half or more."""
-    part = codes[:COARSE, loop.start : loop.stop]
-    return bool((part[:, loop.period :] == part[:, : -loop.period]).all(axis=0).mean() >= 0.5)
+    part = codes[:COARSE, repetition.start : repetition.stop]
+    return bool((part[:, repetition.period :] == part[:, : -repetition.period]).all(axis=0).mean() >= 0.5)

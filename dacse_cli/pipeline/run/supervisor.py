@@ -138,7 +138,7 @@ class Supervisor:
         keep = self._ledger.keep(job.index) if request.form is Form.ENHANCE else None
         latents = request.latents or "float32"
         work = Work(job.index, job.source, job.target, request.form, request.sound, scan, keep, latents)
-        rows = len(set(scan.twins)) if scan and request.sound.channels == "keep" else 1
+        rows = len(set(scan.duplicates)) if scan and request.sound.channels == "keep" else 1
         return Item(work, scan.frames / scan.info.sample_rate if scan else 0.0, rows)
 
     # -- one message at a time ---------------------------------------------------------------------------

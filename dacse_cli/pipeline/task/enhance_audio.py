@@ -14,7 +14,7 @@ from dacse_cli.pipeline.task.guarding import Ruling, Watch
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.reading.encode import Encoding, SpanBuffer
 from dacse_cli.pipeline.task.reading.sources import Source
-from dacse_cli.pipeline.task.recording import open_recording
+from dacse_cli.pipeline.task.recording import open_task_recording
 from dacse_cli.pipeline.task.task import Chunk
 from dacse_cli.pipeline.task.writing.sinks import Sink
 from dacse_cli.pipeline.wire.outcome import Finished
@@ -38,7 +38,7 @@ class EnhanceAudio:
         rate = sound.rate or source.signal.sample_rate
         work_rate = (filter_.rate or rate) if filter_ else spec.sample_rate
         readers = 2 if filter_ else 1
-        self._recording = open_recording(source, sink, models, sound, rate_in=work_rate, readers=readers)
+        self._recording = open_task_recording(source, sink, models, sound, rate_in=work_rate, readers=readers)
         self._rows = self._recording.rows
         self._watch: Watch | None = None
         if sound.guard != "off" and filter_ is None:

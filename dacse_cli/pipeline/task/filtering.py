@@ -11,7 +11,7 @@ from dacse_cli.config import SoundOptions
 from dacse_cli.interfaces import Filter, FilterStream, Samples, Units
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.reading.sources import DryBlocks, Source
-from dacse_cli.pipeline.task.recording import open_recording
+from dacse_cli.pipeline.task.recording import open_task_recording
 from dacse_cli.pipeline.task.task import Chunk
 from dacse_cli.pipeline.task.writing.sinks import Sink
 from dacse_cli.pipeline.wire.outcome import Finished
@@ -25,7 +25,7 @@ class FilterAudio:
 
     def __init__(self, source: Source, sink: Sink, models: Models, sound: SoundOptions) -> None:
         rate = (models.filter and models.filter.rate) or sound.rate or source.signal.sample_rate
-        self._recording = open_recording(source, sink, models, sound, rate_in=rate, readers=1)
+        self._recording = open_task_recording(source, sink, models, sound, rate_in=rate, readers=1)
         self._dry = self._recording.dry(rate)
         self._rate, self._mode = rate, sound.guard
         self._stream: FilterStream | None = None

@@ -14,7 +14,7 @@ from dacse_cli.audio.resample import resample
 from dacse_cli.errors import InputError
 from dacse_cli.interfaces import Draw, Samples, Units
 from dacse_cli.pipeline.guard.frames import HOP, RATE, Frames, listen
-from dacse_cli.pipeline.guard.loops import find_loops, repeats
+from dacse_cli.pipeline.guard.loops import find_repetitions, repeats
 from dacse_cli.pipeline.guard.verdict import THRESHOLDS, judge, loudness, sounds
 from dacse_cli.pipeline.task.task import Chunk
 from dacse_cli.pipeline.wire.guard_report import KEPT, PASSED, REPAIRED, GuardReport, Stretch, joined
@@ -127,7 +127,7 @@ class Watch:
         found = judge(given.frames, said, given.loudest, THRESHOLDS[self._mode])
         if units.dtype.kind != "i":  # continuous latents never repeat exactly
             return found
-        for loop in find_loops(units, self._frame_rate):
+        for loop in find_repetitions(units, self._frame_rate):
             start, stop = (int(frame / self._frame_rate * RATE / HOP) for frame in (loop.start, loop.stop))
             if sounds(said, start, stop, given.loudest) and not repeats(asked, loop):
                 return [*found, "stuck"]

@@ -22,7 +22,7 @@ from dacse_cli.pipeline.wire.guard_report import GuardReport
 
 
 @dataclass(frozen=True)
-class Recording:
+class TaskRecording:
     """A recording and its result, for the use of a task."""
 
     source: Source
@@ -48,10 +48,10 @@ class Recording:
         return (files, [*self.rows.warnings, *warnings]), guard
 
 
-def open_recording(
+def open_task_recording(
     source: Source, sink: Sink, models: Models, sound: SoundOptions, *, rate_in: int | None, readers: int
-) -> Recording:
-    """`rate_in` is the rate of the rows that the task writes to `Recording.output`, None for the result's.
+) -> TaskRecording:
+    """`rate_in` is the rate of the rows that the task writes to `TaskRecording.output`, None for the result's.
 
     The task itself reads the recording `readers` times.
     """
@@ -83,4 +83,4 @@ def open_recording(
         sink = CheckedSink(sink, dry(), check)
     mix = Mix(sound.share, dry() if mixed else None, enhanced and sound.profile == "strong")
     output = Output(sink, rows, (rate_in or rate, rate), signal.frames_at(rate), mix)
-    return Recording(source, rows, rate, one_pass, output, sink, check)
+    return TaskRecording(source, rows, rate, one_pass, output, sink, check)

@@ -30,10 +30,10 @@ from dacse_cli.training.codec.units import SECONDS, Units, find_units
 from dacse_cli.training.mix.live import LiveMix
 from dacse_cli.training.mix.tasks import NEED_NOISE, parse_recipe
 from dacse_cli.training.runs.chance import seed_of, torch_rng
-from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.loop import Listener, TrainingResult
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
-from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
+from dacse_cli.training.runs.start import Prepared, RunRequest, carry_out
 from dacse_cli.training.sound.crops import Crops, Level, whole_frames
 from dacse_cli.training.sound.decoded import decode
 from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, Recording, digest, look
@@ -72,12 +72,12 @@ class _Sound:
     noise_reader: Reader
 
 
-def train_codec(request: CodecRequest, listener: Listener | None = None) -> Outcome:
+def train_codec(request: CodecRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
-def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Ready:
+def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Prepared:
     """Read the recordings' headers; the codec itself is built when the run begins."""
     recipe = request.recipe
     _check(request, machine)
@@ -100,7 +100,7 @@ def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Rea
         return CodecTrainer(network, recipe, machine, mixes, held_out, restart, request.jobs)
 
     settings = _settings(recipe, shape, sound, start)
-    return Ready(settings if units is None else settings | {"units": units.settings()}, trainer)
+    return Prepared(settings if units is None else settings | {"units": units.settings()}, trainer)
 
 
 def _check(request: CodecRequest, machine: Machine) -> None:

@@ -26,10 +26,10 @@ from dacse_cli.training.lm.pasts import ResidualTargets
 from dacse_cli.training.lm.recipe import LmRecipe, Stage
 from dacse_cli.training.lm.sizes import config_from, published_config
 from dacse_cli.training.lm.trainer import LmTrainer
-from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.loop import Listener, TrainingResult
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
-from dacse_cli.training.runs.start import Ready, carry_out
+from dacse_cli.training.runs.start import Prepared, carry_out
 
 CHUNK_SHARE = 0.8
 """Share of a model's positions used for a chunk: the rest is for a short tail merged into the last chunk."""
@@ -42,12 +42,12 @@ class LmRequest(PairRequest):
     recipe: LmRecipe
 
 
-def train_lm(request: LmRequest, listener: Listener | None = None) -> Outcome:
+def train_lm(request: LmRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
-def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Ready:
+def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Prepared:
     """Codec, network and data."""
     recipe = request.recipe
     with machine.in_turn():
@@ -67,7 +67,7 @@ def _prepare(request: LmRequest, machine: Machine, listener: Listener) -> Ready:
         targets = ResidualTargets(stored_codec(codec.folder).to(machine.device)) if residual else None
         return LmTrainer(model, layout, recipe, machine, data.stage, write, targets)
 
-    return Ready(settings_of("lm", recipe.model, recipe.data, data, codec, start), trainer)
+    return Prepared(settings_of("lm", recipe.model, recipe.data, data, codec, start), trainer)
 
 
 def _network(

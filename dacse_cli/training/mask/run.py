@@ -25,9 +25,9 @@ from dacse_cli.training.mix.live import LiveMix
 from dacse_cli.training.mix.rooms import choose_model
 from dacse_cli.training.mix.tasks import NEED_NOISE, parse_recipe
 from dacse_cli.training.runs.chance import seed_of
-from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.loop import Listener, TrainingResult
 from dacse_cli.training.runs.machine import Machine
-from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
+from dacse_cli.training.runs.start import Prepared, RunRequest, carry_out
 from dacse_cli.training.sound.decoded import Decoded, decode
 from dacse_cli.training.sound.passages import Passages
 from dacse_cli.training.sound.recordings import Files, Recording, digest, look
@@ -66,12 +66,12 @@ class _Sound:
     rooms: tuple[Recording, ...]
 
 
-def train_mask(request: MaskRequest, listener: Listener | None = None) -> Outcome:
+def train_mask(request: MaskRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
-def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Ready:
+def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Prepared:
     recipe, part = request.recipe, request.recipe.model
     _check(request, machine)
     start = Path(part.start) if part.start is not None else None
@@ -109,7 +109,7 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Read
             "rooms": digest(sound.rooms),
         },
     }
-    return Ready(settings, trainer)
+    return Prepared(settings, trainer)
 
 
 def load_start(network: MaskNetwork, start: MaskNetwork) -> None:

@@ -51,7 +51,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class TrainingResult:
     """The result of a run."""
 
     steps: int
@@ -154,7 +154,7 @@ class Loop:
         self._before = 0
         """Steps of the stages before this one."""
 
-    def run(self, last: int) -> Outcome:
+    def run(self, last: int) -> TrainingResult:
         """Run all remaining steps up to the end of stage `last`. Raises `OutputError`."""
         began = time.monotonic()
         try:
@@ -162,7 +162,7 @@ class Loop:
         finally:
             self._trainer.close()
         model = self._folder.path / self._stages[self._place.stage].folder
-        return Outcome(self._taken, model, self._place.best, self._last, time.monotonic() - began)
+        return TrainingResult(self._taken, model, self._place.best, self._last, time.monotonic() - began)
 
     def _run_stages(self, last: int) -> None:
         self._continue()

@@ -12,7 +12,7 @@ import torch
 
 from dacse_cli.codec.memory import tune_allocator
 from dacse_cli.training.runs.folder import RunFolder
-from dacse_cli.training.runs.loop import Listener, Loop, Outcome, Trainer
+from dacse_cli.training.runs.loop import Listener, Loop, Trainer, TrainingResult
 from dacse_cli.training.runs.machine import Machine, find_machine
 from dacse_cli.training.runs.recipe import RunRecipe
 from dacse_cli.training.runs.stages import last_stage
@@ -31,7 +31,7 @@ class RunRequest:
 
 
 @dataclass(frozen=True)
-class Ready:
+class Prepared:
     """What `carry_out` needs to begin or continue a training."""
 
     settings: dict[str, Any]
@@ -42,8 +42,8 @@ class Ready:
 
 
 def carry_out(
-    request: RunRequest, prepare: Callable[[Machine, Listener], Ready], listener: Listener | None
-) -> Outcome:
+    request: RunRequest, prepare: Callable[[Machine, Listener], Prepared], listener: Listener | None
+) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     listener, recipe = listener or Listener(), request.recipe
     stages = recipe.stages()

@@ -19,10 +19,10 @@ from dacse_cli.set.shape import SetShape
 from dacse_cli.training.lm.pairs.data import Data, Surroundings
 from dacse_cli.training.lm.pairs.start import PairRequest, find_networks, open_data, settings_of
 from dacse_cli.training.lm.run import chunk_seconds
-from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.loop import Listener, TrainingResult
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
-from dacse_cli.training.runs.start import Ready, carry_out
+from dacse_cli.training.runs.start import Prepared, carry_out
 from dacse_cli.training.set.batch import collate
 from dacse_cli.training.set.copy_start import start_copy
 from dacse_cli.training.set.folders import ModelWriter, check_books
@@ -44,12 +44,12 @@ class SetRequest(PairRequest):
     recipe: SetRecipe
 
 
-def train_set(request: SetRequest, listener: Listener | None = None) -> Outcome:
+def train_set(request: SetRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
-def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Ready:
+def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Prepared:
     """Codec, network and data."""
     recipe = request.recipe
     with machine.in_turn():
@@ -78,7 +78,7 @@ def _prepare(request: SetRequest, machine: Machine, listener: Listener) -> Ready
                 fit_scale(network, [pair for pairs in batches for pair in pairs])
         return SetTrainer(network, recipe, machine, data.stage, write)
 
-    return Ready(settings_of("set", recipe.model, recipe.data, data, codec, start), trainer)
+    return Prepared(settings_of("set", recipe.model, recipe.data, data, codec, start), trainer)
 
 
 def _units(recipe: SetRecipe, of_codec: Codes | Latents) -> Codes | Latents:

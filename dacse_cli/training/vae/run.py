@@ -17,9 +17,9 @@ from dacse_cli.codec.vae.shape import SAMPLE_RATE, GriffinLimShape, VaeShape, re
 from dacse_cli.errors import CodecError, UsageError
 from dacse_cli.training.mix.live import LiveMix
 from dacse_cli.training.runs.chance import seed_of
-from dacse_cli.training.runs.loop import Listener, Outcome
+from dacse_cli.training.runs.loop import Listener, TrainingResult
 from dacse_cli.training.runs.machine import Machine
-from dacse_cli.training.runs.start import Ready, RunRequest, carry_out
+from dacse_cli.training.runs.start import Prepared, RunRequest, carry_out
 from dacse_cli.training.sound.crops import Crops, Level, whole_frames
 from dacse_cli.training.sound.decoded import decode
 from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, Recording, digest, fingerprint
@@ -56,12 +56,12 @@ class _Sound:
     reader: Reader
 
 
-def train_vae(request: VaeRequest, listener: Listener | None = None) -> Outcome:
+def train_vae(request: VaeRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
-def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Ready:
+def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Prepared:
     recipe, part = request.recipe, request.recipe.model
     for stage in recipe.stage:
         if stage.rows % machine.count or stage.rows // machine.count < 2:
@@ -105,7 +105,7 @@ def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Ready
         "discriminators": asdict(recipe.discriminators),
         "weights": asdict(recipe.weights),
     }
-    return Ready(settings, trainer)
+    return Prepared(settings, trainer)
 
 
 def _folder(name: str) -> Path:

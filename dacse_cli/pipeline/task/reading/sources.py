@@ -45,7 +45,7 @@ class Signal:
     def of_scan(cls, scan: AudioScan) -> Signal:
         """Facts of a file that was scanned."""
         info = scan.info
-        return cls(info.sample_rate, info.channels, scan.frames, scan.peak, scan.twins)
+        return cls(info.sample_rate, info.channels, scan.frames, scan.peak, scan.duplicates)
 
     @classmethod
     def of_array(cls, samples: Samples, sample_rate: int) -> Signal:
