@@ -51,7 +51,7 @@ class TaskRecording:
 def open_task_recording(
     source: Source, sink: Sink, models: Models, sound: SoundOptions, *, rate_in: int | None, readers: int
 ) -> TaskRecording:
-    """`rate_in` is the rate of the rows that the task writes to `TaskRecording.output`, None for the result's.
+    """`rate_in`: rate of the rows that the task writes to `TaskRecording.output`; None: that of the result.
 
     The task itself reads the recording `readers` times.
     """

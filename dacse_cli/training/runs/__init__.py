@@ -18,6 +18,6 @@ and the trainer's part of the checkpoint, so a run that was killed continues as 
 interrupted.
 
 A new recipe needs three things: a recipe class (`recipe.RunRecipe`), a `loop.Trainer`, and one function that
-builds a `start.Prepared` and passes it to `start.carry_out`. Nothing here depends on a network, on audio or on a
-command.
+builds a `start.Prepared` and passes it to `start.carry_out`. Nothing here depends on a network, on audio or
+on a command.
 """
