@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -167,21 +168,43 @@ PRESETS = {
 }
 
 
-def strength_of(text: str) -> tuple[str, float]:
+def strength_of(given: str | float) -> tuple[str, float]:
     """(profile, mix) of one word for how much is done: a name of `PROFILES`, or a share from 0 to 1.
 
     Raises `UsageError`.
     """
-    if text in PROFILES:
-        return text, 1.0
+    if isinstance(given, str) and given in PROFILES:
+        return given, 1.0
     try:
-        share = float(text)
-    except ValueError:
+        share = float(given)
+    except (TypeError, ValueError):
         share = math.nan
     if not 0 <= share <= 1:  # also true for NaN
-        words = f"strength {text} is neither {', '.join(PROFILES)} nor a number from 0 to 1"
-        raise UsageError(words, hint=did_you_mean(text, PROFILES))
+        words = f"`strength` {given} is neither {', '.join(PROFILES)} nor a number from 0 to 1"
+        raise UsageError(words, hint=did_you_mean(str(given), PROFILES))
     return "normal", share
+
+
+def amount_of(
+    strength: str | float | None,
+    mix: float | None,
+    profile: str | None,
+    *,
+    default: str = "normal",
+    remark: Callable[[str], None],
+) -> tuple[str, float]:
+    """(profile, mix) of what was said about how much is done; `default` is the strength where nothing was.
+
+    `mix` and `profile` are deprecated, which `remark` is told. Raises `UsageError` for them beside `strength`
+    and for a strength that is none.
+    """
+    if mix is None and profile is None:
+        return strength_of(default if strength is None else strength)
+    if strength is not None:
+        raise UsageError("`strength` says what `mix` and `profile` said: give it alone")
+    remark("`mix` and `profile` are deprecated, and go with the next version: use `strength`")
+    of_default, share = strength_of(default)
+    return profile or of_default, share if mix is None else mix
 
 
 FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3", "m4a")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dacse_cli.api.writing import whole_files
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import SoundOptions
-from dacse_cli.files.atomic import commit
 from dacse_cli.pipeline.task.open import open_sink
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 
@@ -49,14 +49,9 @@ class Enhanced:
         info = AudioInfo(S, self.sample_rate, C, "WAV", "PCM_16", 0)
         place = Path(target)
         sink = open_sink(place, info, SoundOptions())
-        try:
+        with whole_files(sink) as files:
             sink.write(self._at(sink.sample_rate))
-            files, _ = sink.finish(info.frames_at(sink.sample_rate))
-        except BaseException:
-            sink.abandon()
-            raise
-        for file in files:
-            commit(file.temp, file.target)
+            files += sink.finish(info.frames_at(sink.sample_rate))[0]
         return place
 
     def _at(self, rate: int) -> NDArray[np.float32]:

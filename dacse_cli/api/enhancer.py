@@ -1,12 +1,13 @@
 """The library: models held in memory, arrays or files through them, by the same code as the command.
 
 >>> from dacse_cli import Enhancer
+>>> samples, rate = soundfile.read("mono.wav")
 >>> with Enhancer("nano") as enhancer:
 ...     clean = enhancer.enhance("noisy.wav")           # a path ...
-...     clean = enhancer.enhance(samples, 16000)        # ... or samples [S] or [C, S]
+...     clean = enhancer.enhance(samples, rate)         # ... or samples [S] or [C, S]
 ...     enhancer.enhance_file("noisy.wav", "clean.flac")
 ...     for piece in enhancer.stream("long.wav"):       # a piece at a time, in constant memory
-...         play(piece.samples)
+...         print(piece.seconds, piece.samples.shape)
 """
 
 from __future__ import annotations
@@ -18,19 +19,20 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from dacse_cli.api.arguments import SoundArguments
+from dacse_cli.api.arguments import SoundArguments, sound_options
 from dacse_cli.api.enhanced import Enhanced
 from dacse_cli.api.sources import Audio, file_source, source_of
-from dacse_cli.config import DEFAULT_MODEL, ChunkOptions, ModelOptions, SoundOptions
+from dacse_cli.api.writing import whole_files
+from dacse_cli.config import AUTO_MODEL, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.files.atomic import commit
+from dacse_cli.hub.choice import choose_model
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.engine.load import fitting_batch, load_models, prepared_batch, with_filter
 from dacse_cli.pipeline.engine.threads import applied, plan_threads
 from dacse_cli.pipeline.request.find_models import FoundModels, find_models
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.task.models import Models
-from dacse_cli.pipeline.task.open import enhance_task, open_sink
+from dacse_cli.pipeline.task.open import enhance_task, file_task
 from dacse_cli.pipeline.task.reading.sources import Source
 from dacse_cli.pipeline.task.task import Task
 from dacse_cli.pipeline.task.writing.sinks import ArraySink
@@ -48,10 +50,12 @@ class Enhancer:
     """Models in memory. Calls from several threads are served one after the other, so one object can serve
     a web service.
 
-    `model` is a Hub id, `id@revision`, a local folder or `"nano"`; the other arguments are those of the
-    command line; `device` and `dtype` may also be torch objects, and `chunk` is in seconds. `method` is the
-    default of all calls and decides which models are loaded now; a call with another method loads what that
-    needs. `progress(seconds)` is called with the seconds of audio generated so far in a call.
+    `model` is a Hub id, `id@revision`, a local folder, `"nano"`, or `"auto"`, as the command has it: the
+    released model where there is a GPU, or where it is in the cache and `device` is given; else `nano`. The
+    attribute `model` says which. The other arguments are those of the command line; `device` and `dtype` may
+    also be torch objects, and `chunk` is in seconds. `method` is the default of all calls and decides which
+    models are loaded now; a call with another method loads what that needs. `progress(seconds)` is called
+    with the seconds of audio generated so far in a call.
 
     Raises `UsageError` for impossible options, `ModelError` for a model that cannot be found or loaded,
     `DeviceError` for a device that cannot be used; all are `DacseError`s.
@@ -59,7 +63,7 @@ class Enhancer:
 
     def __init__(
         self,
-        model: str = DEFAULT_MODEL,
+        model: str = AUTO_MODEL,
         *,
         codec: str | None = None,
         device: str | torch.device = "auto",
@@ -77,7 +81,7 @@ class Enhancer:
         progress: Callable[[float], None] | None = None,
     ) -> None:
         models = ModelOptions(
-            model,
+            choose_model(model, _name(device), offline=offline).model,
             codec,
             _name(device),
             _name(dtype),
@@ -130,6 +134,7 @@ class Enhancer:
 
     def _set_up(self, found: FoundModels, progress: Callable[[float], None] | None) -> None:
         self.found, self._by_method = found, dict[str, Models]()
+        self.model = found.request.models.model
         self._progress = progress or (lambda seconds: None)
         self._lock = threading.Lock()
         self._load(found)
@@ -177,7 +182,7 @@ class Enhancer:
         "off" does not check. Raises `InputError` for audio that cannot be used, `UsageError` for options that
         cannot be combined or values out of range.
         """
-        return self.enhance_batch([(audio, sample_rate)], **sound)[0]
+        return self._batch([(audio, sample_rate)], sound_options("enhance", sound))[0]
 
     def enhance_batch(
         self, items: Sequence[tuple[Audio, int | None]], **sound: Unpack[SoundArguments]
@@ -186,7 +191,9 @@ class Enhancer:
 
         Raises as `enhance` does, the first error after all others are done.
         """
-        options = SoundOptions(**sound).check()
+        return self._batch(items, sound_options("enhance_batch", sound))
+
+    def _batch(self, items: Sequence[tuple[Audio, int | None]], options: SoundOptions) -> list[Enhanced]:
         models = self._models_for(options)
         sources = [source_of(audio, sample_rate) for audio, sample_rate in items]
         sinks = [ArraySink() for _ in sources]
@@ -216,7 +223,7 @@ class Enhancer:
         The last piece carries the guard's report on the whole recording. Raises as `enhance` does, for the
         audio itself at once.
         """
-        options = SoundOptions(**sound).check()
+        options = sound_options("stream", sound)
         return self._pieces(source_of(audio, sample_rate), batch_size, self._models_for(options), options)
 
     def _pieces(
@@ -256,21 +263,15 @@ class Enhancer:
         Tags, cover art and, in media files, the picture are copied. `target` is written completely or not at
         all. Raises `InputError`, `OutputError`, `UsageError`.
         """
-        options = SoundOptions(**sound).check()
+        options = sound_options("enhance_file", sound)
         models = self._models_for(options)
         path, place = Path(source), Path(target)
         recording, found = file_source(path)
         if place.exists() and place.samefile(path):
             raise UsageError(f"{place} is the input; inputs are never written to")
-        sink = open_sink(place, found.info, options, path)
-        options = replace(options, rate=sink.sample_rate)
-        try:
-            (finished,) = self._run([lambda: enhance_task(recording, sink, models, options)], models)
-        except BaseException:  # Ctrl-C while another thread has its turn, too
-            sink.abandon()
-            raise
-        for file in finished.files:
-            commit(file.temp, file.target)
+        task = file_task(recording, found, place, models, options)
+        with whole_files(task) as files:
+            files += self._run([lambda: task], models)[0].files
         return place
 
     def _run(self, tasks: Sequence[MakeTask], models: Models) -> list[Finished]:

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.api.sources import file_source
+from dacse_cli.api.writing import whole_files
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import UsageError
-from dacse_cli.files.atomic import commit
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.open import open_sink
 from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal, Source
@@ -56,13 +56,9 @@ def render_file(
     path, place = Path(original), Path(target)
     source, found = file_source(path)
     sink = open_sink(place, found.info, sound.check(), path)
-    try:
-        files, warnings = _write(source, enhanced, sink, replace(sound, rate=sink.sample_rate))
-    except BaseException:
-        sink.abandon()
-        raise
-    for file in files:
-        commit(file.temp, file.target)
+    with whole_files(sink) as files:
+        made, warnings = _write(source, enhanced, sink, replace(sound, rate=sink.sample_rate))
+        files += made
     return Rendered(place, warnings)
 
 

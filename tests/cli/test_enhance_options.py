@@ -146,6 +146,6 @@ def test_every_preset_is_one_that_can_be_made(name):
 def test_options_with_another_name_now_still_work_and_say_so():
     said = []
     sound = Sound(mix=0.5, profile="strong").options(said.append)
-    assert (sound.mix, sound.profile) == (0.5, "strong") and "--strength" in said[0]
+    assert (sound.mix, sound.profile) == (0.5, "strong") and "`strength`" in said[0]
     with pytest.raises(UsageError, match="alone"):
         Sound(mix=0.5, strength="gentle").options(said.append)

@@ -1,13 +1,17 @@
 """The library as the README shows it: arrays or paths in, arrays or files out, one error type."""
 
 import threading
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import soundfile
 
 from dacse_cli import DacseError, Enhanced, Enhancer
+from dacse_cli.api.rendering import render
 from dacse_cli.api.sources import full_scale, source_of
+from dacse_cli.audio.read import AudioReader
+from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError, LockedError, ModelError, OutputError, UsageError
 from dacse_cli.pipeline.wire.failures import Failure
 
@@ -109,15 +113,15 @@ def test_an_input_is_never_written_to(enhancer, tmp_path):
 def test_a_stream_gives_the_pieces_of_the_whole(enhancer, tmp_path):
     """Pieces come one at a time, other calls in between; a stream that is left holds nothing up."""
     samples = noise(2, 30_000)
-    whole = enhancer.enhance(samples, 16000, mix=0.7).samples
-    stream = enhancer.stream(samples, 16000, mix=0.7)
+    whole = enhancer.enhance(samples, 16000, strength=0.7).samples
+    stream = enhancer.stream(samples, 16000, strength=0.7)
     first = next(stream)
     assert 0 < first.samples.shape[1] < 20_000
     enhancer.enhance(noise(1, 500), 16000)  # the same thread: a lock that is held would stop here for ever
     pieces = [first.samples, *(piece.samples for piece in stream)]
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=1e-4)
     soundfile.write(tmp_path / "a.wav", samples.T, 16000, subtype="FLOAT")
-    left = enhancer.stream(tmp_path / "a.wav", mix=0.7)
+    left = enhancer.stream(tmp_path / "a.wav", strength=0.7)
     np.testing.assert_allclose(next(left).samples, first.samples, atol=1e-4)
     left.close()
     with pytest.raises(InputError):
@@ -128,16 +132,16 @@ def test_a_stream_gives_the_pieces_of_the_whole(enhancer, tmp_path):
 
 def test_options_of_the_sound(enhancer):
     samples = noise(1, 8000)
-    dry = enhancer.enhance(samples, 16000, mix=0.0)
+    dry = enhancer.enhance(samples, 16000, strength=0.0)
     np.testing.assert_allclose(dry.samples, samples, atol=1e-6)
-    quiet = enhancer.enhance(samples, 16000, mix=0.0, loudness=-40.0)
+    quiet = enhancer.enhance(samples, 16000, strength=0.0, loudness=-40.0)
     factor = np.std(quiet.samples) / np.std(samples)
     np.testing.assert_allclose(quiet.samples, samples * factor, atol=1e-4)
     assert factor < 0.2
-    gentle = enhancer.enhance(samples, 16000, profile="gentle").samples
-    np.testing.assert_allclose(gentle, enhancer.enhance(samples, 16000, mix=0.75).samples, atol=1e-4)
-    with pytest.raises(UsageError, match="`profile` wild"):
-        enhancer.enhance(samples, 16000, profile="wild")
+    gentle = enhancer.enhance(samples, 16000, strength="gentle").samples
+    np.testing.assert_allclose(gentle, enhancer.enhance(samples, 16000, strength=0.75).samples, atol=1e-4)
+    with pytest.raises(UsageError, match="`strength` wild"):
+        enhancer.enhance(samples, 16000, strength="wild")
 
 
 def test_loading_as_transformers_names_it(tiny_model):
@@ -193,14 +197,14 @@ def test_integers_are_scaled_to_full_scale_one(enhancer):
         peak = -float(np.iinfo(kind).min)
         integers = np.rint(floats * peak).astype(kind)
         np.testing.assert_allclose(full_scale(integers), floats, atol=2e-5)
-    result = enhancer.enhance(np.rint(floats * 32768).astype(np.int16), 16000, mix=0.0)
+    result = enhancer.enhance(np.rint(floats * 32768).astype(np.int16), 16000, strength=0.0)
     np.testing.assert_allclose(result.samples, floats, atol=2e-5)
 
 
 @pytest.mark.parametrize("audio", [np.zeros((1, 16000 * 8), np.float32), noise(1, 16000 * 8)])
 def test_what_needs_no_model_streams_too(enhancer, audio):
     """Silence, and any recording with mix=0, came as one piece at the end."""
-    pieces = [piece.samples.shape[1] for piece in enhancer.stream(audio, 16000, mix=0.0)]
+    pieces = [piece.samples.shape[1] for piece in enhancer.stream(audio, 16000, strength=0.0)]
     assert sum(pieces) == audio.shape[1] and max(pieces) <= 32_000
     silent = [piece.samples.shape[1] for piece in enhancer.stream(0 * audio, 16000)]
     assert sum(silent) == audio.shape[1] and max(silent) < audio.shape[1] / 2
@@ -238,3 +242,74 @@ def test_a_small_model_gets_one_thread(tiny_model, monkeypatch):
         finally:
             torch.set_num_threads(1)
     assert set(seen) == {1}
+
+
+def test_strength_is_a_share_or_a_name(enhancer):
+    samples = noise(1, 4000)
+    full = enhancer.enhance(samples, 16000).samples
+    for strength, sound in (("gentle", SoundOptions(profile="gentle")), (0.4, SoundOptions(mix=0.4))):
+        made = enhancer.enhance(samples, 16000, strength=strength).samples
+        np.testing.assert_allclose(made, render(samples, full, 16000, sound), atol=1e-4)
+    for wrong in (1.5, float("nan"), "loud", [1]):
+        with pytest.raises(UsageError, match="is neither gentle, normal, strong nor a number"):
+            enhancer.enhance(samples, 16000, strength=wrong)
+
+
+def test_mix_and_profile_still_work_and_warn_their_caller(enhancer):
+    samples = noise(1, 4000)
+    now = enhancer.enhance(samples, 16000, strength=0.75).samples
+    for old in ({"mix": 0.75}, {"profile": "gentle"}):
+        with pytest.warns(DeprecationWarning, match="use `strength`") as caught:
+            before = enhancer.enhance(samples, 16000, **old).samples
+        assert caught[0].filename == __file__
+        np.testing.assert_allclose(before, now, atol=1e-4)
+    with pytest.raises(UsageError, match="`strength` says what `mix` and `profile` said"):
+        enhancer.enhance(samples, 16000, strength=0.5, mix=0.5)
+
+
+def test_an_unknown_keyword_names_the_call_and_a_near_word(enhancer):
+    """It named `SoundOptions.__init__`, which no caller has heard of."""
+    samples = noise(1, 400)
+    with pytest.raises(
+        TypeError, match=r"^Enhancer\.enhance\(\) got .*'strenght'\. Did you mean strength\?$"
+    ):
+        enhancer.enhance(samples, 16000, strenght=0.5)
+    with pytest.raises(TypeError, match=r"^Enhancer\.enhance_file\(\) got .* 'colour'$"):
+        enhancer.enhance_file("a.wav", "b.wav", colour="red")
+    for call in (enhancer.stream, enhancer.enhance_batch):
+        with pytest.raises(TypeError, match=rf"^Enhancer\.{call.__name__}\(\)"):
+            call([], x=1)
+
+
+def test_without_a_name_the_model_is_chosen_as_by_the_command(monkeypatch):
+    monkeypatch.setattr("dacse_cli.hub.choice.has_gpu", lambda: False)
+    with Enhancer() as enhancer:
+        assert enhancer.model == "nano"
+    with pytest.raises(ModelError) as caught:
+        Enhancer("absent/model", offline=True)
+    assert "--" not in f"{caught.value.hint}"
+
+
+@pytest.mark.parametrize("sound", [{}, {"loudness": -20.0, "limiter": True, "strength": 0.8}])
+@pytest.mark.parametrize("built_in", [True, False], ids=["filter", "generation"])
+def test_a_file_is_decoded_twice_and_no_more(enhancer, built_in, sound, tmp_path, monkeypatch):
+    """Once to check it, once for the model and every option that needs the input."""
+    source = tmp_path / "a.flac"
+    soundfile.write(source, noise(2, 80_000).T, 16000)
+    decoded, begin, step = {}, AudioReader.__init__, AudioReader._next
+
+    def opened(reader, path, *args, **options):
+        begin(reader, path, *args, **options)
+        decoded[reader] = [str(path), 0]
+
+    def counted(reader, count):
+        samples = step(reader, count)
+        decoded[reader][1] += samples.shape[1]
+        return samples
+
+    with Enhancer("nano") if built_in else nullcontext(enhancer) as model:
+        monkeypatch.setattr(AudioReader, "__init__", opened)
+        monkeypatch.setattr(AudioReader, "_next", counted)
+        model.enhance_file(source, tmp_path / "b.wav", **sound)
+    frames = [frames for path, frames in decoded.values() if path == str(source)]
+    assert sum(frames) == 2 * 80_000

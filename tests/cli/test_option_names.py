@@ -78,7 +78,7 @@ def test_the_library_names_the_argument_and_the_command_the_option(wrong, argume
 
 def test_every_limit_is_tried_above():
     named = {name for text in messages(ROOT / "config.py") for name in ARGUMENT.findall(text)}
-    assert named == {argument for _, argument in LIMITS}
+    assert named == {argument for _, argument in LIMITS} | {"strength"}  # tried in test_library
 
 
 def test_a_command_says_it_in_one_line(monkeypatch, capsys, tmp_path):

@@ -10,8 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from dacse_cli.cli.options.words import number_or_word, whole_number
-from dacse_cli.config import PRESETS, Preset, SoundOptions, strength_of
-from dacse_cli.errors import UsageError
+from dacse_cli.config import PRESETS, Preset, SoundOptions, amount_of
 
 _sound = partial(typer.Option, rich_help_panel="Sound")
 
@@ -121,7 +120,8 @@ class Sound:
     def options(self, remark: Callable[[str], None]) -> SoundOptions:
         """For the library; `remark` is told of options that have another name now. Raises `UsageError`."""
         preset = PRESETS[self.preset] if self.preset else Preset()
-        profile, mix = self._amount(preset.strength, remark)
+        said = self.strength or None, self.mix, self.profile
+        profile, mix = amount_of(*said, default=preset.strength, remark=remark)
         loudness = number_or_word(self.loudness)
         return SoundOptions(
             channels=self.channels,
@@ -135,16 +135,6 @@ class Sound:
             method=self.method,
             limiter=self.preset is not None if self.limiter is None else self.limiter,
         )
-
-    def _amount(self, preset: str, remark: Callable[[str], None]) -> tuple[str, float]:
-        """Profile and mix."""
-        if self.mix is None and self.profile is None:
-            return strength_of(self.strength or preset)
-        if self.strength is not None:
-            raise UsageError("--strength says what --mix and --profile said: give it alone")
-        remark("--mix and --profile are deprecated, and go with the next version: use --strength")
-        profile, share = strength_of(self.profile or preset)
-        return profile, share if self.mix is None else self.mix
 
 
 def sample_rate(value: str) -> int | None:

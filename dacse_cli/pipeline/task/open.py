@@ -45,7 +45,11 @@ def open_task(work: Work, models: Models) -> Task:
 def file_task(source: FileSource, scan: AudioScan, target: Path, models: Models, sound: SoundOptions) -> Task:
     """The task that enhances a recording into a file. Raises `InputError`, `OutputError`."""
     sink = open_sink(target, scan.info, sound, source.path)
-    return enhance_task(source, sink, models, replace(sound, rate=sink.sample_rate))
+    try:
+        return enhance_task(source, sink, models, replace(sound, rate=sink.sample_rate))
+    except BaseException:
+        sink.abandon()
+        raise
 
 
 def enhance_task(source: Source, sink: Sink, models: Models, sound: SoundOptions) -> Task:
