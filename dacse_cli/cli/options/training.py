@@ -16,7 +16,7 @@ from dacse_cli.cli.options.run import Voice
 
 if TYPE_CHECKING:
     from dacse_cli.cli.render.screen import Screen
-    from dacse_cli.training.runs.loop import Listener, TrainingResult, StepReport
+    from dacse_cli.training.runs.loop import Listener, StepReport, TrainingResult
     from dacse_cli.training.runs.recipe import Recipe
 
 _data = partial(typer.Option, rich_help_panel="Data")
