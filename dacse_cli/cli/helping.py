@@ -21,10 +21,10 @@ from typer.core import TyperCommand, TyperGroup
 ALL = "--help-all"
 FEW = 11
 """Options that a short help shows without choosing."""
-COMMON = ("--model", "--output", "--device", "--strength", "--preset", "--mix", "--format", "--report",
-          "--overwrite", "--dry-run", "--noise", "--noisy", "--no-reference", "--metrics", "--by", "--csv",
-          "--recipe", "--set", "--from", "--size", "--until", "--count", "--split", "--seed", "--every",
-          "--settled", "--port", "--host", "--open", "--jobs")  # fmt: skip
+COMMON = ("--model", "--output", "--device", "--strength", "--preset", "--mix", "--format", "--loudness",
+          "--report", "--overwrite", "--dry-run", "--noise", "--noisy", "--no-reference", "--metrics", "--by",
+          "--csv", "--recipe", "--set", "--from", "--size", "--until", "--count", "--split", "--seed",
+          "--every", "--settled", "--port", "--host", "--open", "--jobs")  # fmt: skip
 """What a short help chooses where a command has more."""
 _SHELL = ("--install-completion", "--show-completion")
 _MOST_EXAMPLES = 2

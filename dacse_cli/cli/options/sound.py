@@ -95,8 +95,9 @@ class Sound:
             "--loudness",
             metavar="match|LUFS",
             show_default="unchanged level",
-            help="Bring the output to the input's loudness (match) or to a number of LUFS, such as -16. "
-            "Measured as in ITU-R BS.1770.",
+            help="Such as -16 with --limiter. Brings the output to the input's loudness (match) or to a "
+            "number of LUFS, measured as in ITU-R BS.1770. Peaks may prevent it: without "
+            "--limiter, the nearest loudness below is taken, with a warning.",
         ),
     ] = None
     true_peak: Annotated[

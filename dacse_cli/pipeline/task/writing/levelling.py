@@ -21,6 +21,8 @@ MOST_LIMITED = 12.0
 """dB by which a limiter turns peaks down at most; a goal that needs more is missed."""
 _PASSES = 5
 """Passes over a result to find the gain that gives the wanted loudness after limiting."""
+_MARGIN = 3.0
+"""dB that a limiter may need beyond what is missed, because it makes a result quieter."""
 _UNHEARD = 0.1
 """LU; a smaller difference is not reported."""
 
@@ -84,6 +86,9 @@ class LevelledSink:
         if missed <= _UNHEARD:
             return gain, []
         words = f"{missed:.1f} LU below {goal:.1f} LUFS, to keep the true peak at {self._ceiling:g} dB"
+        if not self._limit:
+            helps = "reaches it" if missed < MOST_LIMITED - _MARGIN else "comes closer"
+            words += f"; --limiter {helps} (in Python: limiter=True)"
         return gain, [words]
 
     def _limited(self, gain: float, goal: float, most: float) -> tuple[float, float]:
