@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import PurePath, PurePosixPath
 
 from dacse_cli.audio.formats import AUDIO_SUFFIXES, WRITABLE, can_write, suffix_for
-from dacse_cli.errors import UsageError
+from dacse_cli.audio.media import kinds
+from dacse_cli.errors import UsageError, did_you_mean
 from dacse_cli.pipeline.request.jobs import Found
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.wire.messages import Form
@@ -69,6 +70,22 @@ def refuse_file_name(output: PurePath, form: Form) -> None:
     if form is not Form.TOKENIZE and suffix in AUDIO_SUFFIXES:
         hint = f"Choose one of {' '.join(WRITABLE)}, or a folder."
         raise UsageError(f"{suffix} cannot be written", hint=hint)
+
+
+def refuse_unknown_format(output: str, form: Form) -> None:
+    """Raise `UsageError` for the output of one file that ends like a file name: `x.xyz`, but not `x.xyz/`."""
+    suffix = re.search(r"(?<=[^/.])\.([a-zA-Z0-9]{1,5})$", output)
+    if suffix is None or suffix[1].isdigit():
+        return
+    if form is Form.TOKENIZE:
+        raise UsageError(
+            f"{output} does not name a token file",
+            hint=f"Write {output[: suffix.start()]}{SUFFIX}.safetensors; for a folder, {output}/",
+        )
+    known = [name.lstrip(".") for name in (*WRITABLE, *kinds.WRITABLE)]
+    likely = did_you_mean(suffix[1], known, f"There are {', '.join(known)}.")
+    hint = f"{likely} For a folder write {output}/"
+    raise UsageError(f"{output}: no format is called {suffix[1]}", hint=hint)
 
 
 def check_single(request: Request, output: PurePath, source: PurePath) -> None:

@@ -24,6 +24,7 @@ from dacse_cli.pipeline.request.naming import (
     names_file,
     output_name,
     refuse_file_name,
+    refuse_unknown_format,
 )
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.store.store import Store
@@ -119,6 +120,8 @@ def plan(request: Request, wave: int = WAVE) -> Plan:
         if names_file(PurePosixPath(given), request.form):
             return _single(search, given, url, own)
         refuse_file_name(PurePosixPath(given), request.form)
+        if not url and len(request.inputs) == 1 and os.path.isfile(request.inputs[0]):  # noqa: PTH113
+            refuse_unknown_format(given, request.form)
     if request.shard is not None and output is None:
         raise UsageError("`shard` needs an output folder, which holds the journals of all parts")
     return _many(search, output, url, own, wave)
