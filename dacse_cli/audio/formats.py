@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media import kinds
-from dacse_cli.config import OPUS_RATES
+from dacse_cli.config import OPUS_RATES, SoundOptions
 from dacse_cli.errors import InputError
 
 WRITABLE = {
@@ -75,6 +75,7 @@ _NEAREST: dict[str, tuple[str, ...]] = {
     "FLOAT": ("PCM_24",),
     "DOUBLE": ("PCM_24",),
 }
+_HINT = 'Use `format="wav"`.'
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MAX_RATE = {"VORBIS": 192_000, "FLAC": 655_350}
 _MAX_CHANNELS = {"FLAC": 8, "MP3": 2}
@@ -127,7 +128,21 @@ def choose_format(
     if requested == "keep":
         wav = _named_format(".wav", info, rate, channels)
         return replace(wav, note=f"written as WAV: {problem}")
-    raise InputError(problem, reason="format", hint='use `format="wav"`')
+    raise InputError(problem, reason="format", hint=_HINT)
+
+
+def format_for(suffix: str, info: AudioInfo, sound: SoundOptions) -> OutputFormat:
+    """The format of a result whose name ends in `suffix`, made from `info`.
+
+    Raises `InputError` with reason `format` where such a file cannot hold the result.
+    """
+    channels = 1 if sound.channels == "mono" else info.channels
+    rate = sound.rate or info.sample_rate
+    form = choose_format(sound.format, info, source_suffix=suffix, rate=rate, channels=channels)
+    if form.suffix != suffix:  # names were settled before files were opened
+        problem = (form.note or f"{suffix} cannot hold the result").removeprefix("written as WAV: ")
+        raise InputError(problem, reason="format", hint=_HINT)
+    return form
 
 
 def _named_format(suffix: str, info: AudioInfo, rate: int, channels: int) -> OutputFormat:

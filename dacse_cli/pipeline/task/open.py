@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dacse_cli.audio.formats import choose_format
+from dacse_cli.audio.formats import format_for
 from dacse_cli.audio.info import AudioInfo, AudioScan
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
@@ -106,13 +106,9 @@ def open_sink(target: Path, info: AudioInfo, sound: SoundOptions, source: Path |
 
     Raises `InputError` with reason `format` where `target` cannot hold the result, `OutputError`.
     """
+    form = format_for(target.suffix, info, sound)
     channels = 1 if sound.channels == "mono" else info.channels
-    rate = sound.rate or info.sample_rate
-    form = choose_format(sound.format, info, source_suffix=target.suffix, rate=rate, channels=channels)
-    if form.suffix != target.suffix:  # names were settled before files were opened
-        problem = (form.note or f"{target.suffix} cannot hold the result").removeprefix("written as WAV: ")
-        raise InputError(problem, reason="format", hint='Use `format="wav"`.')
-    note = form.note if form.sample_rate != rate else None
+    note = form.note if form.sample_rate != (sound.rate or info.sample_rate) else None
     return FileSink(target, form, channels, note, (source, info) if source is not None else None)
 
 
