@@ -56,7 +56,7 @@ def test_a_pipe_is_called_what_was_typed(tmp_path, recording, tiny_model):
     back = dacse("detokenize", tokens, "-o", "-", *model, check=True).stderr.decode()
     assert "done        -\n" in back
     failed = dacse("enhance", "-", tmp_path / "b.wav", *model, stdin=b"this is no audio").stderr.decode()
-    assert "failed  -: not an audio file" in failed
+    assert "failed      -  not an audio file" in failed
     assert "/stdin" not in done + back + failed
     assert "/stdout" not in done + back + failed
 

@@ -11,9 +11,10 @@ import pytest
 
 from dacse_cli.errors import LockedError, OutputError
 from dacse_cli.files.atomic import stage_bytes
-from dacse_cli.pipeline.record.journal import Journal, Standing, holders
+from dacse_cli.pipeline.record.journal import Journal, holders
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.records import Recipe
+from dacse_cli.pipeline.record.standing import Standing
 from dacse_cli.pipeline.request.settings import settings_hash
 from dacse_cli.pipeline.request.shards import Shard
 
@@ -243,7 +244,7 @@ def test_a_journal_that_cannot_be_opened_holds_nothing(place, tmp_path, monkeypa
 def test_a_short_write_is_a_full_disk(place, monkeypatch):
     with Journal(place) as journal:
         monkeypatch.setattr(os, "write", lambda descriptor, data: len(data) - 1)
-        with pytest.raises(OutputError, match="No space left"):
+        with pytest.raises(OutputError, match="no space left"):
             journal.intend("a.wav", RECIPE, "in", 1, "00")
         assert not journal.records
 

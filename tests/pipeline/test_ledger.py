@@ -13,10 +13,11 @@ import pytest
 
 from dacse_cli.errors import InputError, OutputError
 from dacse_cli.pipeline.record.chunk_cache import binding
-from dacse_cli.pipeline.record.journal import Journal, Standing
+from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.no_journal import NoJournal
 from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.record.standing import Standing
 from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.wire.events import Ended, Event
 from dacse_cli.pipeline.wire.failures import Failure
@@ -109,7 +110,10 @@ def test_jobs_that_need_no_worker(out: Path, journal: Journal) -> None:
     ledger = Ledger(journal, "", quiet)
     assert ledger.begin([gone, taken, folder, free]) == [free]
     assert ends(ledger) == [("failed", "vanished"), ("skipped", "exists"), ("failed", "in-the-way")]
-    assert ledger.summary.results[1].message == "an output exists; `overwrite` replaces it"
+    assert ledger.summary.results[1].message == (
+        "an output exists, perhaps made with other options; "
+        "--overwrite replaces it, -o writes to another place"
+    )
     assert ledger.summary.results[2].hint == "Move it, or give another output."
     replacing = Ledger(journal, "", quiet, overwrite=True)
     assert replacing.begin([gone, taken, folder, free]) == [taken, free]

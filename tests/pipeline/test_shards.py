@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dacse_cli.errors import LockedError, NoInputError, UsageError
-from dacse_cli.pipeline.record.journal import Journal, Standing
+from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.records import Recipe
+from dacse_cli.pipeline.record.standing import Standing
 from dacse_cli.pipeline.record.status import look
 from dacse_cli.pipeline.request.shards import Shard, parse_shard
 

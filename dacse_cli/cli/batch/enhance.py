@@ -72,7 +72,8 @@ def enhance(
     """Enhance noisy speech: audio or token files in, enhanced ones out.
 
     The output has the input's name, length, sample rate and channels. A stopped run continues when the
-    command is run again: finished files are skipped, finished chunks of the others are reused.
+    command is run again: finished files are skipped. A model that generates speech also reuses its
+    finished chunks of the others; a filter starts those again.
 
     [bold]Examples[/]
 

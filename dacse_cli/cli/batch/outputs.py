@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,8 @@ def split(paths: Sequence[str], output: str | None) -> tuple[list[str], str]:
     """Inputs and output. Raises `UsageError` where the output cannot be guessed."""
     if output is None and len(paths) > 1:
         *inputs, output = paths
+        if len(inputs) == 1 and inputs != [PIPE]:
+            _refuse_recording(inputs[0], output)
     else:
         inputs = list(paths)
     if output is None:
@@ -24,6 +27,21 @@ def split(paths: Sequence[str], output: str | None) -> tuple[list[str], str]:
         if inputs != [PIPE] and not Path(inputs[0]).is_file():
             raise _no_output(inputs[0])
     return inputs, output
+
+
+def _refuse_recording(source: str, output: str) -> None:
+    """Raise `UsageError` where the last of two paths is a recording that dacse has not made."""
+    from dacse_cli.pipeline.record.beside import is_ours
+    from dacse_cli.pipeline.request.naming import is_audio_name
+
+    # os.path's, which answers for a name that no disk takes as well; one file twice has its own refusal
+    there = is_audio_name(output) and os.path.isfile(output)  # noqa: PTH113
+    twice = there and os.path.exists(source) and Path(source).samefile(output)  # noqa: PTH110
+    if there and not twice and not is_ours(Path(output)):
+        raise UsageError(
+            f"{output} is a recording that dacse has not made: is it an input or the output?",
+            hint=f"For two inputs, give a folder with -o. To write to {output}, give it with -o.",
+        )
 
 
 def _no_output(path: str) -> UsageError:

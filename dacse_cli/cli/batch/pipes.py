@@ -81,6 +81,7 @@ def plugged(request: Request) -> Iterator[Plugged]:
         raise UsageError("- must be the only input", hint="For many files name folders.")
     if reads and request.output is None:
         raise UsageError("reading standard input needs -o", hint="Give -o NAME, or -o - for a pipe.")
+    request = replace(request, passing=True)
     with tempfile.TemporaryDirectory(prefix="dacse-") as folder:
         inlet = _spool(Path(folder), request.form) if reads else None
         source = inlet or Path(request.inputs[0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import os
+import shlex
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO, cast
@@ -16,10 +17,10 @@ from rich.table import Table
 from rich.text import Text
 
 from dacse_cli.cli.outlet import Outlet
-from dacse_cli.cli.render.text import chunks_text, clock, files_text
+from dacse_cli.cli.render.text import chunks_text, clock, files_text, forecast_text, skipped_text
 from dacse_cli.cli.usage import with_options
 from dacse_cli.files.names import shown
-from dacse_cli.pipeline.wire.outcome import Outcome, Summary
+from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
 if TYPE_CHECKING:
     from dacse_cli.hub.listing import Listed
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from dacse_cli.pipeline.run.forecast import Forecast
 
 STYLE = {Outcome.DONE: "green", Outcome.WARNED: "yellow", Outcome.SKIPPED: "dim", Outcome.FAILED: "red"}
+
+NAMES = {Outcome.NOT_REACHED.value: "not done"}
+"""Of outcomes, for people, where their own name says too little."""
+MOST_FAILED = 10
+"""Failed inputs that the end of a run repeats."""
+
+
+def failed_line(result: Result) -> Text:
+    """An input that failed, and why."""
+    return Text(f"{'failed':<12}{shown(result.source)}  {shown(result.message)}", "red")
 
 
 def console(outlet: Outlet) -> Console:
@@ -85,7 +96,12 @@ class Printer:
         table = plain_table()
         for name, count in summary.counts.items():
             if count:
-                table.add_row(Text(name, STYLE.get(Outcome(name), "")), str(count))
+                said = skipped_text(summary.skipped) if name == "skipped" else str(count)
+                table.add_row(Text(NAMES.get(name, name), STYLE.get(Outcome(name), "")), said)
+        if summary.replaced:
+            table.add_row(
+                "replaced", f"{summary.replaced}, made with other options or before the input changed"
+            )
         if summary.chunks:
             table.add_row("chunks", chunks_text(summary.chunks))
         if summary.ignored:
@@ -98,6 +114,18 @@ class Printer:
         if summary.resumed:
             table.add_row("taken over", f"{clock(summary.resumed)} of it from an earlier run")
         self._out.print(table)
+        self._failures(summary)
+
+    def _failures(self, summary: Summary) -> None:
+        """The failed inputs once more, where there were others between them and the end."""
+        if sum(summary.counts.values()) == 1:
+            return
+        failed = [result for result in summary.results if result.outcome is Outcome.FAILED][:MOST_FAILED]
+        for result in failed:
+            self._out.print(failed_line(result))
+        if more := summary.counts[Outcome.FAILED.value] - len(failed):
+            where = f": dacse status {shown(shlex.quote(summary.place))}" if summary.place else ""
+            self._out.print(Text(f"and {more} more{where}"))
 
     def page(self, path: str) -> None:
         """Where the report of a run lies."""
@@ -124,7 +152,6 @@ class Printer:
         seconds, size = sum(row.seconds for row in todo), sum(row.output_bytes for row in todo)
         expected = [row.expected_seconds for row in todo]
         known = bool(todo) and None not in expected
-        work = clock(sum(e for e in expected if e)) if known else "unknown before a first run"
         total = {
             "type": "plan-summary",
             "files": len(todo),
@@ -136,11 +163,7 @@ class Printer:
         if self.json:
             self.record(total)
         else:
-            self._out.print(
-                f"{files_text(len(todo))}, {clock(seconds)} of audio, "
-                + (f"{total['chunks']} chunks, " if total["chunks"] else "")
-                + f"at most {size / 1e6:.1f} MB; expected time: {work}"
-            )
+            self._out.print(Text(forecast_text(rows)))
 
     def models(self, found: list[Listed]) -> None:
         """Models by name, with what is on the disk of each."""
@@ -165,10 +188,15 @@ class Printer:
             return
         table = plain_table()
         table.add_row(Text("finished", "green"), f"{status.finished}, {status.finished_bytes / 1e6:.1f} MB")
+        if status.left:
+            again = "; the last run was stopped, run its command again" if status.stopped else ""
+            table.add_row(Text("not done", "yellow"), f"{status.left}{again}")
         for target in status.missing:
             table.add_row(Text("changed", "yellow"), Text(shown(target)))
+        for target, warning in status.warned:
+            table.add_row(Text("done-warned", "yellow"), Text(f"{shown(target)}  {shown(warning)}"))
         for target, why in failed:
-            table.add_row(Text("failed", "red"), Text(f"{shown(target)}: {shown(why)}"))
+            table.add_row(Text("failed", "red"), Text(f"{shown(target)}  {shown(why)}"))
         for holder in status.writing:
             table.add_row("writing", Text(shown(holder)))
         self._out.print(table)

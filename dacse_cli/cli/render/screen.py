@@ -11,8 +11,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from dacse_cli.cli.outlet import Outlet
-from dacse_cli.cli.render.results import STYLE, Printer, console
-from dacse_cli.cli.render.text import clock, files_text, speed
+from dacse_cli.cli.render.results import STYLE, Printer, console, failed_line
+from dacse_cli.cli.render.text import clock, files_text, planned, speed
 from dacse_cli.cli.usage import with_options
 from dacse_cli.files.names import shown
 from dacse_cli.pipeline.wire.events import Detail, Ended, Event, Planned, Stage
@@ -68,9 +68,8 @@ class Screen:
     def tell(self, event: Event) -> None:
         """Show one event of a run."""
         if isinstance(event, Planned):
-            self._files, self._total = event.files, event.seconds or 0.0
-            audio = "" if event.seconds is None else f", {clock(event.seconds)} of audio"
-            self._say(files_text(event.files) + audio)
+            self._files, self._total, self._ended = event.files, event.seconds or 0.0, 0
+            self._say(planned(event))
         elif isinstance(event, Stage):
             self._stage(event.text)
         elif isinstance(event, Detail) and self._verbose:
@@ -120,7 +119,7 @@ class Screen:
 
     def drawn(self, done: int, files: int) -> None:
         """`done` of `files` files are in the report."""
-        self._move(done, files, f"{done}/{files_text(files)}")
+        self._move(done, files, f"report: {done}/{files_text(files)}")
 
     def doing(self, text: str) -> None:
         """What goes on now, for a while and without a measure."""
@@ -138,7 +137,7 @@ class Screen:
         if result.outcome is not Outcome.SKIPPED:
             self._ended += 1
         if result.outcome is Outcome.FAILED:
-            self._err.print(Text(f"failed  {shown(result.source)}: {shown(result.message)}", "red"))
+            self._err.print(failed_line(result))
             if result.hint and result.hint not in self._hinted:
                 self._hinted.add(result.hint)
                 self._err.print(Text(f"  {shown(result.hint)}"))

@@ -6,12 +6,63 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dacse_cli.pipeline.wire.events import Progress
+    from dacse_cli.pipeline.run.forecast import Forecast
+    from dacse_cli.pipeline.wire.events import Planned, Progress
+
+SKIPPED = {
+    "already-done": "already done",
+    "exists": "with an output of unknown options",
+    "edited": "with an output that was changed",
+    "other-input": "with an output of another input",
+}
+"""Why files were skipped, by reason code, as the end of `3 files ...`."""
 
 
 def files_text(count: int) -> str:
     """`1 file`, `2 files`."""
     return f"{count} file" if count == 1 else f"{count} files"
+
+
+def planned(event: Planned) -> str:
+    """`5 files, 1:40 of audio`; `continuing: 1 of 6 files is done; 5 to do, 1:40 of audio`."""
+    audio = "" if event.seconds is None else f", {clock(event.seconds)} of audio"
+    if event.done:
+        is_done = "is done" if event.done == 1 else "are done"
+        return f"continuing: {event.done} of {event.found} files {is_done}; {event.files} to do{audio}"
+    if event.found > event.files:
+        return f"{event.files} of {files_text(event.found)}{audio}"
+    return files_text(event.files) + audio
+
+
+def forecast_text(rows: Sequence[Forecast]) -> str:
+    """The last line of a dry run: how much there is to do, and for how long."""
+    todo = [row for row in rows if not row.skipped]
+    if not todo:
+        return f"nothing to do: {files_text(len(rows))} named, none to be made"
+    seconds, chunks = sum(row.seconds for row in todo), sum(row.chunks for row in todo)
+    known = [row.expected_seconds for row in todo if row.expected_seconds is not None]
+    if len(known) == len(todo):
+        time = clock(sum(known))
+    elif not seconds:
+        time = "unknown for token files"
+    elif known:
+        time = f"{clock(sum(known))}, and that of token files"
+    else:
+        time = "unknown before a first run of 5 seconds or more"
+    size = sum(row.output_bytes for row in todo)
+    return (
+        f"{files_text(len(todo))}, {clock(seconds)} of audio, "
+        + (f"{chunks} chunks, " if chunks else "")
+        + f"at most {size / 1e6:.1f} MB; expected time: {time}"
+    )
+
+
+def skipped_text(reasons: Mapping[str, int]) -> str:
+    """`6, already done`; `6: 5 already done, 1 changed since it was made`."""
+    words = [(SKIPPED.get(reason, reason), count) for reason, count in reasons.items()]
+    if len(words) == 1:
+        return f"{words[0][1]}, {words[0][0]}"
+    return f"{sum(reasons.values())}: " + ", ".join(f"{count} {word}" for word, count in words)
 
 
 def chunks_text(counts: Mapping[str, int]) -> str:

@@ -14,12 +14,12 @@ import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
-from enum import Enum
 from pathlib import Path
 from types import TracebackType
 
 from dacse_cli.errors import LockedError, OutputError
 from dacse_cli.files.locks import is_locked, lock
+from dacse_cli.files.problems import reason
 from dacse_cli.files.regular import open_own
 from dacse_cli.pipeline.record.place import FOLDER, Place, make_own_folder, suffix
 from dacse_cli.pipeline.record.records import (
@@ -30,24 +30,8 @@ from dacse_cli.pipeline.record.records import (
     read_records,
     source_of,
 )
+from dacse_cli.pipeline.record.standing import Standing
 from dacse_cli.pipeline.request.shards import Shard
-
-
-class Standing(Enum):
-    """The state of an output before its job starts."""
-
-    FREE = "free"
-    DONE = "done"
-    """Exists unchanged, made from this input with these settings: skipped."""
-    OURS = "ours"
-    """Exists unchanged, made from this input, but with other settings or content: may be replaced."""
-    FOREIGN = "foreign"
-    """A file exists that was not made by a run."""
-    EDITED = "edited"
-    """Made by a run and changed since."""
-    OTHER_INPUT = "other input"
-    """Made from another input."""
-    FOLDER = "folder"
 
 
 class Journal:
@@ -79,7 +63,9 @@ class Journal:
             self._open()
         except OSError as error:
             self.__exit__(None, None, None)
-            raise OutputError(f"cannot write in {self.place.folder}: {error.strerror}") from error
+            raise OutputError(
+                f"cannot write in {self.place.folder}: {reason(error)}", hint="Give another output folder."
+            ) from error
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -203,14 +189,26 @@ class Journal:
         *,
         damaged: bool = False,
         guard: object = None,
+        message: str = "",
     ) -> None:
-        """Record that `key` is in place; `guard` is what became of its chunks, as JSON."""
-        more = {"made": self.place.modified(key), "damaged": damaged or None, "guard": guard}
+        """Record that `key` is in place; `guard` is what became of its chunks; `message` is a warning."""
+        more = {
+            "made": self.place.modified(key),
+            "damaged": damaged or None,
+            "guard": guard,
+            "message": message or None,
+        }
         self._append(key, "done", recipe, size, sha256, source=source_of(source), **more)
 
     def finish_parts(self, key: str, recipe: Recipe, source: str, parts: Sequence[str]) -> None:
         """Record that `key` came out as several files, each of them finished."""
         self._append(key, "done", recipe, 0, "", source=source_of(source), parts=list(parts))
+
+    def note_run(self, left: int, *, ended: bool) -> None:
+        """Record that a run begins, or has ended, with `left` inputs to do."""
+        self._number += 1
+        run = {"run": "ended" if ended else "begun", "left": left, "n": self._number, "time": time.time()}
+        self._write(json.dumps(run).encode() + b"\n", "")
 
     def fail(self, key: str, recipe: Recipe, reason: str, message: str) -> None:
         """Record that `key` could not be made; the next run tries again. A peek writes nothing."""
@@ -240,16 +238,20 @@ class Journal:
             **{name: value for name, value in more.items() if value is not None},
         }
         line = json.dumps(data).encode() + b"\n"
+        self._write(line, key)
+        entry = parse(line)
+        assert entry is not None
+        self._note(key, entry[3])
+
+    def _write(self, line: bytes, key: str) -> None:
+        """Append one line, which is about the output at `key`. Raises `OutputError`."""
         try:
             if os.write(self._file, line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             if self.place.grown(self._segment, os.fstat(self._file).st_size):
                 self._open()
         except OSError as error:
-            raise OutputError(f"cannot write the journal in {self._own}: {error.strerror}") from error
-        entry = parse(line)
-        assert entry is not None
-        self._note(key, entry[3])
+            raise OutputError(f"cannot write the journal in {self._own}: {reason(error)}") from error
 
     def _note(self, target: str, record: Record) -> None:
         self._records[target] = record

@@ -12,9 +12,10 @@ from pathlib import Path
 from dacse_cli.errors import DacseError, InputError
 from dacse_cli.pipeline.record.chunk_cache import forget, keep_for, sweep, tidy
 from dacse_cli.pipeline.record.claims import Claims
-from dacse_cli.pipeline.record.journal import Journal, Standing
+from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.no_journal import NoJournal
 from dacse_cli.pipeline.record.records import Recipe
+from dacse_cli.pipeline.record.standing import INSTEAD, LEFT_ALONE, Standing
 from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.wire.coding import to_json
 from dacse_cli.pipeline.wire.events import Ended, Tell
@@ -24,13 +25,6 @@ from dacse_cli.pipeline.wire.outcome import Finished, Outcome, OutputFile, Resul
 
 Publish = Callable[[int, list[OutputFile]], None]
 """Publishes the files of a job beside other work; `Ledger.published` is called when they are in place."""
-
-_NOT_OURS = {
-    Standing.FOREIGN: ("exists", "an output exists"),
-    Standing.EDITED: ("edited", "the output was changed since it was made"),
-    Standing.OTHER_INPUT: ("other-input", "the output was made of another input of this name"),
-}
-"""Why an existing output is not replaced without `--overwrite`: reason code and message."""
 
 
 @dataclass(slots=True)
@@ -42,6 +36,8 @@ class _Open:
     started: float | None = None
     finished: Finished | None = None
     damaged: bool = False
+    replaces: bool = False
+    """Whether an output that a run has made is to be replaced, unasked."""
 
 
 class Ledger:
@@ -113,9 +109,10 @@ class Ledger:
             self._set_mtime(job, recipe)  # asked for now, or the last run was stopped before it
             self.end(job.index, Outcome.SKIPPED, "already-done", "already done")
             return False
-        if standing in _NOT_OURS:
+        if standing in LEFT_ALONE:
             self._leave_alone(job.index, standing)
             return False
+        self._open[job.index].replaces = standing is Standing.OURS
         return True
 
     def _standing(self, job: Job, target: Path) -> Standing:
@@ -124,8 +121,8 @@ class Ledger:
         return self._journal.standing(key, recipe, job.source_name, strict=self._strict)
 
     def _leave_alone(self, index: int, standing: Standing) -> None:
-        reason, words = _NOT_OURS[standing]
-        self.end(index, Outcome.SKIPPED, reason, f"{words}; `overwrite` replaces it")
+        reason, words = LEFT_ALONE[standing]
+        self.end(index, Outcome.SKIPPED, reason, f"{words}; {INSTEAD}")
 
     def start(self, index: int) -> None:
         """A worker has taken a job up: its clock starts, or starts again."""
@@ -184,7 +181,7 @@ class Ledger:
                 self.fail(index, Failure("collision", message, "Rename one of the inputs."))
                 return False
             standing = self._standing(job, file.target)
-            if not self._overwrite and standing in _NOT_OURS:
+            if not self._overwrite and standing in LEFT_ALONE:
                 _discard(files)
                 self._leave_alone(index, standing)
                 return False
@@ -216,20 +213,21 @@ class Ledger:
         opened = self._open[index]
         job, recipe, finished = opened.job, opened.recipe, opened.finished
         assert finished is not None and recipe is not None
-        self._record(job, recipe, finished, opened.damaged)
-        if not self._journal.keeps_chunks:
-            forget(self._journal.home(job.target), job.source_name)
         guard = finished.guard
         warnings = [*(guard.warnings() if guard else []), *finished.warnings]
+        message = "; ".join(warnings)
+        self._record(job, recipe, finished, opened.damaged, message)
+        if not self._journal.keeps_chunks:
+            forget(self._journal.home(job.target), job.source_name)
         reason = (guard and guard.reason) or ("warning" if warnings else "")
         outcome = Outcome.WARNED if warnings else Outcome.DONE
-        self.end(index, outcome, reason, "; ".join(warnings), finished=finished)
+        self.end(index, outcome, reason, message, finished=finished)
 
-    def _record(self, job: Job, recipe: Recipe, finished: Finished, damaged: bool) -> None:
-        source, guard = job.source_name, to_json(finished.guard)
+    def _record(self, job: Job, recipe: Recipe, finished: Finished, damaged: bool, message: str) -> None:
+        source, more = job.source_name, {"guard": to_json(finished.guard), "message": message}
         for file in finished.files:
             key = self._journal.key(file.target)
-            self._journal.finish(key, recipe, source, file.size, file.sha256, damaged=damaged, guard=guard)
+            self._journal.finish(key, recipe, source, file.size, file.sha256, damaged=damaged, **more)
         parts = [file.target for file in finished.files if file.target != job.target]
         if parts:
             keys = [self._journal.key(part) for part in parts]
@@ -273,6 +271,7 @@ class Ledger:
             elapsed=0.0 if opened.started is None else time.monotonic() - opened.started,
             resumed=finished.resumed if finished else 0.0,
             guard=finished.guard if finished else None,
+            replaced=finished is not None and opened.replaces,
         )
         self.summary.results.append(result)
         opened.job.discard_copy()

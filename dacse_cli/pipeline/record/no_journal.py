@@ -1,4 +1,4 @@
-"""In place of a journal where single files are written beside their inputs: nothing is remembered."""
+"""In place of a journal where nothing is remembered: for pipes, and where there is no cache folder."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from dacse_cli.pipeline.record.journal import Standing
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.records import Record
+from dacse_cli.pipeline.record.standing import Standing
 
 
 class NoJournal:
@@ -34,6 +34,7 @@ class NoJournal:
             return Standing.FOLDER
         return Standing.FOREIGN if self.place.exists(key) else Standing.FREE
 
+    def note_run(self, left: int, *, ended: bool) -> None: ...
     def check_place(self) -> None: ...
     def intend(self, *_: object) -> None: ...
     def finish(self, *_: object, **__: object) -> None: ...

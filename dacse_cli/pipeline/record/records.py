@@ -11,6 +11,9 @@ costs nothing: an output whose content matches its intent is done. Fields:
     source   the input, as a hash of its name
     parts    outputs that were written in place of `target`
     damaged  whether the input was cut or damaged
+    message  why it failed, or the warning with which it is done
+
+Beside them are lines of whole runs: `run` is begun or ended, `left` the inputs to do.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import OutputError
+from dacse_cli.files.problems import reason
 from dacse_cli.files.regular import open_own
 
 MAX_LINE = 1 << 20
@@ -84,7 +88,7 @@ def _read(path: Path) -> Iterator[tuple[int, float, str, Record]]:
     try:
         descriptor = open_own(path, 0)
     except OSError as error:
-        raise OutputError(f"the journal {path} cannot be read: {error.strerror}") from None
+        raise OutputError(f"the journal {path} cannot be read: {reason(error)}") from None
     latest = 0.0
     with open(descriptor, "rb") as file:
         while line := file.readline(MAX_LINE):

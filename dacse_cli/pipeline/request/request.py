@@ -43,6 +43,8 @@ class Request:
     """Only this many inputs, the first ones."""
     only: frozenset[str] | None = None
     """Paths; only these of the inputs are taken."""
+    passing: bool = False
+    """Whether the input or the output is a pipe: nothing is remembered of it."""
     collisions_fail: bool = False
     """Whether only the second of two inputs with one output fails; else the whole request is refused."""
 

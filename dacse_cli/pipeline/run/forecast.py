@@ -11,6 +11,7 @@ from dacse_cli import registry
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.errors import UsageError
 from dacse_cli.interfaces import CodecSpec
+from dacse_cli.pipeline.record.beside import open_beside
 from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.no_journal import NoJournal
@@ -18,7 +19,7 @@ from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.speed import recalled
 from dacse_cli.pipeline.request.find_models import Download, FoundModels, find_models, with_codec_of_files
 from dacse_cli.pipeline.request.jobs import Job
-from dacse_cli.pipeline.request.plan import plan
+from dacse_cli.pipeline.request.plan import Plan, plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.request.settings import pace_key, settings_hash_of
 from dacse_cli.pipeline.request.sizes import output_bytes
@@ -50,7 +51,7 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
     found = find_models(replace(request, models=replace(request.models, offline=True)), progress)
     if found.latents != request.latents:  # the names of the outputs determine it
         todo = plan(replace(request, latents=found.latents).check())
-    journal = Journal.peek(LocalPlace(todo.folder)) if todo.folder else NoJournal()
+    journal = _peek(todo)
     ledger = Ledger(
         journal,
         settings_hash_of(request, found),
@@ -78,6 +79,12 @@ def forecast(request: Request, tell: Tell, progress: Download | None = None) -> 
         return Forecast(job.name, job.writes, info.seconds, chunks, size, expected, skipped)
 
     return [row(job) for job in jobs]
+
+
+def _peek(todo: Plan) -> Journal | NoJournal:
+    if todo.folder is None:
+        return NoJournal() if todo.request.passing else open_beside()
+    return Journal.peek(LocalPlace(todo.folder))
 
 
 def _codec_spec(found: FoundModels) -> CodecSpec | None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
+import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from dacse_cli.audio.formats import format_for
 from dacse_cli.audio.info import AudioInfo
-from dacse_cli.errors import DacseError, OutputError
+from dacse_cli.errors import DacseError, InputError, OutputError
 from dacse_cli.files.atomic import discard_part, sweep
+from dacse_cli.files.problems import reason
+from dacse_cli.pipeline.record.beside import open_beside
 from dacse_cli.pipeline.record.journal import Journal, holders
 from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.no_journal import NoJournal
@@ -35,9 +40,10 @@ from dacse_cli.pipeline.run.transfers import Transfers
 from dacse_cli.pipeline.wire.events import Stage, Tell
 from dacse_cli.pipeline.wire.failures import Failure
 from dacse_cli.pipeline.wire.messages import Form
-from dacse_cli.pipeline.wire.outcome import Summary
+from dacse_cli.pipeline.wire.outcome import Outcome, Summary
 from dacse_cli.pipeline.wire.process import Inbox
 from dacse_cli.store.store import Store
+from dacse_cli.tokens.names import has_token_suffix
 
 
 def run(request: Request, tell: Tell, progress: Download | None = None, pool: Pool | None = None) -> Summary:
@@ -56,7 +62,8 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
         journal = _journal(todo)
         if isinstance(journal, Journal):
             stack.enter_context(journal)
-            _sweep(todo, journal.place.folder)
+        if todo.folder is not None:
+            _sweep(todo, todo.folder)
         ledger = Ledger(
             journal,
             settings_hash_of(request, found),
@@ -67,6 +74,7 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
             strict=request.strict,
         )
         ledger.summary.ignored = todo.ignored
+        ledger.summary.place = todo.store or (str(todo.folder) if todo.folder else None)
         ledger.summary.settings = shown_settings(request, found)
         ledger.summary.keeps_chunks = request.form is Form.ENHANCE and found.plan.translator is not None
         try:
@@ -78,9 +86,9 @@ def run(request: Request, tell: Tell, progress: Download | None = None, pool: Po
 
 
 def _journal(todo: Plan) -> Journal | NoJournal:
-    """The journal of a plan, or `NoJournal` for single files beside their inputs."""
+    """The journal of a plan, that of single files beside their inputs, or `NoJournal` for pipes."""
     if todo.folder is None:
-        return NoJournal()
+        return NoJournal() if todo.request.passing else open_beside()
     if todo.store is None:
         return Journal(LocalPlace(todo.folder), todo.request.shard)
     return Journal(StorePlace(todo.folder, Store(todo.store)), todo.request.shard)
@@ -104,12 +112,17 @@ def _run_waves(
     model_plan = found.plan
     supervisor = Supervisor(todo.request, model_plan, ledger, tell, pool.workers, decoders)
     publish = transfers[0].publish if transfers and journal.place.remote else None
-    reached = 0
+    reached = begun = 0
     try:
         with supervisor.watching_signals():
             for wave in todo.waves:
                 reached += len(wave)
                 jobs = ledger.begin(wave, publish)
+                if jobs:
+                    check_folders(todo, jobs)
+                    if not begun:
+                        journal.note_run(todo.count - reached + len(jobs), ended=False)
+                    begun += len(jobs)
                 ledger.sweep_kept()
                 _run_wave(todo, supervisor, ledger, jobs)
                 journal.place.sync()
@@ -121,6 +134,9 @@ def _run_waves(
         ledger.close()
         _fail_collided(todo, ledger)
         ledger.summary.not_reached(todo.count - reached)
+        if begun:
+            with suppress(OutputError):  # it is a note for `dacse status`
+                journal.note_run(ledger.summary.counts[Outcome.NOT_REACHED.value], ended=True)
         journal.place.sync()
 
 
@@ -128,7 +144,9 @@ def _run_wave(todo: Plan, supervisor: Supervisor, ledger: Ledger, jobs: list[Job
     """Run one wave. Inputs on this disk are probed first, for their duration and the disk space they need."""
     local = todo.own is None
     if local:
-        check_space(todo, ledger, supervisor.probe(jobs))
+        infos = supervisor.probe(jobs)
+        check_formats(todo.request, ledger, infos)
+        check_space(todo, ledger, infos)
     supervisor.run(jobs, probed=local)
 
 
@@ -150,6 +168,33 @@ def _sweep(todo: Plan, folder: Path) -> None:
         for wave in todo.waves:
             for job in wave:
                 discard_part(job.target)
+
+
+def check_folders(todo: Plan, jobs: list[Job]) -> None:
+    """Raise `OutputError` where a folder beside the inputs cannot be written to, before models are loaded."""
+    if todo.folder is not None:  # the journal is there already
+        return
+    for folder, target in {job.target.parent: job.target for job in jobs}.items():
+        there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+        try:
+            with tempfile.TemporaryFile(dir=there):
+                pass
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                words = f"cannot write {target}: {reason(error)}"
+                raise OutputError(words, hint="Give another place with -o.") from None
+
+
+def check_formats(request: Request, ledger: Ledger, infos: dict[int, AudioInfo]) -> None:
+    """End as failed the recordings whose outputs cannot hold the result, or need a missing extra."""
+    for index, info in infos.items():
+        if request.form is Form.ENHANCE and ledger.is_open(index):
+            job = ledger.job(index)
+            try:
+                if not has_token_suffix(job.target.name):
+                    format_for(job.target.suffix, info, request.sound)
+            except InputError as error:
+                ledger.fail(index, Failure(error.reason, error.message, error.hint))
 
 
 def check_space(todo: Plan, ledger: Ledger, infos: dict[int, AudioInfo]) -> None:

@@ -97,7 +97,9 @@ class Supervisor:
             return
         seconds = sum(info.seconds for index, info in self._infos.items() if self._ledger.is_open(index))
         known = probed and all(job.index in self._infos for job in jobs)  # token files are not probed
-        self._tell(Planned(len(jobs), seconds if known else None))
+        ended = self._ledger.summary.results
+        done = sum(result.reason == "already-done" for result in ended)
+        self._tell(Planned(len(jobs), seconds if known else None, len(jobs) + len(ended), done))
         if not self._loaded_at:
             self._tell(Stage("loading the models"))
         self._workers.start(seconds)

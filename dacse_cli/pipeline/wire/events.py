@@ -14,6 +14,10 @@ class Planned:
 
     files: int
     seconds: float | None
+    found: int = 0
+    """All inputs, with those that have ended already; 0 where nobody counted."""
+    done: int = 0
+    """Inputs that an earlier run has done."""
 
 
 @dataclass(frozen=True)

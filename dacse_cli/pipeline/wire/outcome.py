@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Result:
     """Seconds of audio whose chunks an earlier run had finished."""
     guard: GuardReport | None = None
     """The guard's report, where its chunks were checked."""
+    replaced: bool = False
+    """Whether it replaced an output of the same input, made with other options or before that changed."""
 
     def to_json(self) -> dict[str, Any]:
         """One line of `--json`."""
@@ -76,6 +78,9 @@ class Totals:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     chunks: Counter[str] = field(default_factory=Counter)
     """`kept`, `repaired`, `passed_through`: empty where no chunk was checked."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """By reason."""
+    replaced: int = 0
     seconds: float = 0.0
     resumed: float = 0.0
     bug: bool = False
@@ -85,6 +90,9 @@ class Totals:
         self.outcomes[result.outcome] += 1
         self.bug |= result.reason == "internal"
         self.resumed += result.resumed
+        self.replaced += result.replaced
+        if result.outcome is Outcome.SKIPPED:
+            self.skipped[result.reason] += 1
         if result.outcome in (Outcome.DONE, Outcome.WARNED):
             self.seconds += result.seconds
         if result.guard is not None:
@@ -93,7 +101,8 @@ class Totals:
 
     def copy(self) -> Totals:
         """A copy of the sums."""
-        return Totals(self.outcomes.copy(), self.chunks.copy(), self.seconds, self.resumed, self.bug)
+        counters = self.outcomes.copy(), self.chunks.copy(), self.skipped.copy()
+        return replace(self, outcomes=counters[0], chunks=counters[1], skipped=counters[2])
 
 
 @dataclass
@@ -111,6 +120,8 @@ class Summary:
     """The error that stopped the run early."""
     keeps_chunks: bool = False
     """Whether the next run takes over finished chunks of unfinished files."""
+    place: str | None = None
+    """The folder or URL of the outputs, where there is a journal."""
     _totals: Totals = field(default_factory=lambda: Totals())
     """Sums over inputs whose results are not stored because there are too many."""
 
@@ -135,6 +146,16 @@ class Summary:
         """How many inputs ended in each outcome; they add up to the inputs found."""
         outcomes = self._count().outcomes
         return {outcome.value: outcomes[outcome] for outcome in Outcome}
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """How many inputs were skipped, by reason."""
+        return dict(self._count().skipped)
+
+    @property
+    def replaced(self) -> int:
+        """How many earlier outputs of the same inputs were replaced unasked."""
+        return self._count().replaced
 
     @property
     def chunks(self) -> dict[str, int]:
@@ -169,6 +190,7 @@ class Summary:
             "type": "summary",
             "inputs": sum(self.counts.values()),
             **{name.replace("-", "_"): count for name, count in self.counts.items()},
+            "replaced": self.replaced,
             "ignored": self.ignored,
             **{f"chunks_{name}": count for name, count in self.chunks.items()},
             "audio_seconds": round(self.seconds, 3),
