@@ -68,7 +68,7 @@ def test_other_options_make_an_output_anew_and_the_summary_says_so(here, output)
 def test_what_nobody_knows_is_left_alone(here):
     (here / "talk.enhanced.wav").write_bytes(b"mine")
     told = enhance("talk.wav")
-    assert "perhaps made with other options; --overwrite replaces it, -o writes" in told.stderr
+    assert "perhaps made with other options; --overwrite replaces it" in told.stderr
     assert (here / "talk.enhanced.wav").read_bytes() == b"mine"
 
 

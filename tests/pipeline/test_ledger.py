@@ -111,8 +111,7 @@ def test_jobs_that_need_no_worker(out: Path, journal: Journal) -> None:
     assert ledger.begin([gone, taken, folder, free]) == [free]
     assert ends(ledger) == [("failed", "vanished"), ("skipped", "exists"), ("failed", "in-the-way")]
     assert ledger.summary.results[1].message == (
-        "an output exists, perhaps made with other options; "
-        "--overwrite replaces it, -o writes to another place"
+        "an output exists, perhaps made with other options; `overwrite` replaces it; or give another output"
     )
     assert ledger.summary.results[2].hint == "Move it, or give another output."
     replacing = Ledger(journal, "", quiet, overwrite=True)

@@ -37,7 +37,7 @@ MOST_FAILED = 10
 
 def failed_line(result: Result) -> Text:
     """An input that failed, and why."""
-    return Text(f"{'failed':<12}{shown(result.source)}  {shown(result.message)}", "red")
+    return Text(f"{'failed':<12}{shown(result.source)}  {shown(with_options(result.message))}", "red")
 
 
 def console(outlet: Outlet) -> Console:
