@@ -1,4 +1,4 @@
-"""What this installation can do and how fast, measured: the library call under `dacse doctor`."""
+"""What this installation can do, and how fast, measured: the library call behind `dacse doctor`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TEST_SECONDS = 3.0
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: what was looked at, `ok`, `note` or `bad`, and what was found."""
+    """One line: what was examined, its state (`ok`, `note` or `bad`), and what was found."""
 
     name: str
     state: str
@@ -46,7 +46,7 @@ class Finding:
 
 
 def examine(options: ModelOptions, tell: Callable[[Finding], None]) -> DacseError | None:
-    """Look at everything, tell as it is found; the first error that would stop `enhance`, if any."""
+    """Examine everything and pass each finding to `tell`; returns the error that would stop `enhance`."""
     tell(
         Finding("dacse", "ok", f"{__version__} on Python {platform.python_version()}, {platform.platform()}")
     )
@@ -91,7 +91,7 @@ def _released() -> Finding:
 
 
 def _try_model(options: ModelOptions) -> Iterator[Finding]:
-    """Load the model, state its limits, and enhance a little noise with it; each finding as it is made."""
+    """Load the model, compute its limits, and enhance a few seconds of noise with it."""
     import numpy as np
 
     from dacse_cli.api.enhancer import Enhancer

@@ -18,7 +18,7 @@ from dacse_cli.pipeline.task.open import open_sink
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 
 LONGEST_PLAYER = 600
-"""Seconds: a longer recording is described in a notebook, not put into it."""
+"""Seconds: a notebook shows no player for a longer recording, only its length."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Enhanced:
         return place
 
     def _at(self, rate: int) -> NDArray[np.float32]:
-        """The samples at a rate that a format insists on."""
+        """The samples at a rate that a format requires."""
         if rate == self.sample_rate:
             return self.samples
         from dacse_cli.audio.resample import resample
@@ -63,7 +63,7 @@ class Enhanced:
         return resample(self.samples, self.sample_rate, rate)
 
     def _repr_html_(self) -> str:
-        """A player, which Jupyter shows for the last value of a cell."""
+        """A player, which Jupyter shows if this is the last value of a cell."""
         C = self.samples.shape[0]
         words = f"{self.seconds:.1f} s, {C} channel{'s' * (C > 1)}, {self.sample_rate} Hz"
         if self.seconds > LONGEST_PLAYER:

@@ -140,7 +140,7 @@ class Enhancer:
         self._load(found)
 
     def _load(self, found: FoundModels) -> None:
-        """Load the models of a method, in place of those that had less."""
+        """Load the models of a method in place of those in memory, which lack some of them."""
         plan = found.plan
         self.models = load_models(plan)
         self.batch_size = prepared_batch(self.models, fitting_batch(plan, self.models))
@@ -154,7 +154,7 @@ class Enhancer:
         self.close()
 
     def close(self) -> None:
-        """Give the models' working memory back."""
+        """Free the models' working memory."""
         if self.models.translator is not None:
             self.models.translator.release()
 
@@ -296,5 +296,5 @@ class Enhancer:
 
 
 def _name(value: object) -> str:
-    """The command line's word for a device or dtype that may be torch's own object."""
+    """The command line's name of a device or dtype, which may be an object of torch."""
     return str(value).removeprefix("torch.")

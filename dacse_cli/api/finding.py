@@ -1,4 +1,4 @@
-"""Models from options: found at once, without torch; loaded when they are needed."""
+"""Models named by options: found at once, without torch; loaded when they are needed."""
 
 from __future__ import annotations
 
@@ -29,5 +29,5 @@ def find_enhancer(models: ModelOptions, chunk: ChunkOptions, progress: Download)
 
 
 def open_enhancer(models: ModelOptions, chunk: ChunkOptions, progress: Download) -> Enhancer:
-    """The same, loaded at once."""
+    """Find or download the models and load them. Raises `UsageError`, `ModelError`, `DeviceError`."""
     return find_enhancer(models, chunk, progress)()

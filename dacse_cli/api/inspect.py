@@ -1,4 +1,4 @@
-"""What one file holds, audio or tokens, as facts in order: the library call under `dacse inspect`."""
+"""What a file of audio or tokens contains: the library call behind `dacse inspect`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dacse_cli.tokens.names import has_token_suffix
 
 
 def inspect(path: Path) -> dict[str, Any]:
-    """Facts by name. Every sample of a recording is read. Raises `InputError`."""
+    """Facts by name, in a fixed order. Every sample of a recording is read. Raises `InputError`."""
     return _tokens(path) if has_token_suffix(path.name) else _audio(path)
 
 
@@ -45,7 +45,7 @@ def _tokens(path: Path) -> dict[str, Any]:
     if not tokens.holds_codes:
         units = {"width": U, "dtype": str(tokens.units.dtype), "quantised": tokens.quantised}
     facts = {"kind": "tokens" if tokens.holds_codes else "latents", "channels": C, **units, "frames": T}
-    if not tokens.codec:  # text and Descript's container say no more
+    if not tokens.codec:  # text and Descript's container hold no more facts
         return {**facts, "largest_code": int(tokens.codes.max())}
     return {
         **facts,

@@ -1,6 +1,6 @@
-"""For people's own Ray Data pipelines: a callable class for `map_batches`. Loads torch when it is used.
+"""A callable class for `map_batches` in your own Ray Data pipeline. Loads torch when it is used.
 
-An example stands in `examples/scale/README.md`.
+`examples/scale/README.md` has an example.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ class EnhanceFiles:
     """Enhances files named by the columns `source` and `target`; the models stay in memory between batches.
 
     Adds the columns `outcome` (`done`, `skipped` or `failed`), `reason` and `message` of the command line.
-    Waveforms never pass through Ray's object store. A target that is there is skipped: so a batch that Ray
-    runs again after a failure costs only what was not finished. Targets appear whole or not at all. Inputs
-    fail alone; what concerns all of them (no model, no device, no space) is raised.
+    Waveforms never pass through Ray's object store. Existing targets are skipped, so a batch that Ray repeats
+    after a failure processes only its unfinished files. Targets are written completely or not at all. A bad
+    input does not stop the others; an error that concerns all of them (no model, device, space) is raised.
     """
 
     def __init__(self, model: str = "disco-eth/DAC-SE1", *, overwrite: bool = False, **options: Any) -> None:

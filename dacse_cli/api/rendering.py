@@ -1,7 +1,7 @@
 """An enhanced recording given another strength, loudness, rate or format, without running a model.
 
 Enhancing fully (`mix=1`, `profile="normal"`, no `loudness`) is the expensive part and depends on none of
-these. What is made of its result here equals, sample for sample, what `Enhancer` makes in one go.
+these. The results of this module equal, sample for sample, those of `Enhancer` with the same options.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Samples = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Rendered:
-    """A written file, and what its listener should know of it."""
+    """A written file, and the warnings about it."""
 
     path: Path
     warnings: list[str]
@@ -37,7 +37,7 @@ class Rendered:
 def render(original: Samples, enhanced: Samples, sample_rate: int, sound: SoundOptions) -> Samples:
     """The recording `[C, S]` that `sound` asks for, from the original and the fully enhanced one `[C, S]`.
 
-    Raises `UsageError` where the two do not fit each other.
+    Raises `UsageError` if their shapes differ.
     """
     source, sink = ArraySource(original, Signal.of_array(original, sample_rate)), ArraySink()
     _write(source, enhanced, sink, replace(sound, rate=sound.rate or sample_rate))
@@ -49,9 +49,9 @@ def render_file(
 ) -> Rendered:
     """Write the file that `sound` asks for; the suffix of `target` decides the format.
 
-    `enhanced` is `[C, S]` at the original's rate and may be mapped from a disk: it is read block by block.
-    Tags come along as in `Enhancer.enhance_file`. `target` appears whole or not at all. Raises `InputError`,
-    `OutputError`, `UsageError`.
+    `enhanced` is `[C, S]` at the original's rate and may be memory-mapped: it is read block by block. Tags
+    are copied as by `Enhancer.enhance_file`. `target` is written completely or not at all. Raises
+    `InputError`, `OutputError`, `UsageError`.
     """
     path, place = Path(original), Path(target)
     source, found = file_source(path)
@@ -63,7 +63,7 @@ def render_file(
 
 
 def _write(source: Source, enhanced: Samples, sink: Sink, sound: SoundOptions) -> Written:
-    """Everything through the same output stage that enhancing ends with."""
+    """Write through the output stage that enhancing uses, too."""
     signal = source.signal
     if sound.channels != "keep":
         raise UsageError("channels are chosen when a recording is enhanced, not afterwards")

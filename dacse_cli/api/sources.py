@@ -25,7 +25,7 @@ RATES = range(1000, 768_001)
 def source_of(audio: Audio, sample_rate: int | None) -> Source:
     """A path or samples `[S]` or `[C, S]` as a checked recording.
 
-    Raises `InputError` for audio that cannot be used, `UsageError` for anything that is no audio.
+    Raises `InputError` for audio that cannot be used, `UsageError` for values that are not audio.
     """
     if isinstance(audio, (str, PathLike)):
         return file_source(Path(audio))[0]
@@ -45,7 +45,7 @@ def source_of(audio: Audio, sample_rate: int | None) -> Source:
 
 
 def full_scale(samples: NDArray[Any]) -> Samples:
-    """Float32 samples, full scale at 1: signed integers are divided by theirs, as in a WAV file.
+    """Float32 samples with a full scale of 1: signed integers are divided by their own, as in a WAV file.
 
     Raises `UsageError` for other kinds of values.
     """
@@ -58,7 +58,7 @@ def full_scale(samples: NDArray[Any]) -> Samples:
 
 
 def file_source(path: Path) -> tuple[FileSource, AudioScan]:
-    """A file, all of it read once. Raises `InputError`."""
+    """A file as a recording, and the facts from reading it once. Raises `InputError`."""
     found = scan(path)
     check_scan(found)
     return FileSource(path, Signal.of_scan(found)), found

@@ -1,4 +1,4 @@
-"""A recording tried out: its noisiest seconds in several strengths, as files beside each other."""
+"""A recording's noisiest seconds, enhanced in several strengths: the library call behind `dacse try`."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from dacse_cli.api.enhancer import Enhancer
 
 SPEECH_ABOVE = 4.0
-"""Energy by which the louder parts of a stretch exceed its noise where somebody speaks: 6 dB."""
+"""A stretch contains speech if its louder parts have this many times the energy of its noise (6 dB)."""
 _QUIET, _LOUD = 0.2, 0.9
-"""Shares of the steps of a stretch that are noise alone, and that are not its loudest speech."""
+"""Quantiles of a stretch's energy that stand for its noise and for its louder parts."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What was tried. Files are WAV; `made` is by strength."""
+    """A stretch of a recording in several strengths. Files are WAV; `made` is by strength."""
 
     start: float
     seconds: float
@@ -35,8 +35,8 @@ class Trial:
 def noisiest_start(energy: NDArray[np.float64], seconds: float) -> float:
     """Second at which the noisiest stretch of `seconds` with speech in it begins.
 
-    `energy` `[n]` is the mean square of every `STEP` seconds. A stretch's noise is what its quieter parts
-    hold. Where no stretch has speech above its noise, the noisiest of all is taken.
+    `energy` `[n]` is the mean square of every `STEP` seconds. A stretch's noise is the energy of its quieter
+    parts. If no stretch has speech above its noise, the noisiest of all is taken.
     """
     width = max(1, round(seconds / STEP))
     if len(energy) <= width:

@@ -1,4 +1,4 @@
-"""The `dacse` command: its subcommands, and the one place where an error becomes a line and an exit code."""
+"""The `dacse` command: its subcommands, and the place where errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Dacse(LazyGroup):
         "try": Later(
             "commands.try_out:try_", "Compare three strengths on a recording's noisiest seconds", _BATCH
         ),
-        "watch": Later("batch.watch:watch", "Enhance what appears in a folder, until Ctrl-C", _BATCH),
+        "watch": Later("batch.watch:watch", "Enhance files that appear in a folder, until Ctrl-C", _BATCH),
         "serve": Later("commands.serve:serve", "Serve a page and an HTTP API on this computer", _BATCH),
         "tokenize": Later(
             "batch.tokenize:tokenize", "Turn audio into token files: a codec's codes or latents", _BATCH
@@ -50,7 +50,7 @@ class _Dacse(LazyGroup):
         ),
         "evaluate": Later(
             "commands.evaluate:evaluate",
-            "Score enhanced speech: DNSMOS, PESQ, STOI, word error, voice",
+            "Score enhanced speech: DNSMOS, PESQ, STOI, word error and more",
             _LOOK,
         ),
         "status": Later("commands.status:status", "Show what an output folder holds, and what failed", _LOOK),
@@ -60,7 +60,7 @@ class _Dacse(LazyGroup):
             "commands.download:download", "Fetch a model and its codec into the local cache", _PREPARE
         ),
         "mix": Later("commands.mix:mix", "Make noisy/clean pairs for training from clean speech", _PREPARE),
-        "train": Later("train.group:app", "Train models, or plan what that takes", _PREPARE),
+        "train": Later("train.group:app", "Train models, or estimate memory and time", _PREPARE),
     }
 
 
@@ -72,8 +72,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turn folders of noisy speech into clean speech with DAC-SE1.",
-    epilog="Options may also stand in dacse.toml, in \\[tool.dacse] of a pyproject.toml, or in variables "
-    "such as DACSE_MODEL. What is typed wins, then the variable, then the file.\n\n"
+    epilog="Options can also be set in dacse.toml, in \\[tool.dacse] of a pyproject.toml, or in variables "
+    "such as DACSE_MODEL. The command line has priority, then the variable, then the file.\n\n"
     "Exit codes: 0 done, 1 bug, 2 usage, 3 some inputs failed, 4 no input, 5 model, 6 output, "
     "7 folder in use, 8 device, 130/143 stopped.",
 )
@@ -106,7 +106,7 @@ def options(
 
 
 def _commands_of(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command by its name; `train lm` is one of train's."""
+    """Every command with its full name, such as `train lm`."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from _commands_of(command, f"{above}{name} ")
@@ -115,21 +115,21 @@ def _commands_of(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _options_of(command: Any) -> dict[str, str]:
-    """A command's options, as typed and as its function calls them."""
+    """A command's options: long name without dashes -> name of the parameter."""
     words = [(word, parameter.name) for parameter in command.params for word in parameter.opts]
     return {word[2:]: name for word, name in words if word.startswith("--")}
 
 
 _CONTINUES = {"download", "mix", "train"}
-"""Commands that go on where they were stopped. The others say so themselves, where it is true."""
+"""Commands that continue where they were stopped. The batch commands print a message of their own."""
 
 
 class _Stopped(SystemExit):
-    """A signal has asked for the end."""
+    """Raised when a signal asks the process to end."""
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Raise `_Stopped`; a moment later where soundfile's callbacks from C would drop the exception."""
+    """Raise `_Stopped`; a moment later if soundfile is active, whose callbacks from C drop exceptions."""
     if any(one.f_globals.get("__name__") == "soundfile" for one, _ in traceback.walk_stack(frame)):
         threading.Timer(0.01, _signal_self, (number,)).start()
     else:
@@ -144,7 +144,7 @@ def _signal_self(number: int) -> None:
 
 
 def main() -> None:
-    """Entry point. Never shows a traceback for what a user can cause."""
+    """Entry point. Never shows a traceback for an error that a user can cause."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -174,7 +174,7 @@ def main() -> None:
 
 
 def _fail(error: OSError) -> None:
-    """Say what is wrong with a path that the user named; what else the system reports is a bug."""
+    """Report a path that cannot be used; any other error of the operating system is a bug."""
     from dacse_cli.files.problems import concerns_name, reason
 
     if error.filename is None or not concerns_name(error):
@@ -187,7 +187,7 @@ def _bug(error: Exception) -> NoReturn:
     if _verbose():
         _say(*traceback.format_exc().splitlines())
     _say(f"dacse: a bug: {type(error).__name__}: {error}")
-    _say("  Run it again with -v and report what it says.")
+    _say("  Run it again with -v and report the output.")
     sys.exit(1)
 
 

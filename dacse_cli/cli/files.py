@@ -1,4 +1,4 @@
-"""Recordings behind names that a user has typed, for the commands that make or use training data."""
+"""File and folder names -> recordings, for the commands that make or use training data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def recordings(names: Sequence[str], output: Path) -> list[tuple[str, Path]]:
-    """(place below the folder named, path) of every audio file behind `names`, without those in `output`."""
+    """(path below the given folder, full path) of every audio file in `names`, except those in `output`."""
     from dacse_cli.audio.formats import AUDIO_SUFFIXES
     from dacse_cli.pipeline.request.inputs import find_inputs
 

@@ -1,6 +1,6 @@
-"""How `--help` and `--help-all` of every command are written. Knows no command.
+"""Formats `--help` and `--help-all` of every command; independent of the commands.
 
-Plain text: no boxes, no colour, bold heads on a terminal only. `--help` leaves out what few people need.
+Plain text: no boxes, no colour, bold headings on a terminal only. `--help` leaves out rarely needed options.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typer.core import TyperCommand, TyperGroup
 
 ALL = "--help-all"
 FEW = 11
-"""Options that a short help shows without choosing."""
+"""A command with at most this many options shows all of them in its short help."""
 COMMON = ("--model", "--output", "--device", "--strength", "--preset", "--mix", "--format", "--loudness",
           "--report", "--overwrite", "--dry-run", "--noise", "--noisy", "--no-reference", "--metrics", "--by",
           "--csv", "--recipe", "--set", "--from", "--size", "--until", "--count", "--split", "--seed",
           "--every", "--settled", "--port", "--host", "--open", "--jobs")  # fmt: skip
-"""What a short help chooses where a command has more."""
+"""Options that the short help of any other command shows."""
 _SHELL = ("--install-completion", "--show-completion")
 _MOST_EXAMPLES = 2
 _WIDEST, _LEFT = 100, 26
@@ -36,10 +36,10 @@ _TYPES = {"str": "TEXT", "list[str]": "TEXT", "path": "PATH", "int": "N", "int r
 
 
 class _Help:
-    """What commands and groups of commands have in common."""
+    """Shared by commands and groups of commands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """As click does it, after `--help-all`."""
+        """Parse as click does, but handle `--help-all` first."""
         if ALL in _own(args, group=hasattr(self, "commands")):
             typer.echo(page(self, ctx, everything=True), nl=False)
             ctx.exit()
@@ -65,7 +65,7 @@ class Group(_Help, TyperGroup):
 
 
 def _own(args: list[str], *, group: bool) -> list[str]:
-    """Those words that are the command's own: not after `--` and, for a group, no command's."""
+    """The arguments of this command itself: those before `--` and, for a group, before the subcommand."""
     return list(takewhile(lambda word: word != "--" and (not group or word.startswith("-")), args))
 
 
@@ -102,7 +102,7 @@ def _prose(text: str) -> tuple[list[str], list[str]]:
 
 
 def _example(line: str, width: int) -> list[str]:
-    """A command over as many lines as it takes, as a shell continues them."""
+    """An example, wrapped with backslashes as in a shell."""
     pieces = textwrap.wrap(
         line, width - 4, initial_indent="  ", subsequent_indent="    ",
         break_long_words=False, break_on_hyphens=False,
@@ -142,7 +142,7 @@ def _commands(group: Any, ctx: Any, width: int, lines: int) -> Iterator[list[str
 
 
 def _options(command: Any, ctx: Any, width: int, everything: bool) -> Iterator[list[str]]:
-    """Options by their panel; without `everything` those that most people need, in one."""
+    """Options by their panel; without `everything` only the common ones, in one list."""
     options = [p for p in command.get_params(ctx) if p.param_type_name == "option" and not p.hidden]
     chosen = [p for p in options if not {"--help", *_SHELL} & set(p.opts)]
     if everything:
@@ -180,7 +180,7 @@ def _in_short(left: str, right: str) -> tuple[str, str]:
 
 
 def _columns(rows: Sequence[tuple[str, str]], width: int, most: int = 0) -> list[str]:
-    """Two columns; what is too long for the first gets a line of its own. `most`: lines per row."""
+    """Two columns; a first cell that is too long gets its own line. `most`: lines per row."""
     left = min(_LEFT, max(len(first) for first, _ in rows))
     lines = []
     for first, second in rows:

@@ -1,4 +1,4 @@
-"""Standard output and error as streams that nobody may be listening to."""
+"""Standard output and standard error as streams that may be closed."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TextIO
 
 
 class Outlet:
-    """Writes to `stream` until that fails; what cannot be written is dropped and the work goes on.
+    """Writes to `stream` until a write fails; later text is dropped, so that the command can continue.
 
-    `stream` is None where the process was started with it closed. `error` is what ended the writing.
+    `stream` is None if the process was started with it closed. `error` is the error of the failed write.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
@@ -17,21 +17,21 @@ class Outlet:
         self.error: OSError | None = None
 
     def write(self, text: str) -> int:
-        """Write, if there is still anybody to read it."""
+        """Write, unless an earlier write has failed."""
         if self._stream is not None and self.error is None:
             try:
                 self._stream.write(text)
             except OSError as error:
-                self._fall_silent(self._stream, error)
+                self._stop(self._stream, error)
         return len(text)
 
     def flush(self) -> None:
-        """Bring out what is buffered; this is where a full disk or a closed pipe shows."""
+        """Write buffered text; a full disk or a closed pipe is often noticed only here."""
         if self._stream is not None and self.error is None:
             try:
                 self._stream.flush()
             except OSError as error:
-                self._fall_silent(self._stream, error)
+                self._stop(self._stream, error)
 
     def isatty(self) -> bool:
         """Whether it is a terminal."""
@@ -39,11 +39,11 @@ class Outlet:
 
     @property
     def encoding(self) -> str:
-        """How text becomes bytes."""
+        """Encoding of the text."""
         return getattr(self._stream, "encoding", None) or "utf-8"
 
-    def _fall_silent(self, stream: TextIO, error: OSError) -> None:
-        """Drop the buffer too, or Python fails once more when it flushes at exit."""
+    def _stop(self, stream: TextIO, error: OSError) -> None:
+        """Remember the error and drop the buffer, or Python fails again when it flushes at exit."""
         self.error = error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -1,8 +1,8 @@
-"""Options that are not typed: from `dacse.toml`, or `[tool.dacse]` of a pyproject.toml, and from `DACSE_*`.
+"""Options from `dacse.toml` or `[tool.dacse]` of a pyproject.toml, and from variables `DACSE_*`.
 
-What is typed wins, then the environment, then the file, then the default. Both name options as they are
-typed, without the dashes in front: `batch-size = 8`, `DACSE_BATCH_SIZE=8`. A table `[enhance]` holds what is
-meant for one command. What no command knows is refused, for a misspelt setting would otherwise do nothing.
+The command line has priority, then the variable, then the file, then the default. Names are those of the
+command line without the leading dashes: `batch-size = 8`, `DACSE_BATCH_SIZE=8`. A table `[enhance]` holds
+settings for one command. Unknown settings are refused: a misspelt one would otherwise have no effect.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from dacse_cli.files.names import quoted
 
 FILE, PROJECT, PREFIX = "dacse.toml", "pyproject.toml", "DACSE_"
 ONLY_TYPED = ("overwrite",)
-"""Options that a file may not set: a folder of somebody else's may hold one."""
+"""Options that a file cannot set, because the file may have come with someone else's folder."""
 PLACES = ("report", "output", "csv")
-"""Options that name a place to write to: from a file only below the folder that it lies in."""
+"""Options that name a place to write to; a file can set them only to places below its own folder."""
 NO_OPTIONS = ("DACSE_CACHE",)
-"""Variables of dacse's own that stand for no option."""
+"""Variables of dacse that are not options."""
 
 Options = Mapping[str, Mapping[str, str]]
-"""Command -> option as typed, without dashes in front -> name of its parameter."""
+"""Command -> option without its leading dashes -> name of its parameter."""
 Values = dict[str, dict[str, Any]]
 """Command -> parameter -> value: click's `default_map`."""
 
 
 def collect(options: Options, folder: Path, environment: Mapping[str, str]) -> Values:
-    """What file and environment say to every command. Raises `UsageError` for what no command knows."""
+    """Settings of every command from the file and the environment. Raises `UsageError` for unknown ones."""
     found: Values = {command: {} for command in options}
     where, table = read_file(folder)
     for command, key, value in _entries(table):
@@ -46,10 +46,10 @@ def collect(options: Options, folder: Path, environment: Mapping[str, str]) -> V
 
 
 def fitted(values: Values, options: Options, parameters: Mapping[str, Mapping[str, Any]]) -> Values:
-    """`values` as every command takes them; `parameters` are click's, by command and name.
+    """`values` adapted to each command; `parameters` are click's, by command and name.
 
-    One value of an option that may be given several times is a list. A value that is no choice of one command
-    but of another is meant for that one: `DACSE_FORMAT=flac` says nothing to `tokenize`.
+    A single value of an option that can be given several times becomes a list. A value that only some
+    commands accept is left out for the others: `DACSE_FORMAT=flac` does not apply to `tokenize`.
     """
     found: Values = {command: dict(settings) for command, settings in values.items()}
     for option in {option for known in options.values() for option in known}:
@@ -81,24 +81,24 @@ def any_variable(environment: Mapping[str, str]) -> bool:
 
 
 def describe(folder: Path, environment: Mapping[str, str]) -> str:
-    """Where settings come from, and of what, in one line."""
+    """All sources of settings and the options they set, in one line."""
     said = of_file(folder)
     variables = [name for name in sorted(environment) if name.startswith(PREFIX)]
     above = next((one for one in folder.absolute().parents if (one / FILE).is_file()), None)
     if not said and above is not None:
         variables.append(f"{above / FILE} is not read: settings come from the current folder only")
-    return "; ".join([*([said] if said else []), *variables]) or "none but what is typed"
+    return "; ".join([*([said] if said else []), *variables]) or "no settings file or variables"
 
 
 def of_file(folder: Path) -> str:
-    """The settings that a file in `folder` makes, in one line; empty where there are none."""
+    """The settings file in `folder` and the options it sets, in one line; empty if there are none."""
     where, table = read_file(folder)
     keys = [f"{command} {key}".strip() for command, key, _ in _entries(table)]
     return f"{where}: {', '.join(keys)}" if keys else ""
 
 
 def nested(values: Values) -> dict[str, Any]:
-    """`values` as click wants them: those of `train lm` below `lm` below `train`."""
+    """`values` in the form of click: those of `train lm` are in `["train"]["lm"]`."""
     tree: dict[str, Any] = {}
     for command, settings in values.items():
         *groups, name = command.split()
@@ -140,10 +140,10 @@ def _parse(path: Path) -> dict[str, Any]:
 def _refuse_unsafe(key: str, value: Any, where: str) -> None:
     name = key.replace("_", "-")
     if name in ONLY_TYPED:
-        raise UsageError(f"{key} in {where}: --{name} counts only where it is typed")
+        raise UsageError(f"{key} in {where}: --{name} works only on the command line")
     if name in PLACES and (Path(str(value)).is_absolute() or ".." in Path(str(value)).parts):
-        hint = f"Type --{name} instead."
-        raise UsageError(f"{key} in {where} leads out of this folder: {quoted(value)}", hint=hint)
+        hint = f"Use --{name} on the command line instead."
+        raise UsageError(f"{key} in {where} is outside this folder: {quoted(value)}", hint=hint)
 
 
 def _put(found: Values, options: Options, key: str, value: Any, what: str) -> None:
@@ -158,4 +158,4 @@ def _put(found: Values, options: Options, key: str, value: Any, what: str) -> No
 
 def _unknown(what: str, name: str, known: Iterable[str]) -> UsageError:
     hint = did_you_mean(name, known, "Options are named as in `dacse COMMAND --help`.")
-    return UsageError(f"{what} is no option of any command", hint=hint)
+    return UsageError(f"{what} is not an option of any command", hint=hint)

@@ -1,4 +1,4 @@
-"""What was typed wrongly, in the words and the form of all other errors; and arguments named as options."""
+"""Usage errors that click and Typer report, in the wording and form of all other errors; and arguments named as options."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _VALIDATOR = (
     (re.compile(r"Input should be greater than or equal to "), "must be at least "),
     (re.compile(r"Input should be less than or equal to "), "must be at most "),
 )
-"""What the library that checks values says -> what a person reads."""
+"""Messages of the library that validates values -> our wording."""
 
 
 _CHOICE = re.compile(r"'(?P<word>[^']*)' is not one of (?P<known>'.*')")
-"""A value that is none of an option's names."""
+"""A value that is not one of an option's choices."""
 
 
 _ARGUMENT = re.compile(r"(?<![`\w])`([a-z_]+(?:\.[a-z_.]+)?)(?:=([^`]+))?`(?![`\w])")
@@ -63,14 +63,14 @@ def _option(argument: re.Match[str]) -> str:
 
 
 def lines(error: Any) -> list[str]:
-    """What `main` prints: the help for a command that was given nothing, else one line and a hint."""
+    """The lines that `main` prints: the help of a command without arguments, else a message and a hint."""
     if type(error).__name__ == "NoArgsIsHelpError":
         return str(error.ctx.get_help()).splitlines()
     return [f"dacse: {wording(error)}", f"  {hint(error)}"]
 
 
 def wording(error: Any) -> str:
-    """What is wrong, in one line without a full stop at its end."""
+    """The message: one line, without a full stop."""
     context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
     if type(error).__name__ == "MissingParameter" and context is not None and parameter is not None:
         if parameter.param_type_name == "argument":
@@ -90,7 +90,7 @@ def hint(error: Any) -> str:
     context = getattr(error, "ctx", None)
     named = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
     if type(error).__name__ == "NoSuchOption" and named:
-        return f"A file whose name begins with - is given as ./{named[0]}"
+        return f"For a file whose name begins with -, write ./{named[0]}"
     see = f"See `{context.command_path if context is not None else 'dacse'} --help`."
     if choice := _CHOICE.search(str(error.format_message())):
         return did_you_mean(choice["word"], re.findall(r"'(.*?)'", choice["known"]), see) or see
@@ -98,5 +98,5 @@ def hint(error: Any) -> str:
 
 
 def _command(context: Any) -> str:
-    """The command without the program's name, which stands before every message."""
+    """The command without the program's name, with which every message begins."""
     return str(context.command_path).removeprefix("dacse ")

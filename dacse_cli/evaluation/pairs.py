@@ -66,7 +66,7 @@ def recordings(path: Path) -> dict[str, Path]:
                 continue
             key = whole.relative_to(path).with_suffix("").as_posix()
             if key in found:
-                raise UsageError(f"{found[key]} and {whole} have one name: which of them is meant?")
+                raise UsageError(f"{found[key]} and {whole} differ only in suffix: remove one")
             found[key] = whole
     if not found:
         raise NoInputError(f"no audio files in {path}")

@@ -34,4 +34,4 @@ def missing_content(path: str | os.PathLike[str]) -> tuple[str, str] | None:
         return None
     if ".git/annex/objects/" in target:
         return "a git-annex link whose content is not here", "run `git annex get` there"
-    return "a symbolic link that leads nowhere", "mend or remove it"
+    return "a symbolic link to a missing file", "repair or remove it"

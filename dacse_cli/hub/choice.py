@@ -40,10 +40,10 @@ def choose_model(named: str, device: str, *, offline: bool) -> Choice:
     check_devices(device)
     if device == "auto":
         if not has_gpu():
-            return Choice(BUILT_IN, "no GPU is here, and the released model needs one to be fast")
+            return Choice(BUILT_IN, "no GPU found, and the released model needs one to be fast")
         if offline and not is_cached():
-            return Choice(BUILT_IN, "the released model is not in the cache, and the network is off")
-        return Choice(DEFAULT_MODEL, "a GPU is here")
+            return Choice(BUILT_IN, "the released model is not in the cache, and --offline is given")
+        return Choice(DEFAULT_MODEL, "a GPU was found")
     if is_cached():
         return Choice(DEFAULT_MODEL, f'it is in the cache, and `device="{device}"` was given')
     if device in ("cpu", "mps") or offline:

@@ -146,7 +146,7 @@ def disk_problem(error: OSError, cache: Path) -> HubError:
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return HubError(f"the model cache {cache} is read-only", hint=f"make it writable, {_elsewhere()}")
     return HubError(
-        f"the model cache {cache} cannot be used: {reason(error)}", hint=f"mend it, {_elsewhere()}"
+        f"the model cache {cache} cannot be used: {reason(error)}", hint=f"repair it, {_elsewhere()}"
     )
 
 

@@ -46,9 +46,9 @@ def build(
 ) -> Path:
     """Write `index.html` and `report.jsonl` into `folder` and return the page.
 
-    `score` rates a mono recording; the stretch that is shown is what it gets. `on_file(done, all)` is called
-    after every file. Files that cannot be read any more are named in the page. Raises `OutputError`,
-    and `UsageError` where another file of one of these names is there.
+    `score` rates a mono recording, here the stretch that is shown. `on_file(done, all)` is called after every
+    file. Files that can no longer be read are named in the page. Raises `OutputError`, and `UsageError` if
+    a file of one of these names exists that is not from a report.
     """
     budget = share(sum(entry.playable for entry in entries))
     scenes = []

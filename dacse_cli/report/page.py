@@ -1,7 +1,7 @@
 """Scenes -> one HTML file and one file of JSON lines. Text from outside never becomes markup.
 
-The page may not touch the network: its policy allows only its own style and script, named by their hashes,
-and pictures that lie in it. Names of files reach it as JSON and are shown as text.
+The page cannot use the network: its policy allows only its own style and script, named by their hashes, and
+pictures that are part of it. File names are passed as JSON and shown as text.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from dacse_cli.report.scene import Scene
 
 FORMAT, VERSION = "dacse-report", 1
 SCRIPTS = ("player.js", "dom.js", "panel.js", "page.js")
-"""In the order in which they need each other."""
+"""In order of dependency."""
 
 
 def to_html(run: RunFacts, scenes: Sequence[Scene], folder: Path) -> str:
-    """The page, to lie in `folder`."""
+    """The page, with links relative to `folder`."""
     style, script = _asset("page.css"), _script()
     policy = (
         f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
@@ -65,7 +65,7 @@ def _row(scene: Scene, folder: Path) -> dict[str, Any]:
 
 
 def link(target: Path, folder: Path) -> str:
-    """The address of `target` in a page that lies in `folder`; bytes that are no UTF-8 survive.
+    """The address of `target` in a page in `folder`; names that are not UTF-8 work, too.
 
     It is relative, so that both can be moved together.
     """

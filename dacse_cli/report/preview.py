@@ -13,11 +13,11 @@ from dacse_cli.config import OPUS_RATES
 from dacse_cli.report.budget import bit_rate
 
 _LEAST_BITS, _MOST_BITS = 6_000, 256_000
-"""What libsndfile's compression levels 1 and 0 mean for one channel."""
+"""Bits per second of libsndfile's compression levels 1 and 0 for one channel."""
 
 
 def preview_rate(rate: int) -> int:
-    """The lowest Opus rate that loses nothing of `rate`, else the highest there is."""
+    """The lowest Opus rate that is not below `rate`, else the highest one."""
     return next((known for known in OPUS_RATES if known >= rate), OPUS_RATES[-1])
 
 

@@ -22,7 +22,7 @@ Score = Callable[[Samples, int], dict[str, float]]
 
 @dataclass(frozen=True)
 class Scene:
-    """What the page holds of one file: `facts` for its row and for machines, `media` to see and hear."""
+    """A file on the page: `facts` for its row and for report.jsonl, `media` for pictures and sound."""
 
     entry: Entry
     facts: dict[str, Any] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The part of a file that is shown: all of it, or the loudest stretch; and its samples."""
+"""The part of a file that is shown: the whole file, or its loudest stretch; and its samples."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Survey:
 
 
 def survey(path: Path) -> Survey:
-    """Look through `path` in constant memory. Raises `InputError`."""
+    """Read all of `path` in constant memory. Raises `InputError`."""
     energy, low, high = [], [], []
     with open_recording(path) as reader:
         rate = reader.info.sample_rate
@@ -47,7 +47,7 @@ def survey(path: Path) -> Survey:
 
 
 def choose_start(energy: NDArray[np.float64], seconds: float, marks: tuple[float, ...] = ()) -> float:
-    """Second at which a stretch of `seconds` begins: around the first of `marks`, else where most is heard.
+    """Second at which a stretch of `seconds` begins: around the first of `marks`, else the loudest one.
 
     Power is limited to that of the loudest twentieth of the file, so that short bangs do not decide.
     """

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FULL = 100
-"""Stands for full scale."""
+"""Value of a full-scale sample."""
 
 
 def outline(samples: NDArray[np.float32], columns: int) -> tuple[list[int], list[int]]:
@@ -17,7 +17,7 @@ def outline(samples: NDArray[np.float32], columns: int) -> tuple[list[int], list
 def envelope(
     low: NDArray[np.float32], high: NDArray[np.float32], columns: int
 ) -> tuple[list[int], list[int]]:
-    """The same from lowest and highest values that have been taken already, [n] each."""
+    """Like `outline`, from the lowest and highest values of equal steps, [n] each."""
     if not low.size:
         return [], []
     starts = np.unique(np.linspace(0, low.size, columns, endpoint=False).astype(np.int64))

@@ -1,16 +1,16 @@
 """`dacse serve`: a page and a small HTTP API on this machine, over models that stay loaded.
 
-    security     who may ask: token, Host, Origin; the headers of every answer
-    uploads      a request's body -> a file, never more than is allowed
-    problems     every error as JSON in the form that OpenAI's API gave it
-    workspace    a private folder that is gone when the server is, however it ends
+    security     access control: token, Host, Origin; the headers of every response
+    uploads      a request's body -> a file, up to a size limit
+    problems     every error as JSON in the form of OpenAI's API
+    workspace    a private folder that is removed when the server ends, even if it is killed
     recordings   the uploaded recordings and their progress
     worker       the one thread that runs the models: first seconds of everything first
     preview      the first seconds in every strength, to see and hear
     downloads    a finished recording as the requested file
     pages        the page, from its own assets and the report's player
-    app          addresses -> the above
-    server       from options to a running server
+    app          the handlers of all addresses
+    server       starts and stops the server
 
 Uses the library (`dacse_cli.api`) and the report's pictures; loads no model itself.
 """

@@ -48,7 +48,7 @@ class Service:
             Route("/v1/models", self.models, methods=["GET"]),
             Route("/v1/audio/enhance", self.enhance, methods=["POST"]),
             Route("/v1/recordings", self.recordings, methods=["GET"]),
-            Route("/v1/recordings", self.hand_in, methods=["POST"]),
+            Route("/v1/recordings", self.upload, methods=["POST"]),
             Route("/v1/recordings/{key}", self.recording, methods=["GET"]),
             Route("/v1/recordings/{key}", self.remove, methods=["DELETE"]),
             Route("/v1/recordings/{key}/preview", self.preview, methods=["GET"]),
@@ -70,8 +70,8 @@ class Service:
         data = [one.to_json() for one in self.shelf.all()]
         return JSONResponse({"object": "list", "data": data, "ready": self.worker.loaded.is_set()})
 
-    async def hand_in(self, request: Request) -> Response:
-        """Add a recording to listen to; its first seconds are enhanced first."""
+    async def upload(self, request: Request) -> Response:
+        """Add a recording for the page; its first seconds are enhanced first."""
         recording, _ = await self._received(request, wants_preview=True)
         return JSONResponse(recording.to_json(), 201)
 
@@ -101,7 +101,7 @@ class Service:
 
     async def enhance(self, request: Request) -> Response:
         """A recording in, the enhanced recording out, in one request."""
-        sound_options(request.query_params, ours=("token", "name", "model"))  # before work of hours
+        sound_options(request.query_params, ours=("token", "name", "model"))  # check before the long work
         recording, fields = await self._received(request, wants_preview=False)
         try:
             options = {**request.query_params, **fields}
@@ -119,7 +119,7 @@ class Service:
     async def _ended(self, request: Request, recording: Recording) -> None:
         while recording.unfinished:
             if await request.is_disconnected():
-                raise ApiError(499, "cancelled", "the sender went away")
+                raise ApiError(499, "cancelled", "the client disconnected")
             await asyncio.sleep(_LOOKS_EVERY)
         if recording.problem is not None:
             raise recording.problem
@@ -158,7 +158,7 @@ class Service:
 def make_app(
     shelf: Shelf, worker: Worker, model: str, *, port: int, token: str, most_bytes: int = MOST_BYTES
 ) -> ASGIApp:
-    """The application behind its gate."""
+    """The application behind its access control."""
     document, policy = page(model)
     service = Service(shelf, worker, model, document, most_bytes)
     handlers: dict[Any, Any] = {ApiError: _tell, HTTPException: _tell_http}

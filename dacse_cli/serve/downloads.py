@@ -30,13 +30,15 @@ _TYPES = {
 def sound_options(given: Mapping[str, str], ours: tuple[str, ...] = ()) -> SoundOptions:
     """The sound options in a query or a form. Raises `ApiError` for unknown or invalid ones.
 
-    `ours` are names with a meaning elsewhere.
+    `ours` are the names of parameters that are not sound options.
     """
     unknown = set(given) - {*OPTIONS, *ours}
     if unknown:
         name = sorted(unknown)[0]
         known = ", ".join(OPTIONS)
-        raise ApiError(400, "unknown_option", f"there is no option {name}; there are {known}", param=name)
+        raise ApiError(
+            400, "unknown_option", f"there is no option {name}; the options are {known}", param=name
+        )
     try:
         profile, mix = strength_of(given.get("strength") or "normal")
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""The page: its own assets and the report's player in one document that loads nothing."""
+"""The page: its own assets and the report's player in one document without external files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib.resources import files
 PLAYER = ("player.js", "dom.js", "panel.js")
 """Scripts of the report, in order of dependency."""
 NOTHING = '{"run":{},"files":[]}'
-"""The data that the report's scripts find in place of a report's facts."""
+"""The report's scripts get this in place of the data of a report."""
 
 
 def page(model: str) -> tuple[str, str]:

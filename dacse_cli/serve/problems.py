@@ -35,5 +35,5 @@ def problem_of(error: Exception) -> ApiError:
             return ApiError(507, "cannot_write", message)
         return ApiError(500, "model_error", message)
     if isinstance(error, OSError):
-        return ApiError(507, "cannot_write", f"the recording cannot be kept: {error.strerror}")
+        return ApiError(507, "cannot_write", f"the recording cannot be stored: {error.strerror}")
     return ApiError(500, "internal_error", f"a bug: {type(error).__name__}: {error}")

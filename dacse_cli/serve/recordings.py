@@ -29,7 +29,7 @@ class Recording:
     folder: Path
     source: Path
     name: str
-    """The sender's name for it: text from outside."""
+    """The name that the client sent: untrusted text."""
     wants_preview: bool = True
     id: str = field(default_factory=lambda: secrets.token_urlsafe(12))
     state: str = "waiting"
@@ -62,7 +62,7 @@ class Recording:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the worker is not done with it."""
+        """Whether the worker has not finished it."""
         return not self.removed and self.state in ("waiting", "working")
 
     def to_json(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Shelf:
         self.expire()
         with self._changed:
             if len(self._all) >= MOST:
-                raise ApiError(429, "too_many", f"{MOST} recordings are here already: remove some")
+                raise ApiError(429, "too_many", f"the server holds {MOST} recordings already: remove some")
         folder = self.folder / secrets.token_hex(8)
         folder.mkdir(mode=0o700)
         return folder
@@ -111,7 +111,7 @@ class Shelf:
             return [one for one in self._all.values() if one.wants_preview]
 
     def unfinished(self) -> list[Recording]:
-        """Those the worker is not done with."""
+        """Those that the worker has not finished."""
         with self._changed:
             return [one for one in self._all.values() if one.unfinished]
 
@@ -120,7 +120,7 @@ class Shelf:
         with self._changed:
             found = self._all.get(key)
         if found is None:
-            raise ApiError(404, "no_such_recording", "there is no such recording, or not any more")
+            raise ApiError(404, "no_such_recording", "there is no such recording, or it was removed")
         found.touched = time.monotonic()
         return found
 

@@ -1,8 +1,8 @@
 """Access control for all requests, and the headers of every response.
 
 The server listens on the loopback address, which every program and every web page open in a browser on this
-machine can reach. So each request must carry the token, name this server in `Host` (a foreign name that
-resolves to 127.0.0.1 does not), and where a page sent it, that page must be ours (`Origin`).
+machine can reach. So each request must contain the token and name this server in `Host` (a foreign name that
+resolves to 127.0.0.1 is refused); a request from a web page must come from our own page (`Origin`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Gate:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse, or pass on."""
+        """Refuse the request or pass it on."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
@@ -61,7 +61,7 @@ class Gate:
         if headers.getlist("host") == [] or any(host not in self._hosts for host in headers.getlist("host")):
             return ApiError(421, "wrong_host", "this server answers only under its own address")
         if any(origin not in self._origins() for origin in headers.getlist("origin")):
-            return ApiError(403, "foreign_origin", "another page may not use this server")
+            return ApiError(403, "foreign_origin", "other web pages may not use this server")
         if not self._knows_token(headers, scope["query_string"]):
             return ApiError(401, "wrong_token", "open the address that `dacse serve` printed, with its token")
         return None

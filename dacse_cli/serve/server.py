@@ -1,4 +1,4 @@
-"""Starts a server from options, and cleans up when it ends."""
+"""Starts the server, and cleans up when it ends."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def run(
     token: str | None = None,
     most_bytes: int = MOST_BYTES,
 ) -> None:
-    """Serve until a signal comes. `load` gives the models, in another thread, while the page is already up.
+    """Serve until a signal arrives. `load` loads the models in another thread, while the page is already up.
 
-    `on_open(address, token)` is called once the server listens. Raises `UsageError` for a port that is taken
-    or a token that is none, and what `load` raises.
+    `on_open(address, token)` is called once the server listens. Raises `UsageError` for a port in use or an
+    invalid token, and what `load` raises.
     """
     token = token or secrets.token_urlsafe(24)
     if not _TOKEN.fullmatch(token):
@@ -72,7 +72,7 @@ def _serve(
     token: str,
     most_bytes: int,
 ) -> None:
-    """Until a signal comes, or the models cannot be loaded."""
+    """Serve until a signal arrives, or until loading the models has failed."""
     import uvicorn
 
     number = listening.getsockname()[1]
@@ -99,7 +99,7 @@ def _serve(
 
 
 def listen(port: int | None) -> socket.socket:
-    """A socket on the loopback address: at `port`, or at the usual one, or any where that is taken."""
+    """A socket on the loopback address, at `port`; without one at `PORT`, or at any free port."""
     choices = (PORT, 0) if port is None else (port,)
     for choice in choices:
         listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -112,4 +112,4 @@ def listen(port: int | None) -> socket.socket:
             listening.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise
-    raise UsageError(f"port {port} cannot be had", hint="Leave `port` out, or give another.")
+    raise UsageError(f"port {port} is in use or not permitted", hint="Leave `port` out, or give another.")

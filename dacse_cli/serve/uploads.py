@@ -28,7 +28,7 @@ _BLOCK = 1 << 20
 
 
 def plain_name(name: str) -> str:
-    """A file name from outside as one that can be shown and suggested: no folders, no control characters."""
+    """A client's file name made safe to show and to suggest: no folders, no control characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     shown = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
     stem, dot, suffix = shown.strip().rpartition(".")
@@ -38,7 +38,7 @@ def plain_name(name: str) -> str:
 
 
 def stored_name(name: str) -> str:
-    """A recording's name on disk: of the sender's name only a known suffix is used."""
+    """A recording's name on disk: only a known suffix is taken from the client's name."""
     suffix = Path(name).suffix.lower()
     return f"original{suffix if suffix in AUDIO_SUFFIXES else ''}"
 
@@ -57,11 +57,11 @@ def check_length(request: Request, folder: Path, most: int = MOST_BYTES) -> None
 def check_space(folder: Path, wanted: int) -> None:
     """Refuse data that would fill the disk."""
     if shutil.disk_usage(folder).free < wanted + SPARE_BYTES:
-        raise ApiError(507, "no_space", "there is no room for it on the disk of the temporary folder")
+        raise ApiError(507, "no_space", "there is not enough free space on the disk of the temporary folder")
 
 
 class Limited:
-    """The `receive` of an ASGI request that ends in a `ApiError` after `most` bytes of body."""
+    """The `receive` of an ASGI request; raises `ApiError` after `most` bytes of body."""
 
     def __init__(self, request: Request, most: int = MOST_BYTES) -> None:
         self._receive, self._left, self._most = request.receive, most, most
@@ -78,7 +78,7 @@ class Limited:
 async def receive_body(
     request: Request, folder: Path, most: int = MOST_BYTES
 ) -> tuple[Path, str, dict[str, str]]:
-    """The recording in `folder`, the name its sender gave it, and the form's other fields.
+    """The recording in `folder`, the client's name for it, and the form's other fields.
 
     Raises `ApiError`; then nothing is left in `folder`.
     """
@@ -93,9 +93,9 @@ async def receive_body(
         await _write(path, limited.stream())
         return path, name, {}
     except ClientDisconnect:
-        raise ApiError(499, "cancelled", "the sender went away") from None
+        raise ApiError(499, "cancelled", "the client disconnected") from None
     except OSError as error:
-        raise ApiError(507, "no_space", f"the recording cannot be kept: {error.strerror}") from None
+        raise ApiError(507, "no_space", f"the recording cannot be stored: {error.strerror}") from None
 
 
 async def _from_form(request: Request, folder: Path) -> tuple[Path, str, dict[str, str]]:
@@ -124,7 +124,7 @@ async def _write(path: Path, blocks: AsyncIterator[bytes]) -> None:
                     await run_sync(file.write, block)
                     size += len(block)
         if not size:
-            raise ApiError(400, "no_file", "the request holds no recording", param="file")
+            raise ApiError(400, "no_file", "the request contains no recording", param="file")
     except BaseException:
         path.unlink(missing_ok=True)
         raise

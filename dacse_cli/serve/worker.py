@@ -1,7 +1,7 @@
-"""The one thread that runs the models. Every recording gets its first seconds before any is finished.
+"""The thread that runs the models. The first seconds of every recording are enhanced before the rest of any.
 
 A recording is enhanced piece by piece, fully (`mix` 1) and without a change of level: options that a listener
-chooses later are applied to that without the models. Between two pieces the thread looks for newer
+chooses later are applied to that result without the models. After every piece the thread looks for newer
 recordings.
 """
 
@@ -57,7 +57,7 @@ class Models(Protocol):
 class Worker(threading.Thread):
     """Loads the models, then processes the recordings on the shelf until it is closed.
 
-    `loaded` is set when the models are there, or when `error` says why they cannot be.
+    `loaded` is set when the models are loaded, or when loading has failed with `error`.
     """
 
     def __init__(self, shelf: Shelf, load: Callable[[], Models]) -> None:
@@ -69,7 +69,7 @@ class Worker(threading.Thread):
         self.error: Exception | None = None
 
     def run(self) -> None:
-        """The thread."""
+        """Run in the thread: load the models and work until the shelf is closed."""
         try:
             models = self._load()
         except Exception as error:
@@ -128,7 +128,7 @@ def first_seconds_first(todo: list[Recording]) -> Recording:
 
 
 def _look(recording: Recording) -> None:
-    """Read the recording's header. Raises `InputError`, `ApiError` for what is too long or too large."""
+    """Read the recording's header. Raises `InputError`, or `ApiError` if it is too long or too large."""
     from dacse_cli.audio.probe import probe
 
     info = probe(recording.source)

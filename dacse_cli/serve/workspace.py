@@ -1,7 +1,7 @@
 """A private folder for recordings that is removed when the server ends, even if it is killed.
 
-A second process, without any of dacse in it, waits for the end of a pipe that only the server holds, and
-removes the folder then. So files left by `kill -9` are removed after a moment.
+A second, tiny process waits for the end of a pipe that only the server holds open, and then removes the
+folder. So files left by `kill -9` are removed after a moment.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def test_where_the_output_goes(talk, paths, output, expected):
     [
         (["in"], None, "in is a folder: say where"),
         (["gone.wav"], None, "gone.wav: no such file$"),
-        (["takes/*.wav"], None, "say where the enhanced files go"),
-        (["s3://bucket/in"], None, "say where the enhanced files go"),
+        (["takes/*.wav"], None, "name a folder for the enhanced files"),
+        (["s3://bucket/in"], None, "name a folder for the enhanced files"),
     ],
 )
 def test_an_output_that_cannot_be_guessed_is_asked_for(talk, paths, output, words):

@@ -67,8 +67,8 @@ def test_a_pipe_is_called_what_was_typed(tmp_path, recording, tiny_model):
         (["enhance", "-", "a.wav", "out"], 2, "- must be the only input"),
         (["enhance", ".", "-"], 2, "takes one file"),
         (["tokenize", "-"], 2, "needs -o"),
-        (["enhance", "-", "-", "--json"], 2, "both want standard output"),
-        (["enhance", "-", "out.wav", "--report", "r"], 2, "--report needs files that stay"),
+        (["enhance", "-", "-", "--json"], 2, "both write to standard output"),
+        (["enhance", "-", "out.wav", "--report", "r"], 2, "--report cannot be combined with -"),
         (["enhance", "-", "-"], 3, "not an audio file"),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_value_reaches_the_commands_that_can_take_it(tmp_path):
 
 
 def test_where_settings_come_from_can_be_asked(tmp_path):
-    assert describe(tmp_path, {"PATH": "/"}) == "none but what is typed"
+    assert describe(tmp_path, {"PATH": "/"}) == "no settings file or variables"
     (tmp_path / "dacse.toml").write_text('model = "nano"\n[enhance]\nmix = 1\n')
     told = describe(tmp_path, {"DACSE_DEVICE": "cpu"})
     assert told == "dacse.toml: model, enhance mix; DACSE_DEVICE"
@@ -77,21 +77,21 @@ def test_a_pyproject_is_asked_where_there_is_no_file_of_our_own(tmp_path):
 @pytest.mark.parametrize(
     ("text", "environment", "says"),
     [
-        ("modle = 'nano'", {}, "modle in dacse.toml is no option of any command; Did you mean model?"),
+        ("modle = 'nano'", {}, "modle in dacse.toml is not an option of any command; Did you mean model?"),
         (
             "[enhanse]\nmix = 1",
             {},
-            "[enhanse] in dacse.toml is no option of any command; Did you mean enhance?",
+            "[enhanse] in dacse.toml is not an option of any command; Did you mean enhance?",
         ),
         ("[tokenize]\nmix = 1", {}, "mix in [tokenize] of dacse.toml"),
         ("", {"DACSE_MODLE": "x"}, "the variable DACSE_MODLE"),
         ("model =", {}, "is not valid TOML"),
         ("model = " + "[" * 10_000, {}, "nests deeper"),
         ("batch-size = 1" + "0" * 400, {}, "digits"),
-        ("overwrite = true", {}, "counts only where it is typed"),
-        ("[enhance]\noverwrite = true", {}, "counts only where it is typed"),
-        ('report = "../victim"', {}, "leads out of this folder"),
-        ('output = "/etc"', {}, "leads out of this folder"),
+        ("overwrite = true", {}, "works only on the command line"),
+        ("[enhance]\noverwrite = true", {}, "works only on the command line"),
+        ('report = "../victim"', {}, "is outside this folder"),
+        ('output = "/etc"', {}, "is outside this folder"),
     ],
 )
 def test_what_no_command_knows_is_refused(tmp_path, text, environment, says):

@@ -59,5 +59,5 @@ def test_what_cannot_be_tried(tmp_path):
         CliRunner().invoke(app, ["try", str(tmp_path / "gone.wav")], catch_exceptions=False)
     (tmp_path / "talk.wav").touch()
     (tmp_path / "talk.try").mkdir()
-    with pytest.raises(UsageError, match="no report is in it"):
+    with pytest.raises(UsageError, match="contains no report"):
         CliRunner().invoke(app, ["try", str(tmp_path / "talk.wav")], catch_exceptions=False)

@@ -108,7 +108,7 @@ def test_a_worker_that_hangs_costs_one_file(tmp_path, monkeypatch):
     source = record(tmp_path / "in", "a.wav", "b-never-ends.wav", "c.wav")
     summary = enhance(source, tmp_path / "out")
     assert ends(summary)["b-never-ends.wav"] == ("failed", "worker-died")
-    assert "said nothing for" in next(r.message for r in summary.results if r.reason == "worker-died")
+    assert "sent no message for" in next(r.message for r in summary.results if r.reason == "worker-died")
     assert summary.counts["done"] == 2
 
 

@@ -139,7 +139,7 @@ def test_what_nobody_asks_for_any_more_is_removed(tmp_path):
         shelf.add(one)
     shelf.expire(kept[0].touched + KEPT_SECONDS + 1)
     assert [one.folder.exists() for one in kept] == [False, True]
-    with pytest.raises(ApiError, match="not any more"):
+    with pytest.raises(ApiError, match="it was removed"):
         shelf.get(kept[0].id)
 
 

@@ -65,7 +65,7 @@ def close_container(container: InputContainer) -> None:
 
 
 def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
-    raise PermissionError(f"the file names another: {url}")
+    raise PermissionError(f"the file refers to another file: {url}")
 
 
 def main_audio(container: InputContainer, kind: Kind) -> AudioStream:

@@ -18,7 +18,7 @@ def detokenize(
     rate: RateOpt = "keep",
     audio_format: FormatOpt = "keep",
     batch: run.Batch,
-    voice: run.Voice,
+    printing: run.OutputOptions,
 ) -> None:
     """Turn token files back into audio of the original's length, sample rate and channels.
 
@@ -31,6 +31,6 @@ def detokenize(
     from dacse_cli.cli.batch.launch import launch
 
     sound = SoundOptions(rate=sample_rate(rate), format=audio_format)
-    models = networks.options(voice.offline)
+    models = networks.options(printing.offline)
     request = batch.request("detokenize", inputs, output, models, sound=sound)
-    launch(request, voice, dry_run=batch.dry_run)
+    launch(request, printing, dry_run=batch.dry_run)

@@ -67,7 +67,7 @@ def enhance(
     shard: run.ShardOpt = None,
     ray: RayOpt = None,
     report: ReportOpt = None,
-    voice: run.Voice,
+    printing: run.OutputOptions,
 ) -> None:
     """Enhance noisy speech: audio or token files in, enhanced ones out.
 
@@ -97,17 +97,17 @@ def enhance(
     from dacse_cli.cli.batch.outputs import split
     from dacse_cli.pipeline.request.shards import parse_shard
 
-    options = sound.options(voice.remark)
+    options = sound.options(printing.remark)
     inputs, target = split(paths, output)
     request = batch.request(
         "enhance",
         inputs,
         target,
-        networks.options(voice.offline, voice.remark),
+        networks.options(printing.offline, printing.remark),
         chunk=chunks.options(),
         sound=options,
         strict=strict,
         keep_mtime=keep_mtime,
         shard=parse_shard(shard) if shard else None,
     )
-    launch(request, voice, dry_run=batch.dry_run, report=report, ray=ray)
+    launch(request, printing, dry_run=batch.dry_run, report=report, ray=ray)

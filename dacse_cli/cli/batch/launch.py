@@ -1,4 +1,4 @@
-"""One run from the command line: the library call and its rendering, shared by the batch commands."""
+"""One run from the command line: the library call and its display, shared by the batch commands."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import typer
 
-from dacse_cli.cli.batch.pipes import Plugged, plugged
-from dacse_cli.cli.options.run import Voice
+from dacse_cli.cli.batch.pipes import Piped, piped
+from dacse_cli.cli.options.run import OutputOptions
 from dacse_cli.cli.render.screen import Screen
 from dacse_cli.errors import OutputError, UsageError
 from dacse_cli.files.problems import output_error
@@ -23,24 +23,29 @@ from dacse_cli.store.urls import as_local, is_url
 
 
 def launch(
-    request: Request, voice: Voice, *, dry_run: bool, report: Path | None = None, ray: str | None = None
+    request: Request,
+    printing: OutputOptions,
+    *,
+    dry_run: bool,
+    report: Path | None = None,
+    ray: str | None = None,
 ) -> None:
-    """Do or forecast `request`, and draw a report of it where one is wanted; exits with the run's code."""
+    """Run or plan `request`, and write a report if one is wanted; exits with the run's exit code."""
     output = as_local(request.output) if request.output else None
     request = replace(request, inputs=tuple(map(as_local, request.inputs)), output=output)
     if _is_remote(request) and (dry_run or report):
         what = "--dry-run" if dry_run else "--report"
-        raise UsageError(f"{what} looks into every file, and would have to fetch all that are in a store")
+        raise UsageError(f"{what} reads every file: it would have to download all files of the object store")
     if ray and _is_remote(request):
-        raise UsageError("--ray works on folders that all machines see; for object stores use --shard")
-    with plugged(request) as ready:
+        raise UsageError("--ray needs folders that all machines can read; for object stores use --shard")
+    with piped(request) as ready:
         if ready.request is not request and report:
-            raise UsageError("--report needs files that stay: it does not go with -")
-        if ready.outlet and voice.json and not dry_run:
-            raise UsageError("--json and - both want standard output")
+            raise UsageError("--report cannot be combined with -, which leaves no files to show")
+        if ready.outlet and printing.json and not dry_run:
+            raise UsageError("--json and - both write to standard output: do not combine them")
         if report and not dry_run:
             _make_folder(report)
-        screen = voice.screen(piped=bool(ready.outlet and not dry_run))
+        screen = printing.screen(piped=bool(ready.outlet and not dry_run))
         if dry_run:
             with screen:
                 rows = forecast(ready.request, screen.tell, screen.download)
@@ -49,8 +54,8 @@ def launch(
         raise typer.Exit(_do(ready, screen, report, ray))
 
 
-def _do(ready: Plugged, screen: Screen, report: Path | None, ray: str | None) -> int:
-    """Run, report, sum up; the exit code."""
+def _do(ready: Piped, screen: Screen, report: Path | None, ray: str | None) -> int:
+    """Run, write the report, print the summary; returns the exit code."""
     with screen:
         summary = _run(ready, screen, ray)
         page = _report(summary, report, screen) if report else None
@@ -60,14 +65,16 @@ def _do(ready: Plugged, screen: Screen, report: Path | None, ray: str | None) ->
     if page is not None:
         screen.results.page(str(page))
     if screen.results.lost and not summary.exit_code:
-        raise OutputError(f"all is done, but the report could not be written: {screen.results.lost.strerror}")
+        raise OutputError(
+            f"all files are done, but the results were not printed: {screen.results.lost.strerror}"
+        )
     if not summary.exit_code:
-        ready.pour()
+        ready.write_stdout()
     return summary.exit_code
 
 
 def say_how_to_go_on(request: Request, summary: Summary, screen: Screen) -> None:
-    """After a stop, one line where the same command does what is left and nothing twice."""
+    """After a stop, print a line if the same command would do the remaining files only."""
     left = summary.counts[Outcome.NOT_REACHED.value]
     if summary.stopped_by is not None and left and not request.overwrite:
         where = "continue where this run stopped" if summary.keeps_chunks else "do the rest"
@@ -75,12 +82,12 @@ def say_how_to_go_on(request: Request, summary: Summary, screen: Screen) -> None
 
 
 def _is_remote(request: Request) -> bool:
-    """Whether anything lies in an object store."""
+    """Whether an input or the output is in an object store."""
     return any(map(is_url, (*request.inputs, request.output or "")))
 
 
-def _run(ready: Plugged, screen: Screen, ray: str | None) -> Summary:
-    """The library call that fits where the processes are."""
+def _run(ready: Piped, screen: Screen, ray: str | None) -> Summary:
+    """The library call: on this machine, or on a Ray cluster."""
 
     def tell(event: Event) -> None:
         screen.tell(ready.event_as_typed(event))
@@ -88,14 +95,14 @@ def _run(ready: Plugged, screen: Screen, ray: str | None) -> Summary:
     if ray is not None:
         from dacse_cli.pipeline.run.ray_run import run_ray
 
-        # Ray prints half a page for every lost machine; a run's own words say as much
+        # Ray prints half a page for every lost machine; the run's own messages are enough
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
             return run_ray(ready.request, ray, tell, screen.download)
     return run(ready.request, tell, screen.download)
 
 
 def _make_folder(folder: Path) -> None:
-    """Have the report's folder before hours of work. Raises `OutputError` and `UsageError`."""
+    """Create the report's folder before the work begins. Raises `OutputError` and `UsageError`."""
     from dacse_cli.report.assembly import refuse_foreign
 
     try:

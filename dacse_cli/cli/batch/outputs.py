@@ -1,4 +1,4 @@
-"""Which of the paths of `dacse enhance` are inputs, and where the output goes where nobody says so."""
+"""Which paths of `dacse enhance` are inputs, which is the output, and where it is by default."""
 
 from __future__ import annotations
 
@@ -47,10 +47,12 @@ def _refuse_recording(source: str, output: str) -> None:
 def _no_output(path: str) -> UsageError:
     if Path(path).is_dir():
         return UsageError(
-            f"{path} is a folder: say where its enhanced files go", hint=f"dacse enhance {path} OUTPUT"
+            f"{path} is a folder: name a folder for its enhanced files",
+            hint=f"For example: dacse enhance {path} OUTPUT",
         )
     if is_url(path) or any(sign in path for sign in "*?["):
         return UsageError(
-            f"{path}: say where the enhanced files go", hint=f"dacse enhance {shlex.quote(path)} OUTPUT"
+            f"{path}: name a folder for the enhanced files",
+            hint=f"For example: dacse enhance {shlex.quote(path)} OUTPUT",
         )
     return UsageError(f"{path}: no such file")

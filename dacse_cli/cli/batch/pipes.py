@@ -1,7 +1,7 @@
-"""`-` as an input or an output: one file that flows through.
+"""`-` as an input or an output: standard input or standard output as one file.
 
-Audio cannot be read or written in a single pass (headers tell lengths), so a pipe's bytes rest in a temporary
-folder. Only what is whole goes on to standard output.
+Audio cannot be read or written in a single pass (headers contain lengths), so a pipe's bytes are kept in a
+temporary folder. Only a complete file is written to standard output.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from dacse_cli.tokens.names import SUFFIX
 
 PIPE = "-"
 Row = TypeVar("Row", Result, Forecast)
-"""What names an input and its output."""
+"""Anything that names an input and its output."""
 _MAGIC = {
     b"RIFF": ".wav",
     b"RF64": ".wav",
@@ -38,25 +38,25 @@ _MAGIC = {
 
 
 @dataclass(frozen=True)
-class Plugged:
-    """A request whose pipes are files: `inlet` holds standard input, `outlet` will go to standard output."""
+class Piped:
+    """A request with files in place of pipes: `inlet` of standard input, `outlet` of standard output."""
 
     request: Request
     inlet: Path | None = None
     outlet: Path | None = None
 
     def as_typed(self, row: Row) -> Row:
-        """The same with `-` where a pipe's file is named."""
+        """`row` with `-` in place of a pipe's file."""
         source = PIPE if self.inlet and row.source == str(self.inlet) else row.source
         target = PIPE if self.outlet and row.target == str(self.outlet) else row.target
         return replace(row, source=source, target=target)
 
     def event_as_typed(self, event: Event) -> Event:
-        """The same event, with a result as it was typed."""
+        """`event` with `-` in place of a pipe's file."""
         return Ended(self.as_typed(event.result)) if isinstance(event, Ended) else event
 
-    def pour(self) -> None:
-        """Send the finished file to standard output. Raises `OutputError` where it cannot be written."""
+    def write_stdout(self) -> None:
+        """Write the finished file to standard output. Raises `OutputError`."""
         if self.outlet is None:
             return
         try:
@@ -71,14 +71,14 @@ class Plugged:
 
 
 @contextmanager
-def plugged(request: Request) -> Iterator[Plugged]:
-    """Files in place of `-`, gone afterwards. Raises `UsageError` where more than one file would flow."""
+def piped(request: Request) -> Iterator[Piped]:
+    """`request` with temporary files in place of `-`. Raises `UsageError` for more than one input."""
     reads, writes = PIPE in request.inputs, request.output == PIPE
     if not reads and not writes:
-        yield Plugged(request)
+        yield Piped(request)
         return
     if len(request.inputs) != 1:
-        raise UsageError("- must be the only input", hint="For many files name folders.")
+        raise UsageError("- must be the only input", hint="For several files, name files or folders.")
     if reads and request.output is None:
         raise UsageError("reading standard input needs -o", hint="Give -o NAME, or -o - for a pipe.")
     request = replace(request, passing=True)
@@ -86,18 +86,20 @@ def plugged(request: Request) -> Iterator[Plugged]:
         inlet = _spool(Path(folder), request.form) if reads else None
         source = inlet or Path(request.inputs[0])
         if not writes:
-            yield Plugged(replace(request, inputs=(str(source),)), inlet)
+            yield Piped(replace(request, inputs=(str(source),)), inlet)
             return
         if not source.is_file():
-            raise UsageError(f"- as output takes one file, and {source} is none")
+            raise UsageError(f"with - as output, the input must be one file, not {source}")
         outlet = Path(folder) / f"stdout{_suffix(request, source)}"
-        yield Plugged(replace(request, inputs=(str(source),), output=str(outlet)), inlet, outlet)
+        yield Piped(replace(request, inputs=(str(source),), output=str(outlet)), inlet, outlet)
 
 
 def _spool(folder: Path, form: str) -> Path:
-    """Standard input as a file whose suffix says what is in it."""
+    """Standard input as a file with the suffix of its format, which its first bytes tell."""
     if sys.stdin is None or sys.stdin.isatty():
-        raise UsageError("nothing is piped in", hint="For example: cat talk.wav | dacse enhance - clean.wav")
+        raise UsageError(
+            "standard input is not a pipe", hint="For example: cat talk.wav | dacse enhance - clean.wav"
+        )
     start = sys.stdin.buffer.read(4)
     is_mp3 = len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0  # no ID3 tag before it
     default = ".mp3" if is_mp3 else ".wav"

@@ -1,4 +1,4 @@
-"""From a finished run to its report: what the page is told, and who rates the recordings."""
+"""The report of a finished run: its entries, and the scores of the recordings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def write_report(summary: Summary, folder: Path, on_file: Callable[[int, int], None]) -> Path:
-    """Draw the report of a run into `folder`; the page's path. Raises `OutputError`."""
+    """Write the report of a run into `folder`; returns the page's path. Raises `OutputError`."""
     from dacse_cli.report import build
 
     facts = RunFacts(
@@ -42,7 +42,7 @@ def write_report(summary: Summary, folder: Path, on_file: Callable[[int, int], N
 def write_trial(
     trial: Trial, source: Path, folder: Path, model: str, on_file: Callable[[int, int], None]
 ) -> Path:
-    """Draw the report of a trial into `folder`; the page's path. Raises `OutputError`."""
+    """Write the report of a trial into `folder`; returns the page's path. Raises `OutputError`."""
     from dacse_cli.report import build
 
     entries = [
@@ -65,7 +65,7 @@ def write_trial(
 
 
 def entry_of(result: Result) -> Entry:
-    """What a report is told of one result."""
+    """The report's entry of one result."""
     there = result.outcome in (Outcome.DONE, Outcome.WARNED) or result.reason == "already-done"
     paths = (result.source, result.target)
     audio = all(Path(path).suffix.lower() in AUDIO_SUFFIXES and "://" not in path for path in paths)
@@ -83,7 +83,7 @@ def entry_of(result: Result) -> Entry:
 
 
 def spans_of(guard: GuardReport, seconds: float) -> tuple[Span, ...]:
-    """What the guard decided about the stretches of a file of `seconds`; what it does not name was kept."""
+    """The guard's decisions along a file of `seconds`; stretches without one were kept."""
     spans, end = [], 0.0
     for s in guard.stretches:
         if s.start > end:
@@ -94,7 +94,7 @@ def spans_of(guard: GuardReport, seconds: float) -> tuple[Span, ...]:
 
 
 def scorer() -> Score | None:
-    """DNSMOS of a mono recording, where `dacse[evaluate]` is installed."""
+    """A function for DNSMOS of a mono recording; None unless `dacse[evaluate]` is installed."""
     from dacse_cli.evaluation.metrics.mos import DNSMOS
 
     if any(importlib.util.find_spec(package) is None for package in DNSMOS.packages):

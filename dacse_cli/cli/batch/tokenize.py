@@ -41,7 +41,7 @@ def tokenize(
     batch: run.Batch,
     strict: run.StrictOpt = False,
     shard: run.ShardOpt = None,
-    voice: run.Voice,
+    printing: run.OutputOptions,
 ) -> None:
     """Turn audio into token files: the codec's codes or latents, and what decoding them needs.
 
@@ -60,7 +60,7 @@ def tokenize(
         "tokenize",
         inputs,
         output,
-        networks.options(voice.offline),
+        networks.options(printing.offline),
         sound=SoundOptions(channels),
         codes_format=codes_format,
         latents=latents,
@@ -68,4 +68,4 @@ def tokenize(
         strict=strict,
         shard=parse_shard(shard) if shard else None,
     )
-    launch(request, voice, dry_run=batch.dry_run)
+    launch(request, printing, dry_run=batch.dry_run)

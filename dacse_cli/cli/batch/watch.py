@@ -13,7 +13,7 @@ from dacse_cli.cli.options.sound import Sound
 
 EveryOpt = Annotated[
     float,
-    typer.Option("--every", min=0.1, metavar="SECONDS", help="Seconds between two looks at the folder."),
+    typer.Option("--every", min=0.1, metavar="SECONDS", help="Seconds between two checks of the folder."),
 ]
 SettledOpt = Annotated[
     float,
@@ -21,7 +21,7 @@ SettledOpt = Annotated[
         "--settled",
         min=0,
         metavar="SECONDS",
-        help="Take up files unchanged for this long.",
+        help="Enhance files that have not changed for this long.",
     ),
 ]
 
@@ -39,12 +39,12 @@ def watch(
     filters: run.FilterOpt = None,
     keep_mtime: run.KeepMtimeOpt = False,
     strict: run.StrictOpt = False,
-    voice: run.Voice,
+    printing: run.OutputOptions,
 ) -> None:
-    """Enhance what appears in a folder, until Ctrl-C.
+    """Enhance files that appear in a folder, until Ctrl-C.
 
-    New files are enhanced as [cyan]dacse enhance IN OUT[/] would do it, once they have not changed for a
-    while: finished ones are skipped, sub-folders are mirrored. The models are loaded for each such run.
+    New files are enhanced as by [cyan]dacse enhance IN OUT[/], once they have not changed for a while:
+    finished ones are skipped, sub-folders are kept. The models are loaded again for each group of new files.
 
     [bold]Examples[/]
 
@@ -63,22 +63,22 @@ def watch(
     from dacse_cli.store.urls import as_local
 
     if not Path(folder).is_dir():
-        raise UsageError(f"{folder} is not a folder", hint="Make it first; files may come later.")
+        raise UsageError(f"{folder} is not a folder", hint="Create it first; files can be added later.")
     request = run.Batch(filters).request(
         "enhance",
         [folder],
         as_local(output),
-        networks.options(voice.offline, voice.remark),
+        networks.options(printing.offline, printing.remark),
         chunk=chunks.options(),
-        sound=sound.options(voice.remark),
+        sound=sound.options(printing.remark),
         strict=strict,
         keep_mtime=keep_mtime,
     )
-    screen = voice.screen()
-    screen.remark(f"watching {folder}; Ctrl-C ends it")
+    screen = printing.screen()
+    screen.remark(f"watching {folder}; stop with Ctrl-C")
 
     def one_run(todo: Request) -> Summary:
-        with voice.screen() as moving:
+        with printing.screen() as moving:
             return enhance(todo, moving.tell, moving.download)
 
     runs = watching.watch(request.check(), one_run, screen.remark, every=every, settled=settled)

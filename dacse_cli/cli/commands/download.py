@@ -49,6 +49,4 @@ def download(
             screen.remark(resolved.note)
         screen.results.location(resolved.kind, resolved.name, resolved.revision, str(resolved.folder))
     if problems:
-        raise ModelError(
-            "; ".join(problems), hint="Run `dacse download` again: damaged files are fetched anew."
-        )
+        raise ModelError("; ".join(problems), hint="Run `dacse download` again: it replaces damaged files.")

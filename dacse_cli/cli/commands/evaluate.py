@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scores:
-    """Which, and what they are computed with."""
+    """Which metrics, and the models and the seed for them."""
 
     metrics: Annotated[
         str | None,
-        typer.Option("--metrics", show_default="all that can be had", help="Names, separated by commas."),
+        typer.Option("--metrics", show_default="all that are installed", help="Names, separated by commas."),
     ] = None
     asr: Annotated[
         str | None,
@@ -47,10 +47,11 @@ class Scores:
 
 @dataclass(frozen=True)
 class Tables:
-    """How they are shown."""
+    """How the scores are shown."""
 
     published: Annotated[
-        Literal["hifitts2"] | None, typer.Option("--published", help="Print the scores of a paper below.")
+        Literal["hifitts2"] | None,
+        typer.Option("--published", help="Print the scores of a paper below the table."),
     ] = None
     same_set: Annotated[
         bool, typer.Option("--same-set", help="The recordings are those of the published table.")
@@ -70,7 +71,7 @@ class Tables:
     json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object on stdout.")] = False
 
     def text(self, report: Report) -> str:
-        """What goes to standard output."""
+        """The text for standard output."""
         from dacse_cli.evaluation.tables import to_json, to_markdown, to_text
 
         if self.json:
@@ -96,7 +97,7 @@ def evaluate(
     ] = None,
     no_reference: Annotated[
         bool,
-        typer.Option("--no-reference", help="There are no clean recordings: only metrics that need none."),
+        typer.Option("--no-reference", help="Compute only metrics that need no clean recordings."),
     ] = False,
     scores: Scores,
     tables: Tables,
@@ -105,9 +106,9 @@ def evaluate(
 ) -> None:
     """Score enhanced speech: DNSMOS, PESQ, STOI, SI-SDR, word error, speaker similarity and more.
 
-    Recordings belong together by their path below their folder, whatever the suffix. Prints a table of
-    means with 95 % confidence intervals. The metrics come with [cyan]dacse\\[evaluate][/]; a missing one is
-    named.
+    Recordings are matched by their path below their folder, without the suffix. Prints a table of means
+    with 95 % confidence intervals. The metrics need [cyan]dacse\\[evaluate][/]; those that are not installed
+    are named.
 
     [bold]Examples[/]
 

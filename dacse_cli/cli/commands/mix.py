@@ -22,17 +22,15 @@ _how = partial(typer.Option, rich_help_panel="How it is written")
 
 @dataclass(frozen=True)
 class Mixture:
-    """What is drawn, from what, and how it is written."""
+    """What is mixed, from which recordings, and how it is written."""
 
-    noise: Annotated[
-        list[str] | None, _what("--noise", help="Recorded noise; may be given several times.")
-    ] = None
+    noise: Annotated[list[str] | None, _what("--noise", help="Recorded noise; can be repeated.")] = None
     rir: Annotated[
         list[str] | None,
         _what(
             "--rir",
             show_default="simulated rooms",
-            help="Room impulse responses; may be given several times.",
+            help="Room impulse responses; can be repeated.",
         ),
     ] = None
     recipe: Annotated[
@@ -48,8 +46,8 @@ class Mixture:
         Literal["auto", "image", "decay"],
         _what(
             "--room",
-            help="Simulated rooms: image (with [cyan]dacse\\[mix][/]) or decay, a simple model; auto: the "
-            "first if it is installed.",
+            help="Simulated rooms: image (needs [cyan]dacse\\[mix][/]) or decay, a simple model; auto: image "
+            "if it is installed.",
         ),
     ] = "auto"
     count: Annotated[
@@ -57,7 +55,7 @@ class Mixture:
         _what("--count", "-n", show_default="one per clean file", help="Number of pairs, over all splits."),
     ] = None
     seconds: Annotated[
-        float, _what("--seconds", help="Seconds of the pieces that longer recordings are cut into.")
+        float, _what("--seconds", help="Length of the pieces into which longer recordings are cut.")
     ] = 4.0
     max_seconds: Annotated[
         float, _what("--max-seconds", help="Recordings of up to this many seconds are kept whole.")
@@ -74,7 +72,7 @@ class Mixture:
         Literal["speaker", "file"],
         _what("--split-by", help="speaker: the first folder below CLEAN; file: each file is its own."),
     ] = "speaker"
-    seed: Annotated[int, _what("--seed", help="Seed of everything that is drawn at random.")] = 0
+    seed: Annotated[int, _what("--seed", help="Seed of all random choices.")] = 0
     rate: Annotated[int, _how("--rate", metavar="HZ", help="Sample rate of all pairs.")] = 44_100
     pair_format: Annotated[
         Literal["flac", "wav"],
@@ -123,9 +121,9 @@ def mix(
 ) -> None:
     """Make noisy/clean pairs for training: clean speech in, two folders and a manifest out.
 
-    Both sides of a pair have the same length and gain and are aligned to the sample; what was drawn for it
-    is in [cyan]manifest.jsonl[/]. The same seed and recordings give the same bytes, whatever --jobs. A
-    stopped run continues when the command is run again; a larger --count extends a finished one.
+    Both sides of a pair have the same length and gain and are aligned to the sample; its random choices are
+    in [cyan]manifest.jsonl[/]. The same seed and recordings give the same bytes, with any --jobs. A stopped
+    run continues when the command is run again; a larger --count extends a finished one.
 
     [bold]Examples[/]
 
@@ -147,7 +145,7 @@ def mix(
     for refused in planned.refused:
         screen.remark(str(refused))
     if planned.too_short:
-        screen.remark(f"passed over  {planned.too_short} clean recordings that are too short")
+        screen.remark(f"skipped  {planned.too_short} clean recordings that are too short")
 
     def show(progress: MixProgress) -> None:
         screen.results.record({"type": "pair", "split": progress.split, **progress.record})
@@ -156,7 +154,7 @@ def mix(
     with screen:
         report = run_mix(planned, jobs=jobs, on_pair=show)
     screen.results.conclude(
-        f"{report.written} pairs written, {report.there} were there; "
+        f"{report.written} pairs written, {report.there} existed already; "
         f"{report.seconds:.0f} s of audio in {report.elapsed:.0f} s ({report.speed:.1f} x real time)",
         {"type": "summary", "out": str(output), **asdict(report), "speed": report.speed},
     )

@@ -8,8 +8,8 @@ from dacse_cli.cli.options import run
 def models(json: run.JsonOpt = False) -> None:
     """List the models that are built in, in the cache, or known by name, with size and licence.
 
-    Names in the first column are what [cyan]--model[/] and [cyan]--codec[/] take; folders of your own work
-    as well.
+    The names in the first column are for [cyan]--model[/] and [cyan]--codec[/], which also take paths of
+    your own model folders.
 
     [bold]Examples[/]
 

@@ -31,14 +31,14 @@ def serve(
             "--token",
             metavar="TEXT",
             show_default="a new one each time",
-            help="The token that requests must carry. Other users of this machine can read command "
-            "lines: use the variable DACSE_TOKEN.",
+            help="The token that requests must contain. Other users of this machine can read command "
+            "lines: prefer the variable DACSE_TOKEN.",
         ),
     ] = None,
     browser: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     networks: Generation,
     chunks: Chunks,
-    voice: run.Voice,
+    printing: run.OutputOptions,
 ) -> None:
     """Serve a page and an HTTP API on this computer, with the models loaded once.
 
@@ -63,13 +63,13 @@ def serve(
     from dacse_cli.api.finding import find_enhancer
     from dacse_cli.serve.server import run as run_server
 
-    screen = voice.screen()
+    screen = printing.screen()
     with screen:
-        models = networks.options(voice.offline, voice.remark)
+        models = networks.options(printing.offline, printing.remark)
         load = find_enhancer(models, chunks.options(), screen.download)
 
     def opened(address: str, token: str) -> None:
-        text = json.dumps({"address": address, "token": token}) if voice.json else address
+        text = json.dumps({"address": address, "token": token}) if printing.json else address
         typer.echo(text)
         sys.stdout.flush()
         if browser:

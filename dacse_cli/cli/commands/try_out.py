@@ -29,11 +29,11 @@ def try_(
     browser: Annotated[bool, typer.Option("--open/--no-open", help="Open the page in the browser.")] = True,
     networks: Generation,
     chunks: Chunks,
-    voice: run.Voice,
+    printing: run.OutputOptions,
 ) -> None:
     """Try a recording's noisiest seconds in three strengths, on a page to compare them by ear.
 
-    Writes the stretch as it is and as gentle, normal and strong make it, with a report. The models run once.
+    Writes these seconds unchanged and in the strengths gentle, normal and strong, with a report.
 
     [bold]Examples[/]
 
@@ -49,9 +49,9 @@ def try_(
         raise InputError(f"{source}: no such file", reason="missing")
     folder = output or source.with_name(f"{source.stem}.try")
     if folder.exists() and not (folder / "report.jsonl").exists():
-        raise UsageError(f"{folder} is there already, and no report is in it", hint="Give another with -o.")
-    models = networks.options(voice.offline, voice.remark)
-    screen = voice.screen()
+        raise UsageError(f"{folder} exists and contains no report", hint="Give another folder with -o.")
+    models = networks.options(printing.offline, printing.remark)
+    screen = printing.screen()
     with screen:
         screen.doing("loading the models")
         with open_enhancer(models, chunks.options(), screen.download) as enhancer:

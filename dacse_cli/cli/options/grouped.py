@@ -1,4 +1,4 @@
-"""Commands that take their options in groups. Knows no option."""
+"""A decorator for commands that take their options in groups; independent of the options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any, get_type_hints
 def grouped(command: Callable[..., None]) -> Callable[..., None]:
     """`command` as Typer reads it: a parameter whose type is a dataclass is replaced by that class's fields.
 
-    The fields are annotated as a command's parameters are; `command` gets the object made of them.
+    The fields are annotated like a command's parameters; `command` is called with an instance of the class.
     """
     groups = {name: kind for name, kind in get_type_hints(command).items() if _is_group(kind)}
 
@@ -33,7 +33,7 @@ def _is_group(kind: Any) -> bool:
 
 
 def _flattened(called: Callable[..., Any], annotated: Any) -> Iterator[inspect.Parameter]:
-    """What `called` takes, its names resolved by what `annotated` says; groups are opened in their place."""
+    """Parameters of `called`, with the annotations of `annotated`; groups are replaced by their fields."""
     hints = get_type_hints(annotated, include_extras=True)
     for name, parameter in inspect.signature(called).parameters.items():
         if _is_group(hints[name]):

@@ -1,4 +1,4 @@
-"""Which networks run, where and how precisely, and how recordings are cut for them."""
+"""Options: models, device, precision, and the chunks into which recordings are cut."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CodecOpt = Annotated[
     str | None,
     _network(
         "--codec",
-        show_default=f"what the model names, else {DEFAULT_CODEC}",
+        show_default=f"the model's own, else {DEFAULT_CODEC}",
         help="Hub id or local folder of a DacModel, a speech VAE or units; or a published file (.pth, .pt).",
     ),
 ]
@@ -48,7 +48,7 @@ BatchOpt = Annotated[
 
 @dataclass(frozen=True)
 class Networks:
-    """What a command that only codes needs to know."""
+    """Options of commands that only encode or decode."""
 
     model: Annotated[
         str,
@@ -69,7 +69,7 @@ class Networks:
 
 @dataclass(frozen=True)
 class Generation(Networks):
-    """What a command that generates needs to know besides."""
+    """Further options of commands that enhance."""
 
     model: Annotated[
         str,
@@ -97,7 +97,7 @@ class Generation(Networks):
         _network(
             "--beam",
             metavar="N",
-            show_default="what the model says",
+            show_default="the model's own",
             help="Hypotheses of SET's beam search; 1 is greedy search.",
         ),
     ] = None
@@ -105,7 +105,7 @@ class Generation(Networks):
         Literal["ranked", "best"] | None,
         _network(
             "--expansion",
-            show_default="what the model says",
+            show_default="the model's own",
             help="How SET's beam search proposes the codes of a frame. ranked: the n-th best code of "
             "every codebook, as published. best: the most likely frames.",
         ),
@@ -129,7 +129,7 @@ class Generation(Networks):
     ] = None
 
     def options(self, offline: bool, remark: Callable[[str], None] = lambda text: None) -> ModelOptions:
-        """For the library; `remark` is told which model was chosen. Raises `UsageError`."""
+        """For the library; `remark` is called with a line on the chosen model. Raises `UsageError`."""
         from dacse_cli.hub.choice import choose_model
 
         choice = choose_model(self.model, self.device, offline=offline)
@@ -150,14 +150,14 @@ class Generation(Networks):
 
 @dataclass(frozen=True)
 class Chunks:
-    """How a recording is cut."""
+    """How a recording is cut into chunks."""
 
     chunk: Annotated[
         float | None,
         _chunk(
             "--chunk",
             metavar="SECONDS",
-            show_default="what the model names, else 4.0",
+            show_default="the model's own, else 4.0",
             help="Length of a chunk in seconds.",
         ),
     ] = None
@@ -171,5 +171,5 @@ class Chunks:
 
 
 def batch_rows(value: str) -> int | None:
-    """What `--batch-size` says. Raises `UsageError`."""
+    """The value of `--batch-size`; None for auto. Raises `UsageError`."""
     return whole_number(value, "--batch-size", instead="auto")

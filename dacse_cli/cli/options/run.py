@@ -1,4 +1,4 @@
-"""Which files are taken and written, and what is shown of a run."""
+"""Options: which files are read and written, and what is printed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ FilterOpt = Annotated[
         "--filter",
         metavar="PATTERN",
         show_default=False,
-        help="Take only inputs whose path or name matches, such as '*_mic1.wav'; may be given several times.",
+        help="Process only inputs whose path or name matches, such as '*_mic1.wav'; can be repeated.",
     ),
 ]
 ShardOpt = Annotated[
@@ -57,18 +57,19 @@ KeepMtimeOpt = Annotated[bool, _run("--keep-mtime", help="Give outputs the modif
 StrictOpt = Annotated[
     bool,
     _run(
-        "--strict", help="Fail recordings that are cut or damaged, instead of using what can be read of them."
+        "--strict",
+        help="Report cut or damaged recordings as failed, instead of enhancing what can be read of them.",
     ),
 ]
 JsonOpt = Annotated[bool, _run("--json", help="JSON on standard output, one object per line.")]
-OfflineOpt = Annotated[bool, _run("--offline", help="Touch no network (HF_HUB_OFFLINE=1 does the same).")]
-QuietOpt = Annotated[bool, _run("--quiet", "-q", help="Errors only.")]
-VerboseOpt = Annotated[bool, _run("--verbose", "-v", help="Per-file detail and tracebacks.")]
+OfflineOpt = Annotated[bool, _run("--offline", help="Do not use the network; like HF_HUB_OFFLINE=1.")]
+QuietOpt = Annotated[bool, _run("--quiet", "-q", help="Print only errors.")]
+VerboseOpt = Annotated[bool, _run("--verbose", "-v", help="Print details of every file, and tracebacks.")]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Which of the inputs are taken, and whether anything is done."""
+    """Which inputs are processed, and whether outputs are written."""
 
     filters: FilterOpt = None
     limit: Annotated[
@@ -77,16 +78,16 @@ class Batch:
             "--limit",
             metavar="N",
             show_default=False,
-            help="Take only the first N inputs: to try things out.",
+            help="Process only the first N inputs, for a trial.",
         ),
     ] = None
-    overwrite: Annotated[bool, _run("--overwrite", help="Redo outputs that are already there.")] = False
-    dry_run: Annotated[bool, _run("--dry-run", help="Print the plan and stop; writes nothing.")] = False
+    overwrite: Annotated[bool, _run("--overwrite", help="Replace existing outputs.")] = False
+    dry_run: Annotated[bool, _run("--dry-run", help="Print the plan; write nothing.")] = False
 
     def request(
         self, form: str, inputs: Sequence[str], output: str | None, models: ModelOptions, **options: Any
     ) -> Request:
-        """What the library is asked for; `options` are further fields of `Request`."""
+        """The request for the library; `options` are further fields of `Request`."""
         from dacse_cli.pipeline.request.naming import split_pattern
         from dacse_cli.pipeline.request.request import Request
         from dacse_cli.pipeline.wire.messages import Form
@@ -107,8 +108,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Voice:
-    """How a command speaks, and whether it asks the network."""
+class OutputOptions:
+    """What a command prints, and whether it may use the network."""
 
     json: JsonOpt = False
     offline: OfflineOpt = False
@@ -116,12 +117,12 @@ class Voice:
     verbose: VerboseOpt = False
 
     def remark(self, text: str) -> None:
-        """One line on standard error, unless that is to be quiet."""
+        """Print a line on standard error, unless --quiet is given."""
         if not self.quiet:
             typer.echo(f"dacse: {with_options(text)}", err=True)
 
     def screen(self, *, piped: bool = False) -> Screen:
-        """Where it speaks; `piped` as `Screen` has it."""
+        """The display of a run; for `piped` see `Screen`."""
         from dacse_cli.cli.render.screen import Screen
 
         return Screen(json=self.json, quiet=self.quiet, verbose=self.verbose, piped=piped)

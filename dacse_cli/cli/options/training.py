@@ -1,4 +1,4 @@
-"""Options of all trainings: where a network comes from, a recipe, and what is shown of a run."""
+"""Options of all trainings: initial model, recipe, data, and what is printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dacse_cli.cli.options.networks import CodecOpt
-from dacse_cli.cli.options.run import Voice
+from dacse_cli.cli.options.run import OutputOptions
 
 if TYPE_CHECKING:
     from dacse_cli.cli.render.screen import Screen
@@ -32,7 +32,7 @@ NoiseOpt = Annotated[
         "--noise",
         rich_help_panel="Data",
         show_default=False,
-        help="Recordings of noise, mixed into clean speech on the fly; may be given several times.",
+        help="Recordings of noise, mixed into clean speech on the fly; can be repeated.",
     ),
 ]
 JobsOpt = Annotated[
@@ -44,8 +44,8 @@ JobsOpt = Annotated[
 
 
 @dataclass(frozen=True)
-class Course:
-    """The network to begin with, the recipe, how far to train and where."""
+class TrainingOptions:
+    """The initial model, the recipe, the last stage, and the device."""
 
     recipe: Annotated[
         Path | None,
@@ -59,7 +59,7 @@ class Course:
             "--set",
             metavar="TABLE.KEY=VALUE",
             show_default=False,
-            help="Change one setting of the recipe; may be given several times.",
+            help="Change one setting of the recipe; can be repeated.",
         ),
     ] = None
     size: Annotated[
@@ -67,11 +67,11 @@ class Course:
         _model(
             "--size",
             show_default=False,
-            help="A published size, with fresh weights; see [cyan]train plan[/].",
+            help="A published size, with new weights; see [cyan]train plan[/].",
         ),
     ] = None
     config: Annotated[
-        str | None, _model("--config", show_default=False, help="A config.json, with fresh weights.")
+        str | None, _model("--config", show_default=False, help="A config.json, with new weights.")
     ] = None
     start: Annotated[
         str | None,
@@ -81,11 +81,11 @@ class Course:
         str | None, _run("--until", metavar="STAGE", show_default="the last", help="Stop after this stage.")
     ] = None
     device: Annotated[
-        str, _run("--device", help="auto, cuda, cuda:1, mps or cpu; torchrun gives each process its own.")
+        str, _run("--device", help="auto, cuda, cuda:1, mps or cpu; with torchrun each process has its own.")
     ] = "auto"
 
     def read(self, kind: type[Recipe], *settings: str) -> Recipe:
-        """The recipe, with `settings` besides those typed. Raises `UsageError`."""
+        """The recipe, changed by --set and by `settings`. Raises `UsageError`."""
         from dacse_cli.training.runs.recipe import Origin, read_run_recipe
 
         origin = Origin(self.size, self.config, self.start)
@@ -117,7 +117,7 @@ class Pairs:
     jobs: JobsOpt = 1
 
     def given(self, output: Path) -> dict[str, Any]:
-        """What a request (`training.lm.pairs.start.PairRequest`) needs of them. Raises `NoInputError`."""
+        """These options as fields of `training.lm.pairs.start.PairRequest`. Raises `NoInputError`."""
         from dacse_cli.cli.files import recordings
         from dacse_cli.training.sound.folders import clean_side
 
@@ -133,20 +133,20 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class TrainVoice(Voice):
-    """Of a training; of several processes only the first shows anything but errors."""
+class TrainingOutputOptions(OutputOptions):
+    """For a training. Of several processes only the first prints anything but errors."""
 
     json: Annotated[bool, _run("--json", help="One JSON object per line of the log, then a summary.")] = False
 
     def screen(self, *, piped: bool = False) -> Screen:
-        """Where it speaks."""
+        """The display of a training."""
         from dacse_cli.cli.render.screen import Screen
 
         first = int(os.environ.get("RANK", "0")) == 0
         return Screen(json=self.json and first, quiet=self.quiet or not first, verbose=self.verbose)
 
     def show(self, train: Callable[[Listener], TrainingResult]) -> None:
-        """Let it train; its log while it does, and where the model is."""
+        """Call `train`, show its log, and print where the model is."""
         from dacse_cli.training.runs.loop import Listener
 
         screen = self.screen()

@@ -41,7 +41,7 @@ def failed_line(result: Result) -> Text:
 
 
 def console(outlet: Outlet) -> Console:
-    """A console that never wraps into nothing and never interprets names."""
+    """A console of a usable width that never interprets names as markup."""
     width = None if _columns() >= 20 else 80
     file = cast(TextIO, outlet)
     return Console(file=file, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
@@ -53,7 +53,7 @@ def printer(*, json: bool) -> Printer:
 
 
 def _columns() -> int:
-    """`COLUMNS` if it is a number, else enough."""
+    """`COLUMNS` if it is a number, else 80."""
     try:
         return int(os.environ["COLUMNS"])
     except (KeyError, ValueError):
@@ -67,7 +67,7 @@ def plain_table(title: str | None = None) -> Table:
 
 
 class Printer:
-    """Results of a command. With `json` every result is one JSON object a line."""
+    """Results of a command. With `json` every result is a JSON object on its own line."""
 
     def __init__(self, outlet: Outlet, *, json: bool, quiet: bool) -> None:
         self.json, self.quiet = json, quiet
@@ -81,12 +81,12 @@ class Printer:
 
     @property
     def lost(self) -> OSError | None:
-        """Why results could not be shown: nothing where the reader has left, which is the reader's right."""
+        """Why results could not be printed. None if the reader closed the pipe, which is not an error."""
         error = self._outlet.error
         return None if isinstance(error, BrokenPipeError) else error
 
     def summary(self, summary: Summary) -> None:
-        """The account of a run."""
+        """The summary of a run."""
         if self.json:
             self.record(summary.to_json())
         elif not self.quiet:
@@ -105,7 +105,7 @@ class Printer:
         if summary.chunks:
             table.add_row("chunks", chunks_text(summary.chunks))
         if summary.ignored:
-            table.add_row("passed over", f"{files_text(summary.ignored)} (not audio, or not chosen)")
+            table.add_row("ignored", f"{files_text(summary.ignored)} (not audio, or not chosen)")
         if summary.seconds:
             pace = summary.seconds / summary.elapsed
             table.add_row(
@@ -128,7 +128,7 @@ class Printer:
             self._out.print(Text(f"and {more} more{where}"))
 
     def page(self, path: str) -> None:
-        """Where the report of a run lies."""
+        """The path of a run's report."""
         if self.json:
             self.record({"type": "report", "page": path})
         elif not self.quiet:
@@ -166,7 +166,7 @@ class Printer:
             self._out.print(Text(forecast_text(rows)))
 
     def models(self, found: list[Listed]) -> None:
-        """Models by name, with what is on the disk of each."""
+        """Models by name, with their size on the disk."""
         if self.json:
             for entry in found:
                 self.record({"type": entry.kind, **entry.to_json()})
@@ -232,7 +232,7 @@ class Printer:
         self._out.print(Text(text))
 
     def location(self, kind: str, name: str, revision: str | None, folder: str) -> None:
-        """Where a model lies."""
+        """The folder of a model."""
         if self.json:
             self.record({"type": kind, "name": name, "revision": revision, "folder": folder})
             return

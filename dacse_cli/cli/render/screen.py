@@ -24,7 +24,7 @@ PLAIN_EVERY = 30.0
 
 
 class Screen:
-    """One command's output. A context manager while something may be moving.
+    """One command's output. A context manager while progress bars may be shown.
 
     `piped`: standard output carries a recording, so results go to standard error as well.
     """
@@ -36,7 +36,7 @@ class Screen:
         errors = Outlet(sys.stderr)
         self._err = console(errors)
         self.results = Printer(errors if piped else Outlet(sys.stdout), json=json, quiet=quiet)
-        # asked of the stream: FORCE_COLOR makes Rich take any pipe for a terminal
+        # not Rich's own test: FORCE_COLOR makes Rich take any pipe for a terminal
         self._live = errors.isatty() and not self._err.is_dumb_terminal and not quiet
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -103,7 +103,7 @@ class Screen:
         self._move(done, self._total, right)
 
     def _move(self, done: float, total: float, right: str) -> None:
-        """Bring the bar to `done` of `total`; without one, say `right` now and then."""
+        """Move the bar to `done` of `total`; without a terminal print `right` from time to time."""
         if self._live and self._work is not None:
             self._bars.update(self._work, total=total or None, completed=done, right=right)
         elif time.monotonic() - self._last_line > PLAIN_EVERY:
@@ -122,11 +122,11 @@ class Screen:
         self._move(done, files, f"report: {done}/{files_text(files)}")
 
     def doing(self, text: str) -> None:
-        """What goes on now, for a while and without a measure."""
+        """Show the name of a step whose progress is not measured."""
         self._stage(shown(text))
 
     def trained(self, stage: str, step: int, steps: int, text: str) -> None:
-        """A training has taken `step` of `steps` of a stage; `text` is what was measured last."""
+        """Show that a training has done `step` of `steps` of a stage; `text` is the last measurement."""
         self._stage(shown(stage))
         self._move(step, steps, f"{shown(stage)}  {step}/{steps}  {text}")
 
@@ -176,11 +176,11 @@ class Screen:
         self._say(f"scored  {shown(system)}  {shown(recording)}")
 
     def remark(self, text: str) -> None:
-        """Something to know that stops nothing."""
+        """Print a note or a warning."""
         self._say(shown(with_options(text)), "yellow")
 
     def summary(self, summary: Summary) -> None:
-        """The account of a run, and what stopped it."""
+        """Print the summary of a run, and the error that stopped it."""
         if summary.fatal is not None:
             self._err.print(Text(f"dacse: {shown(with_options(summary.fatal.message))}", "red"))
             if summary.fatal.hint:

@@ -1,6 +1,6 @@
 """`dacse train`: a group of commands, one module each.
 
-group   all of them
-plan    what a training takes, computed
+group   the group, with all commands
+plan    memory and time of a training, computed
 lm, set, mask, codec, vae   one training each
 """

@@ -9,7 +9,7 @@ import typer
 
 from dacse_cli.cli.files import recordings
 from dacse_cli.cli.options.grouped import grouped
-from dacse_cli.cli.options.training import Course, JobsOpt, NoiseOpt, OutArg, TrainVoice
+from dacse_cli.cli.options.training import JobsOpt, NoiseOpt, OutArg, TrainingOptions, TrainingOutputOptions
 
 
 @grouped
@@ -23,8 +23,8 @@ def codec(
         ),
     ],
     output: OutArg,
-    course: Course,
-    voice: TrainVoice,
+    training: TrainingOptions,
+    printing: TrainingOutputOptions,
     noise: NoiseOpt = None,
     jobs: JobsOpt = 1,
     warm_start: Annotated[
@@ -37,7 +37,7 @@ def codec(
     """Train a codec by the DAC recipe, new or from an existing one.
 
     Mel spectra at seven scales, discriminators of periods and of spectra, codebook and commitment losses,
-    quantizer dropout; codes that fall out of use are replaced. With units.encoder in the recipe, codes are
+    quantizer dropout; codes that are no longer used are replaced. With units.encoder in the recipe, codes are
     k-means units of a speech encoder, and the decoder is trained. A stopped run continues from its last
     checkpoint when the command is run again. OUT/STAGE is the best codec of each stage, a folder for
     [cyan]--codec[/]. Several GPUs: as for [cyan]train lm[/].
@@ -56,13 +56,13 @@ def codec(
     from dacse_cli.training.codec.run import CodecRequest, train_codec
 
     request = CodecRequest(
-        recipe=course.read(CodecRecipe, *(["model.warm_start=true"] if warm_start else [])),
+        recipe=training.read(CodecRecipe, *(["model.warm_start=true"] if warm_start else [])),
         clean=recordings(clean, output),
         noise=recordings(noise or [], output),
         jobs=jobs,
         out=output,
-        until=course.until,
-        device=course.device,
-        offline=voice.offline,
+        until=training.until,
+        device=training.device,
+        offline=printing.offline,
     )
-    voice.show(partial(train_codec, request))
+    printing.show(partial(train_codec, request))

@@ -18,7 +18,7 @@ class _Train(LazyGroup):
         "mask": Later("train.mask:mask", "Train a filter that masks spectra"),
         "codec": Later("train.codec:codec", "Train a codec by the DAC recipe"),
         "vae": Later("train.vae:vae", "Train a speech VAE by the recipe of DC-Speech-VAE"),
-        "plan": Later("train.plan:plan", "Compute what a training takes: memory, FLOPs, hours"),
+        "plan": Later("train.plan:plan", "Estimate a training: memory, FLOPs, hours"),
     }
 
 
@@ -27,10 +27,10 @@ app = typer.Typer(
     cls=_Train,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Train a language model, SET, a filter or a codec; plan what that takes.",
+    help="Train a language model, SET, a filter or a codec; estimate memory and time.",
 )
 
 
 @app.callback()
 def train() -> None:
-    """Train a language model, SET, a filter or a codec; plan what that takes."""
+    """Train a language model, SET, a filter or a codec; estimate memory and time."""

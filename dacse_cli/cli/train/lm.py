@@ -5,11 +5,11 @@ from __future__ import annotations
 from functools import partial
 
 from dacse_cli.cli.options.grouped import grouped
-from dacse_cli.cli.options.training import Course, OutArg, Pairs, TrainVoice
+from dacse_cli.cli.options.training import OutArg, Pairs, TrainingOptions, TrainingOutputOptions
 
 
 @grouped
-def lm(pairs: Pairs, output: OutArg, course: Course, voice: TrainVoice) -> None:
+def lm(pairs: Pairs, output: OutArg, training: TrainingOptions, printing: TrainingOutputOptions) -> None:
     """Train a language model that generates clean codes from noisy ones, new or from an existing one.
 
     Stages, steps, rates and everything else are in a recipe; the default is the published one. With --noise,
@@ -31,11 +31,11 @@ def lm(pairs: Pairs, output: OutArg, course: Course, voice: TrainVoice) -> None:
     from dacse_cli.training.lm.run import LmRequest, train_lm
 
     request = LmRequest(
-        recipe=course.read(LmRecipe),
+        recipe=training.read(LmRecipe),
         out=output,
-        until=course.until,
-        device=course.device,
-        offline=voice.offline,
+        until=training.until,
+        device=training.device,
+        offline=printing.offline,
         **pairs.given(output),
     )
-    voice.show(partial(train_lm, request))
+    printing.show(partial(train_lm, request))

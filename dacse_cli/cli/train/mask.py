@@ -9,7 +9,7 @@ import typer
 
 from dacse_cli.cli.files import recordings
 from dacse_cli.cli.options.grouped import grouped
-from dacse_cli.cli.options.training import Course, JobsOpt, NoiseOpt, OutArg, TrainVoice
+from dacse_cli.cli.options.training import JobsOpt, NoiseOpt, OutArg, TrainingOptions, TrainingOutputOptions
 
 
 @grouped
@@ -23,8 +23,8 @@ def mask(
         ),
     ],
     output: OutArg,
-    course: Course,
-    voice: TrainVoice,
+    training: TrainingOptions,
+    printing: TrainingOutputOptions,
     noise: NoiseOpt = None,
     rir: Annotated[
         list[str] | None,
@@ -63,15 +63,15 @@ def mask(
     from dacse_cli.training.mask.run import MaskRequest, train_mask
 
     request = MaskRequest(
-        recipe=course.read(MaskRecipe),
+        recipe=training.read(MaskRecipe),
         clean=recordings(clean, output),
         noise=recordings(noise or [], output),
         rooms=recordings(rir or [], output),
         jobs=jobs,
         compiled=compiled,
         out=output,
-        until=course.until,
-        device=course.device,
-        offline=voice.offline,
+        until=training.until,
+        device=training.device,
+        offline=printing.offline,
     )
-    voice.show(partial(train_mask, request))
+    printing.show(partial(train_mask, request))

@@ -49,7 +49,7 @@ def plan(
     ] = True,
     json: run.JsonOpt = False,
 ) -> None:
-    """Compute what training a published model or codec takes: memory, speed, hours.
+    """Estimate what training a published model or codec takes: memory, speed, hours.
 
     Nothing is measured: FLOPs are counted, speed is an assumed share of an H100's peak, and the time to
     average gradients follows from assumed bandwidths, without overlap with the computation.
@@ -84,7 +84,7 @@ def plan(
     )
     kind_of = {size: kind for kind in kinds for size in kind.sizes}
     wanted = sizes or list(kind_of)
-    for kind in kinds:  # the first one's function refuses what is no size at all
+    for kind in kinds:  # the first one's function raises an error for an unknown size
         plans = [kind.plan(size) for size in wanted if kind_of.get(size, kinds[0]) is kind]
         if plans:
             _show(kind, plans, json=json)
@@ -95,15 +95,15 @@ class _Kind:
     """Plans that share a table."""
 
     record: str
-    """Type of its records,"""
+    """`type` of its JSON records."""
     title: str
-    """and of its table's first column."""
+    """Heading of its table's first column."""
     sizes: Collection[str]
     plan: Callable[[str], Any]
     columns: Mapping[str, Callable[[Any], str]]
-    """Name, in which `{0}` is the first plan -> what stands in it."""
+    """Heading, in which `{0}` is the first plan -> plan -> text of the cell."""
     also: tuple[str, ...] = ()
-    """Properties that records hold beside the fields."""
+    """Properties that the JSON records contain besides the fields."""
 
 
 def _show(kind: _Kind, plans: Sequence[Any], *, json: bool) -> None:

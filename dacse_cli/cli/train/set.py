@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import partial
 
 from dacse_cli.cli.options.grouped import grouped
-from dacse_cli.cli.options.training import Course, OutArg, Pairs, TrainVoice
+from dacse_cli.cli.options.training import OutArg, Pairs, TrainingOptions, TrainingOutputOptions
 
 
 @grouped
-def set_(pairs: Pairs, output: OutArg, course: Course, voice: TrainVoice) -> None:
+def set_(pairs: Pairs, output: OutArg, training: TrainingOptions, printing: TrainingOutputOptions) -> None:
     """Train SET, the transducer that predicts all codes of a frame in one step, or one of its baselines.
 
-    Sizes: set, set-small (with a predictor), nar, nar-small (every frame alone). Stages, steps, rates and
-    everything else are in a recipe; without one the published numbers hold. A stopped run continues from its
-    last checkpoint when the command is run again. OUT/STAGE is the best model of each stage, a folder for
-    [cyan]enhance --model[/]. Several GPUs: [cyan]torchrun --nproc-per-node 4 -m dacse_cli train set ...[/]
+    Sizes: set, set-small (with a predictor); nar, nar-small (not autoregressive: every frame by itself).
+    Stages, steps, rates and everything else are in a recipe; the default is the published one. A stopped run
+    continues from its last checkpoint when the command is run again. OUT/STAGE is the best model of each
+    stage, a folder for [cyan]enhance --model[/]. Several GPUs:
+    [cyan]torchrun --nproc-per-node 4 -m dacse_cli train set ...[/]
 
     [bold]Examples[/]
 
@@ -29,11 +30,11 @@ def set_(pairs: Pairs, output: OutArg, course: Course, voice: TrainVoice) -> Non
     from dacse_cli.training.set.run import SetRequest, train_set
 
     request = SetRequest(
-        recipe=course.read(SetRecipe),
+        recipe=training.read(SetRecipe),
         out=output,
-        until=course.until,
-        device=course.device,
-        offline=voice.offline,
+        until=training.until,
+        device=training.device,
+        offline=printing.offline,
         **pairs.given(output),
     )
-    voice.show(partial(train_set, request))
+    printing.show(partial(train_set, request))

@@ -9,7 +9,7 @@ import typer
 
 from dacse_cli.cli.files import recordings
 from dacse_cli.cli.options.grouped import grouped
-from dacse_cli.cli.options.training import Course, JobsOpt, OutArg, TrainVoice
+from dacse_cli.cli.options.training import JobsOpt, OutArg, TrainingOptions, TrainingOutputOptions
 
 
 @grouped
@@ -23,8 +23,8 @@ def vae(
         ),
     ],
     output: OutArg,
-    course: Course,
-    voice: TrainVoice,
+    training: TrainingOptions,
+    printing: TrainingOutputOptions,
     jobs: JobsOpt = 1,
 ) -> None:
     """Train a speech VAE by the recipe of DC-Speech-VAE, new or from an existing one.
@@ -32,8 +32,8 @@ def vae(
     Mel spectra become 5.4 latents per second; noise on the latents, mel and dispersive losses, discriminators
     of bands and patches. A stopped run continues from its last checkpoint when the command is run again.
     OUT/STAGE is the best model of each stage, a folder for [cyan]--codec[/]; its vocoder is that of
-    [cyan]--set model.vocoder=FOLDER[/] or of [cyan]--from[/], else Griffin and Lim's iteration, a stand-in.
-    A stage with [cyan]part = "vocoder"[/] trains BigVGAN instead, from where [cyan]--from[/] has it.
+    [cyan]--set model.vocoder=FOLDER[/] or of [cyan]--from[/], else Griffin and Lim's iteration, which sounds
+    worse. A stage with [cyan]part = "vocoder"[/] trains BigVGAN instead, the one of [cyan]--from[/].
     Several GPUs: as for [cyan]train lm[/].
 
     [bold]Examples[/]
@@ -50,12 +50,12 @@ def vae(
     from dacse_cli.training.vae.run import VaeRequest, train_vae
 
     request = VaeRequest(
-        recipe=course.read(VaeRecipe),
+        recipe=training.read(VaeRecipe),
         clean=recordings(speech, output),
         jobs=jobs,
         out=output,
-        until=course.until,
-        device=course.device,
-        offline=voice.offline,
+        until=training.until,
+        device=training.device,
+        offline=printing.offline,
     )
-    voice.show(partial(train_vae, request))
+    printing.show(partial(train_vae, request))

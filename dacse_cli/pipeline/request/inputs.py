@@ -50,7 +50,7 @@ def find_inputs(names: Sequence[str], accepts: Accepts, leave_out: Path | None =
     if not inputs.files:
         raise NoInputError(
             f"no audio files in {', '.join(names)}",
-            hint=f"{inputs.ignored} other files were passed over." if inputs.ignored else None,
+            hint=f"{inputs.ignored} other files were ignored." if inputs.ignored else None,
         )
     return inputs
 

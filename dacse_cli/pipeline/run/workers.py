@@ -121,7 +121,7 @@ class Slot:
         self.silent += seconds if self.held or self.loaded is None else 0.0
         if self.peer is not None and self.silent > SILENCE_SECONDS:
             self.silent = 0.0
-            self.peer.stop(f"said nothing for {SILENCE_SECONDS / 3600:.0f} hours")
+            self.peer.stop(f"sent no message for {SILENCE_SECONDS / 3600:.0f} hours")
 
     def reap(self) -> Reaped:
         """Handle the death of the worker: each file fails or is tried again.
