@@ -22,7 +22,7 @@ def talk():
 
 
 @pytest.mark.parametrize("cuts", [[], [1], [7, 159, 160, 161, 20_000], list(range(100, 48_000, 333))])
-def test_any_pieces_give_the_same_as_many_samples(cuts):
+def test_expanding_in_pieces_gives_the_same_samples(cuts):
     samples = talk()
     np.testing.assert_array_equal(through(samples, cuts), through(samples, []))
     assert through(samples, cuts).shape == samples.shape
@@ -41,6 +41,6 @@ def test_pauses_are_lowered_and_speech_is_not():
 
 
 @pytest.mark.parametrize("frames", [0, 1, 159, 161])
-def test_short_and_silent(frames):
+def test_silence_of_any_length_stays_silence(frames):
     samples = np.zeros((1, frames), np.float32)
     np.testing.assert_array_equal(through(samples, []), samples)

@@ -58,7 +58,7 @@ def chunk(name: bytes, body: bytes, order: str = "<") -> bytes:
 
 @pytest.mark.parametrize(("channels", "mask"), [(6, 0x60F), (4, 0x107), (2, 0x3), (1, 0x4)])
 @pytest.mark.parametrize("before", [b"bext", b"JUNK", None])
-def test_the_speaker_mask_is_kept_wherever_it_stands(tmp_path, channels, mask, before):
+def test_the_speaker_mask_is_kept(tmp_path, channels, mask, before):
     source = tmp_path / "a.wav"
     chunks = [chunk(before, bytes(602))] if before else []
     source.write_bytes(wav(extensible(channels, mask), *chunks, data=bytes(2 * channels * 800)))
@@ -67,7 +67,7 @@ def test_the_speaker_mask_is_kept_wherever_it_stands(tmp_path, channels, mask, b
     assert scan(tmp_path / "b.wav").frames == 800
 
 
-def test_the_bits_that_count_are_kept(tmp_path):
+def test_the_number_of_valid_bits_is_kept(tmp_path):
     source = tmp_path / "a.wav"
     source.write_bytes(wav(extensible(1, 4, bits=32, valid=24)))
     copied(source, tmp_path / "b.wav")
@@ -113,7 +113,7 @@ def test_texts_of_a_caf_an_au_and_a_wave64(tmp_path):
         assert scan(target).frames == 24_000, name
 
 
-def test_what_another_kind_of_file_cannot_hold_is_named(tmp_path):
+def test_metadata_that_another_format_cannot_hold_is_named(tmp_path):
     source = tmp_path / "a.wav"
     source.write_bytes(wav(struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16), chunk(b"bext", bytes(602))))
     assert any("bext" in note for note in copied(source, tmp_path / "b.flac", "flac"))
@@ -134,7 +134,7 @@ def test_tags_of_an_mp3_at_every_rate(tmp_path, rate):
     assert (tmp_path / "b.mp3").read_bytes()[-128:-125] == b"TAG"
 
 
-def test_a_tag_that_unpacks_to_a_gigabyte_costs_little(tmp_path):
+def test_a_compressed_tag_of_a_gigabyte_takes_little_memory(tmp_path):
     pytest.importorskip("mutagen", reason="needs dacse[media]")
     import tracemalloc
     import zlib
@@ -160,7 +160,7 @@ def test_a_tag_that_unpacks_to_a_gigabyte_costs_little(tmp_path):
     assert scan(tmp_path / "b.mp3").frames == 24_000
 
 
-def test_an_id3_tag_before_a_flac_is_taken_over(tmp_path):
+def test_an_id3_tag_before_a_flac_is_copied(tmp_path):
     id3 = pytest.importorskip("mutagen.id3", reason="needs dacse[media]")
     from mutagen.flac import FLAC
 
@@ -175,7 +175,7 @@ def test_an_id3_tag_before_a_flac_is_taken_over(tmp_path):
     assert FLAC(tmp_path / "b.flac")["title"] == ["Interview 12"]
 
 
-def test_the_delay_of_the_old_encoder_is_not_taken_over(tmp_path):
+def test_the_encoder_delay_of_the_input_is_not_copied(tmp_path):
     mp4 = pytest.importorskip("mutagen.mp4", reason="needs dacse[media]")
     pytest.importorskip("av", reason="needs dacse[media]")
     source = tmp_path / "a.wav"

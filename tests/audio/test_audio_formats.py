@@ -38,7 +38,7 @@ def chosen(requested: str, info: AudioInfo, suffix: str, rate: int | None = None
     ("container", "subtype"), sorted((c, s) for c, all_ in SUBTYPES.items() for s in all_)
 )
 @pytest.mark.parametrize("shape", [(1, 1), (1, 4411), (2, 999)])
-def test_every_format_comes_back_as_long_as_it_went_in(
+def test_every_format_keeps_the_length(
     tmp_path: Path, container: str, subtype: str, shape: tuple[int, int]
 ) -> None:
     """ADPCM, GSM and 8-bit AIFF come back up to 2040 samples longer: they must not enter the table."""
@@ -89,7 +89,7 @@ def test_container_and_depth(requested: str, source: tuple, suffix: str, expecte
     assert got.suffix == suffix_for(requested, suffix)
 
 
-def test_what_differs_is_noted() -> None:
+def test_differences_of_the_output_are_noted() -> None:
     assert chosen("keep", facts("WAV", "PCM_16"), ".wav").note is None
     assert "GSM610 is written as PCM_16" in str(chosen("keep", facts("WAV", "GSM610"), ".wav").note)
     assert "holds FLAC" in str(chosen("keep", facts("FLAC", "PCM_16"), ".wav").note)
@@ -101,7 +101,7 @@ def test_what_differs_is_noted() -> None:
     assert chosen("mp3", facts("WAV", "PCM_16", 44_099), ".wav").sample_rate == 44_100
 
 
-def test_what_a_format_cannot_hold_is_refused_or_kept_as_wav() -> None:
+def test_unsupported_rates_and_channels_are_refused_or_written_as_wav() -> None:
     """libsndfile crashes on Vorbis above 200 kHz and calls too many channels "format not recognised"."""
     six = facts("WAV", "PCM_16", channels=6)
     with pytest.raises(InputError, match="at most 2 channels, not 6") as caught:
@@ -141,7 +141,7 @@ def test_suffixes() -> None:
     assert all(suffix == suffix.lower() for suffix in AUDIO_SUFFIXES)
 
 
-def test_tables_name_what_libsndfile_knows() -> None:
+def test_format_tables_agree_with_libsndfile() -> None:
     assert set(WRITABLE.values()) <= set(SUBTYPES)
     for container, subtypes in SUBTYPES.items():
         assert all(sf.check_format(container, subtype) for subtype in subtypes)

@@ -23,7 +23,7 @@ def encoded(container: str, subtype: str = "PCM_16") -> bytes:
 
 
 @pytest.mark.parametrize("container", ["WAV", "RF64"])
-def test_bw64_is_rf64_by_another_name(tmp_path, container):
+def test_bw64_is_read_as_rf64(tmp_path, container):
     path = tmp_path / "a.wav"
     path.write_bytes(b"BW64" + encoded(container)[4:])
     found = scan(path)
@@ -51,7 +51,7 @@ def test_a_flac_behind_an_id3_tag_is_read(tmp_path):
         (b"/annex/objects/SHA256E-s1--0.wav\n", "git-annex pointer", "git annex get"),
     ],
 )
-def test_what_stands_for_a_recording_is_named(tmp_path, data, words, hint):
+def test_placeholders_for_recordings_are_named(tmp_path, data, words, hint):
     path = tmp_path / "a.mp3"
     path.write_bytes(data + bytes(20))
     with pytest.raises(InputError, match=words) as failure:
@@ -59,7 +59,7 @@ def test_what_stands_for_a_recording_is_named(tmp_path, data, words, hint):
     assert hint in failure.value.hint
 
 
-def test_links_that_lead_nowhere_are_named(tmp_path):
+def test_broken_links_are_named(tmp_path):
     link = tmp_path / "a.wav"
     link.symlink_to(tmp_path / ".git/annex/objects/aa/bb/key")
     with pytest.raises(InputError, match="git-annex link"):
@@ -79,7 +79,7 @@ def test_shorten_in_a_sphere_header_is_named(tmp_path):
     assert failure.value.reason == "unsupported"
 
 
-def test_a_pipe_is_told_by_its_first_bytes():
+def test_format_of_a_pipe_is_detected_from_its_first_bytes():
     for container, subtype in (
         ("WAV", "PCM_16"),
         ("FLAC", "PCM_16"),

@@ -65,7 +65,7 @@ def test_recordings_joined_by_cat_are_read_one_after_the_other(tmp_path, suffix,
 
 
 @pytest.mark.parametrize("claimed", [12_000, 23_999, 1])
-def test_a_flac_that_counts_too_few_samples_is_read_whole_and_named(tmp_path, claimed):
+def test_a_flac_with_too_low_a_count_is_read_whole_with_a_warning(tmp_path, claimed):
     path = tmp_path / "a.flac"
     path.write_bytes(counted_as(encoded("FLAC", tone()), claimed))
     assert probe(path).frames == 24_000
@@ -84,7 +84,7 @@ def test_a_flac_whose_rate_changes_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("rate", [8000, 16_000, 32_000, 48_000])
-def test_an_mp3_of_constant_rate_that_counts_nothing(tmp_path, rate):
+def test_an_mp3_of_constant_rate_without_a_count(tmp_path, rate):
     path = tmp_path / "a.mp3"
     whole = encoded("MP3", tone(rate, rate=rate), rate)
     path.write_bytes(without_counts(whole))
@@ -96,7 +96,7 @@ def test_an_mp3_of_constant_rate_that_counts_nothing(tmp_path, rate):
     assert probe(path).frames == found.frames
 
 
-def test_an_mp3_that_counts_no_frames_is_whole(tmp_path):
+def test_an_mp3_without_a_frame_count_is_complete(tmp_path):
     data = bytearray(encoded("MP3", tone()))
     at = data.find(b"Info") if b"Info" in data[:400] else data.find(b"Xing")
     data[at + 8 : at + 12] = bytes(4)
@@ -123,7 +123,7 @@ def test_bytes_before_the_first_mp3_frame(tmp_path, before):
     assert (found.frames, found.info.container) == (24_000, "MP3")
 
 
-def test_noise_of_any_name_is_no_mp3(tmp_path):
+def test_noise_is_not_taken_for_mp3(tmp_path):
     noise = np.random.default_rng(5).integers(0, 256, 300_000, np.uint8).tobytes()
     for name in ("a.mp3", "a.bin"):
         (tmp_path / name).write_bytes(noise)

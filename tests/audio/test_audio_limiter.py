@@ -33,7 +33,7 @@ def test_no_true_peak_is_above_the_ceiling(ceiling, level):
     assert true_peak(out) <= ceiling + 0.05
 
 
-def test_what_is_far_from_a_peak_is_untouched():
+def test_samples_far_from_a_peak_are_unchanged():
     samples = np.full((1, RATE), 0.1, np.float32)
     samples[0, RATE // 2] = 2.0
     out = limited(samples, -1.0)
@@ -44,7 +44,7 @@ def test_what_is_far_from_a_peak_is_untouched():
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(0, 3000), max_size=6), st.integers(0, 3000))
-def test_cutting_changes_nothing(cuts, length):
+def test_limiting_in_pieces_gives_the_same_samples(cuts, length):
     samples = (2 * np.random.default_rng(1).standard_normal((1, length))).astype(np.float32)
     whole = limited(samples, -3.0)
     cut = limited(samples, -3.0, [at for at in cuts if at <= length])

@@ -25,14 +25,14 @@ def measured(samples, rate, piece=10_000):
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 @pytest.mark.parametrize("rate", [8000, 16_000, 44_100, 48_000, 96_000])
-def test_as_pyloudnorm_measures_it(rate, channels):
+def test_loudness_equals_pyloudnorm(rate, channels):
     pyloudnorm = pytest.importorskip("pyloudnorm")
     samples = speechlike(8, rate, channels)
     theirs = pyloudnorm.Meter(rate, filter_class="DeMan").integrated_loudness(samples.T.astype(np.float64))
     assert measured(samples, rate) == pytest.approx(theirs, abs=0.02)
 
 
-def test_the_tone_that_the_standard_names():
+def test_loudness_of_the_test_tone_of_the_standard():
     """997 Hz at 0 dBFS in one channel reads -3.01 LUFS."""
     tone = np.sin(2 * np.pi * 997 * np.arange(48_000 * 3) / 48_000).astype(np.float32)
     assert measured(tone[None], 48_000) == pytest.approx(-3.01, abs=0.02)
@@ -44,12 +44,12 @@ def test_the_tone_that_the_standard_names():
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(1, 30_000), st.integers(0, 5))
-def test_pieces_do_not_change_the_number(piece, seed):
+def test_measuring_in_pieces_gives_the_same_loudness(piece, seed):
     samples = speechlike(2.3, 11_025, 1, seed)
     assert measured(samples, 11_025, piece) == pytest.approx(measured(samples, 11_025, 10**6), abs=1e-9)
 
 
-def test_what_cannot_be_measured_is_the_floor():
+def test_silence_has_the_lowest_loudness():
     assert measured(np.zeros((1, 48_000), np.float32), 48_000) == FLOOR
     assert LoudnessMeter(48_000, 1).integrated() == FLOOR
     assert loudness(np.zeros(10, np.float32), 16_000) == FLOOR

@@ -95,7 +95,7 @@ def packets(path, kind):
         (".mkv", "MPEG_LAYER_III", 0.2),
     ],
 )
-def test_what_is_written_comes_back_to_the_sample(tmp_path, suffix, subtype, error, channels):
+def test_a_written_file_reads_back_sample_for_sample(tmp_path, suffix, subtype, error, channels):
     """Priming of an encoder that is played, or a last packet that is filled up: a longer, later recording."""
     if channels > kinds.MAX_CHANNELS.get(subtype, channels):
         pytest.skip(f"{subtype} has no {channels} channels")
@@ -114,7 +114,7 @@ def test_opus_in_webm_is_exact_from_one_packet_on(tmp_path, frames):
     assert (rate, back.shape) == (48_000, (1, frames))
 
 
-def test_plain_aac_keeps_count_and_place(tmp_path):
+def test_plain_aac_keeps_length_and_position(tmp_path):
     """ADTS cannot say what is priming: it is left out, and whole packets come back as they are."""
     first = store(tmp_path / "a.aac", chirp(50 * 1024, 1))
     samples, _ = load(first)
@@ -154,14 +154,14 @@ def test_the_picture_is_copied_bit_for_bit_and_stays_in_step(tmp_path, suffix, o
         assert old.streams.audio[0].metadata.get("language") == new.streams.audio[0].metadata.get("language")
 
 
-def test_the_picture_goes_where_a_picture_is_expected(tmp_path):
+def test_no_picture_is_copied_into_m4a(tmp_path):
     source = film(tmp_path / "in.mp4")
     samples, rate = load(source)
     with av.open(str(store(tmp_path / "out.m4a", samples, rate, (source, probe(source))))) as container:
         assert [stream.type for stream in container.streams] == ["audio"]
 
 
-def test_a_hole_in_the_time_line_is_silence(tmp_path):
+def test_a_gap_in_the_timestamps_is_silence(tmp_path):
     """A recorder that paused: without the hole all that follows comes too early."""
     with av.open(str(tmp_path / "x.mkv"), "w") as out:
         track = out.add_stream("pcm_s16le", rate=8000)
@@ -177,7 +177,7 @@ def test_a_hole_in_the_time_line_is_silence(tmp_path):
     assert samples[0, 16_000:].all()
 
 
-def test_hostile_bytes_end_as_an_input_error_or_as_samples(tmp_path):
+def test_hostile_bytes_give_an_input_error_or_samples(tmp_path):
     """Any other exception would be counted as a bug of ours; FFmpeg's own crashes cost the intake's child."""
     rng = random.Random(3)
     sources = [film(tmp_path / f"a{suffix}", seconds=1).read_bytes() for suffix in (".mp4", ".mkv")]
@@ -195,7 +195,7 @@ def test_hostile_bytes_end_as_an_input_error_or_as_samples(tmp_path):
     assert {True, False, "bad-header"} <= ends
 
 
-def test_a_file_cannot_make_us_open_another(tmp_path):
+def test_a_file_that_refers_to_another_is_refused(tmp_path):
     """A playlist under a film's name, and a film whose samples lie in another file."""
     (tmp_path / "x.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")
     with pytest.raises(InputError) as caught:
@@ -303,7 +303,7 @@ def test_pcm_in_mp4_stays_lossless(tmp_path):
 
 
 @pytest.mark.parametrize(("suffix", "codec", "form"), [(".mka", "flac", "s16"), (".webm", "libopus", "flt")])
-def test_a_recorder_that_died_is_named(tmp_path, suffix, codec, form):
+def test_an_unfinished_recording_is_named(tmp_path, suffix, codec, form):
     samples = chirp(48_000 * 6, 1, 48_000)
     samples = (samples * 32_000).astype(np.int16) if form == "s16" else samples
     whole = coded(tmp_path / f"a{suffix}", codec, form, samples, 48_000)
@@ -315,7 +315,7 @@ def test_a_recorder_that_died_is_named(tmp_path, suffix, codec, form):
     assert "truncated" in found.warning
 
 
-def test_hours_of_nothing_in_a_small_file_are_refused(tmp_path):
+def test_a_small_file_that_claims_hours_is_refused(tmp_path):
     path = tmp_path / "a.mka"
     with av.open(str(path), "w") as out:
         track = out.add_stream("flac", rate=8000)

@@ -34,7 +34,7 @@ def test_positions_follow_the_rate():
     assert extras.at_rate(48_000, 48_000) is extras
 
 
-def test_what_is_cut_or_describes_old_samples_is_left(tmp_path):
+def test_incomplete_chunks_and_those_about_old_samples_are_dropped(tmp_path):
     path = wav(tmp_path / "a.wav", (b"iXML", b"<a/>"), (b"levl", b"1234"), (b"note", b"12345678"))
     path.write_bytes(path.read_bytes()[:-3])
     assert read_extras(path).chunks == ((b"iXML", b"<a/>"),)
@@ -66,7 +66,7 @@ def test_tags_between_kinds(tmp_path, suffix):
     assert mutagen.File(target).info.length > 0
 
 
-def test_the_words_of_a_wav_and_damaged_tags(tmp_path):
+def test_text_chunks_of_a_wav_and_damaged_tags(tmp_path):
     pytest.importorskip("mutagen", reason="needs dacse[media]")
     from mutagen.flac import FLAC
 

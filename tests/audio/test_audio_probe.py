@@ -87,7 +87,7 @@ FLAC = recording("FLAC", "PCM_16")
         (recording("FLAC", "PCM_16")[:4], None, "."),
     ],
 )  # fmt: skip
-def test_what_cannot_be_used_is_refused_in_words(
+def test_unusable_files_are_refused_with_a_reason(
     tmp_path: Path, data: bytes, reason: str | None, words: str
 ) -> None:
     """librosa answers half of these with an empty message and some with 0 or 44 million samples."""
@@ -125,7 +125,7 @@ def test_a_pipe_or_folder_is_refused_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_permission_is_named(tmp_path: Path) -> None:
+def test_a_missing_permission_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     path.write_bytes(wav())
     path.chmod(0)
@@ -160,7 +160,9 @@ def test_whole_files_are_read_whole_and_without_warning(tmp_path: Path, containe
     ("container", "subtype"),
     [pair for pair in WHOLE if pair[0] not in ("CAF",)],
 )
-def test_a_cut_file_gives_what_is_there_and_says_so(tmp_path: Path, container: str, subtype: str) -> None:
+def test_a_cut_file_is_read_as_far_as_possible_with_a_warning(
+    tmp_path: Path, container: str, subtype: str
+) -> None:
     """libsndfile shortens a cut WAV or Ogg without a word, and loses all of a cut FLAC."""
     path = tmp_path / "x"
     whole = recording(container, subtype)
@@ -173,7 +175,7 @@ def test_a_cut_file_gives_what_is_there_and_says_so(tmp_path: Path, container: s
     assert found.bad_samples == 0
 
 
-def test_the_samples_before_the_damage_are_the_right_ones(tmp_path: Path) -> None:
+def test_samples_before_the_damage_are_correct(tmp_path: Path) -> None:
     """A block that ends in an error would be dropped, or returned with uninitialised memory at its end."""
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     whole.write_bytes(FLAC)
@@ -188,7 +190,7 @@ def test_the_samples_before_the_damage_are_the_right_ones(tmp_path: Path) -> Non
     assert np.array_equal(got, expected[:, : got.shape[1]])
 
 
-def test_a_header_that_promises_too_much_is_named_with_both_numbers(tmp_path: Path) -> None:
+def test_a_header_with_too_many_samples_is_reported_with_both_counts(tmp_path: Path) -> None:
     path = tmp_path / "x.wav"
     path.write_bytes(wav(bytes(10), length=2_000_000_000))
     found = scan(path)
@@ -200,7 +202,9 @@ def test_a_header_that_promises_too_much_is_named_with_both_numbers(tmp_path: Pa
 
 @pytest.mark.parametrize("riff", [0, None, 0xFFFFFFFF])
 @pytest.mark.parametrize("data", [0, 0x7FFFF000, 0x80000000, 0xFFFFFFFF])
-def test_piped_recordings_are_read_to_their_end(tmp_path: Path, riff: int | None, data: int) -> None:
+def test_recordings_written_to_a_pipe_are_read_to_their_end(
+    tmp_path: Path, riff: int | None, data: int
+) -> None:
     """A length of 0 with samples behind it reads as an empty file: all audio is lost in silence."""
     samples = (noise(5000) * 32767).astype("<i2").tobytes()
     content = overwritten(wav(samples), 40, data.to_bytes(4, "little"))
@@ -231,7 +235,7 @@ def test_a_streamed_flac_without_a_length_is_counted(tmp_path: Path) -> None:
     assert scan(path).warning is None
 
 
-def test_a_flac_that_claims_years_is_read_and_named(tmp_path: Path) -> None:
+def test_a_flac_that_claims_years_is_read_with_a_warning(tmp_path: Path) -> None:
     """libsndfile believes 2**36 samples: a plan of 1,193 hours, and 256 GiB where they are read at once."""
     path = tmp_path / "x.flac"
     path.write_bytes(overwritten(FLAC, 21, b"\xff\xff\xff\xff\xff"))
@@ -260,7 +264,7 @@ def test_junk_and_tags_around_an_mp3_do_no_harm(tmp_path: Path) -> None:
     assert scan(path).warning is None
 
 
-def test_samples_that_are_no_numbers_are_counted(tmp_path: Path) -> None:
+def test_nan_samples_are_counted(tmp_path: Path) -> None:
     """NaN becomes codes without an error, and a full-scale click in the output."""
     samples = noise(1000, 2).astype(np.float64)
     samples[3:7, 1] = np.nan
@@ -287,7 +291,7 @@ def test_equal_and_silent_channels_are_found(tmp_path: Path) -> None:
     assert found.silent == (False, False, False, False, True, False, True, False)
 
 
-def test_names_that_are_no_unicode(tmp_path: Path) -> None:
+def test_names_that_are_not_unicode(tmp_path: Path) -> None:
     """soundfile encodes a str path itself and dies on surrogates."""
     path = tmp_path / os.fsdecode(b"\xff\xfe caf\xe9 [1].raw")
     path.write_bytes(wav())
@@ -330,7 +334,9 @@ SEEDS = [
     edits=st.lists(st.tuples(st.integers(0, 199), st.binary(min_size=1, max_size=8)), max_size=4),
     cut=st.integers(0, 3000),
 )
-def test_damaged_headers_end_in_a_verdict(tmp_path: Path, seed: bytes, edits: list, cut: int) -> None:
+def test_damaged_headers_give_facts_or_an_input_error(
+    tmp_path: Path, seed: bytes, edits: list, cut: int
+) -> None:
     """An exception of any other class would end the run instead of the file."""
     data = seed[: len(seed) - cut] if cut < len(seed) else seed
     for at, value in edits:
@@ -354,9 +360,7 @@ def test_header_reading_never_raises(magic: bytes, rest: bytes) -> None:
 
 
 @pytest.mark.parametrize(("container", "at"), [("CAF", 56), ("W64", 56)])
-def test_a_chunk_longer_than_any_file_is_damage_of_the_file_not_of_the_disk(
-    tmp_path: Path, container: str, at: int
-) -> None:
+def test_an_impossible_chunk_length_is_reported_as_damage(tmp_path: Path, container: str, at: int) -> None:
     """Seeking to 2**60 is an error of the operating system, which said that the input could not be read."""
     path = tmp_path / "x"
     data = recording(container, "PCM_16", noise(600))

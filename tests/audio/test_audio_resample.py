@@ -55,7 +55,7 @@ def test_no_delay_and_no_change_of_pitch(rates: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("rates", [(48_000, 44_100), (8000, 44_100), (44_100, 48_000)])
-def test_samples_are_those_of_librosa(rates: tuple[int, int]) -> None:
+def test_resampling_equals_librosa(rates: tuple[int, int]) -> None:
     """The published code resamples with librosa's default, soxr_hq: other samples would be other tokens."""
     samples = np.random.default_rng(0).standard_normal(20_003).astype(np.float32)
     ours = resample(samples[None], *rates)[0]

@@ -54,7 +54,7 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("fmt", [WAV, FLAC, OGG, MP3], ids=lambda fmt: fmt.container)
-def test_a_disk_that_is_full_at_any_byte_leaves_nothing(tmp_path: Path, fmt: OutputFormat) -> None:
+def test_a_disk_full_at_any_byte_leaves_no_file(tmp_path: Path, fmt: OutputFormat) -> None:
     """libsndfile reports nothing when the last kilobytes of a FLAC, Ogg or MP3 do not fit."""
     samples = noise(12_000)
     size = write(tmp_path / "whole", fmt, samples).size
@@ -86,7 +86,7 @@ def test_a_disk_that_is_full_at_every_byte_of_the_last_8_kib(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["fsync", "write", "close"])
-def test_an_error_of_the_disk_is_named_and_nothing_stays(
+def test_a_disk_error_is_named_and_leaves_no_file(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A failing fsync or close was ignored: the file was reported as done."""
@@ -128,7 +128,7 @@ def test_folders_are_created_and_a_file_in_the_way_is_named(tmp_path: Path) -> N
         OutputWriter(tmp_path / "file" / "deeper" / "x.wav", WAV, 1)
 
 
-def test_what_is_reported_is_what_is_on_the_disk(tmp_path: Path) -> None:
+def test_the_reported_size_and_hash_are_those_on_disk(tmp_path: Path) -> None:
     written = write(tmp_path / "x.wav", WAV, noise(1000))
     data = (tmp_path / "x.wav").read_bytes()
     assert (written.size, written.sha256) == (len(data), hashlib.sha256(data).hexdigest())
@@ -139,7 +139,7 @@ def test_what_is_reported_is_what_is_on_the_disk(tmp_path: Path) -> None:
     assert not (tmp_path / "y").exists()
 
 
-def test_leaving_early_removes_the_part(tmp_path: Path) -> None:
+def test_an_abandoned_write_removes_its_part_file(tmp_path: Path) -> None:
     """An interrupt in the middle of a file left an open temporary file behind."""
     with contextlib.suppress(KeyboardInterrupt), OutputWriter(tmp_path / "x.flac", FLAC, 1) as writer:
         writer.write(noise(1000))
@@ -178,7 +178,7 @@ def test_mode_follows_the_umask(tmp_path: Path, mask: int) -> None:
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~mask}
 
 
-def test_two_writers_of_one_target_and_the_sweep(tmp_path: Path) -> None:
+def test_two_writers_of_one_target_and_removal_of_part_files(tmp_path: Path) -> None:
     """A sweep must take what a killed run has left, and nothing that is being written."""
     stale = part_path(tmp_path / "sub" / "old.wav")
     stale.parent.mkdir()
@@ -196,7 +196,7 @@ def test_two_writers_of_one_target_and_the_sweep(tmp_path: Path) -> None:
     assert not stale.exists()
 
 
-def test_a_killed_writer_leaves_one_part_that_the_next_takes_over(tmp_path: Path) -> None:
+def test_the_part_file_of_a_killed_writer_is_replaced(tmp_path: Path) -> None:
     code = (
         "import os, sys, numpy as np; from pathlib import Path\n"
         "from dacse_cli.audio.write import OutputWriter; from dacse_cli.audio.formats import OutputFormat\n"
@@ -238,7 +238,7 @@ def test_long_and_odd_names(tmp_path: Path) -> None:
      ("AU", "PCM_S8", 8), ("FLAC", "PCM_S8", 8), ("FLAC", "PCM_16", 16), ("FLAC", "PCM_24", 24),
      ("AIFF", "PCM_24", 24), ("WAV", "FLOAT", 24), ("WAV", "DOUBLE", 24)],
 )  # fmt: skip
-def test_what_a_depth_can_hold_comes_back_bit_for_bit(
+def test_samples_that_a_depth_can_hold_are_kept_exactly(
     tmp_path: Path, container: str, subtype: str, bits: int
 ) -> None:
     steps = np.random.default_rng(0).integers(-(2 ** (bits - 1)), 2 ** (bits - 1), (2, 3000))
@@ -247,7 +247,7 @@ def test_what_a_depth_can_hold_comes_back_bit_for_bit(
     assert np.array_equal(sf.read(tmp_path / "x", dtype="float32")[0].T, samples)
 
 
-def test_a_telephone_file_survives_a_copy(tmp_path: Path) -> None:
+def test_a_telephone_file_is_copied_exactly(tmp_path: Path) -> None:
     sf.write(tmp_path / "a.wav", noise(5000)[0], 8000, subtype="ULAW")
     first = sf.read(tmp_path / "a.wav", dtype="float32")[0]
     write(tmp_path / "b.wav", OutputFormat("WAV", "ULAW", ".wav", 8000, None), first[None])
@@ -278,7 +278,7 @@ def test_loud_samples_are_cut_and_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_samples_that_are_no_numbers_are_refused(tmp_path: Path, bad: float) -> None:
+def test_nan_samples_are_refused(tmp_path: Path, bad: float) -> None:
     """NaN is written as -1.0: a click at full scale."""
     samples = noise(100)
     samples[0, 50] = bad
@@ -298,7 +298,7 @@ def test_no_samples(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.wav"]
 
 
-def test_a_wrong_count_is_the_callers_mistake(tmp_path: Path) -> None:
+def test_a_wrong_sample_count_raises_an_error(tmp_path: Path) -> None:
     with OutputWriter(tmp_path / "x.wav", WAV, 1) as writer:
         writer.write(noise(10))
         with pytest.raises(ValueError, match="10 samples were written, not 11"):

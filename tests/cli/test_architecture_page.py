@@ -77,7 +77,7 @@ if pipe := os.environ.get("TRACE_TO"):
 @pytest.mark.slow
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="older code objects do not know their class")
 @pytest.mark.parametrize("method", ["mask", "generate"])
-def test_a_file_goes_the_way_of_the_page(tmp_path, method):
+def test_the_path_of_a_file_is_the_one_on_the_page(tmp_path, method):
     """Every hop is called in the process where the page has it; nothing else decodes the input."""
     (tmp_path / "in").mkdir()
     shutil.copy(ROOT / "examples" / "noisy" / "telephone.wav", tmp_path / "in" / "talk.wav")

@@ -26,14 +26,14 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_on_its_page_and_explains_itself(name):
+def test_every_command_has_help_and_a_section(name):
     assert f"\n## dacse {name}\n" in (ROOT / "examples" / "docs" / "pages" / "commands.md").read_text()
     result = CliRunner().invoke(app, [*name.split(), "--help"])
     assert result.exit_code == 0
     assert "Examples" in result.stdout
 
 
-def test_the_readme_names_no_command_that_is_not_there():
+def test_the_readme_names_only_existing_commands():
     named = set(re.findall(r"^dacse ([a-z]+)", README, flags=re.MULTILINE))
     assert named <= {name.split()[0] for name in COMMANDS}
 
@@ -79,7 +79,7 @@ def test_options_in_code_spans_exist(page):
     assert named <= known
 
 
-def test_files_that_are_named_exist():
+def test_named_files_exist():
     """Paths from the root of the repository."""
     path = re.compile(r"(?<![\w/.-])(?:tests|examples|dacse_cli)/[\w./-]*\w")
     named = {name: page for page in PAGES + SOURCES for name in path.findall(page.read_text())}

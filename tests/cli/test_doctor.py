@@ -14,7 +14,7 @@ def run(*args):
     return CliRunner().invoke(app, ["doctor", *map(str, args)])
 
 
-def test_every_finding_of_a_working_model(tiny_model):
+def test_doctor_reports_every_finding_of_a_working_model(tiny_model):
     result = run("--model", tiny_model, "--device", "cpu", "--json")
     assert result.exit_code == 0, result.output
     found = {line["name"]: line for line in map(json.loads, result.stdout.splitlines())}
@@ -24,14 +24,14 @@ def test_every_finding_of_a_working_model(tiny_model):
 
 
 @pytest.mark.parametrize(("args", "code"), [(["--model", "absent/model"], 5), (["--device", "tpu"], 8)])
-def test_what_would_stop_a_run_is_the_exit_code(tiny_model, args, code):
+def test_doctor_exits_with_the_code_of_the_error_that_would_stop_a_run(tiny_model, args, code):
     model = [] if "--model" in args else ["--model", tiny_model]
     result = run(*args, *model)
     assert result.exit_code == code
     assert "bad" in result.stdout
 
 
-def test_bytes_of_a_step(tiny_model):
+def test_bytes_read_per_step(tiny_model):
     """3 layers of 4*96*96 + 3*96*192 + 2*96 and the last norm, 4 bytes each; the table is looked up."""
     lm = load_language_model(tiny_model, device="cpu", dtype="float32")
     layers = 3 * (4 * 96 * 96 + 3 * 96 * 192 + 2 * 96) + 96

@@ -35,7 +35,7 @@ def talk(tmp_path, monkeypatch):
         (["-", "clean.wav"], None, "clean.wav"),
     ],
 )
-def test_where_the_output_goes(talk, paths, output, expected):
+def test_default_and_named_outputs(talk, paths, output, expected):
     inputs, found = split(paths, output)
     assert found == expected
     assert inputs == (paths if output or len(paths) == 1 else paths[:-1])
@@ -44,13 +44,13 @@ def test_where_the_output_goes(talk, paths, output, expected):
 @pytest.mark.parametrize(
     ("paths", "output", "words"),
     [
-        (["in"], None, "in is a folder: say where"),
+        (["in"], None, "in is a folder: name a folder"),
         (["gone.wav"], None, "gone.wav: no such file$"),
         (["takes/*.wav"], None, "name a folder for the enhanced files"),
         (["s3://bucket/in"], None, "name a folder for the enhanced files"),
     ],
 )
-def test_an_output_that_cannot_be_guessed_is_asked_for(talk, paths, output, words):
+def test_an_output_without_a_default_must_be_named(talk, paths, output, words):
     with pytest.raises(UsageError, match=words):
         split(paths, output)
 
@@ -97,12 +97,12 @@ def test_a_pattern_names_the_outputs(talk, form, paths, output, audio_format, ex
         (["talk.WAV", "in"], "{stem}.{ext}", "keep", "itself an input"),
     ],
 )
-def test_a_pattern_that_would_lose_a_file_is_refused(talk, paths, output, audio_format, words):
+def test_a_pattern_that_would_overwrite_a_file_is_refused(talk, paths, output, audio_format, words):
     with pytest.raises(UsageError, match=words):
         planned("enhance", paths, output, audio_format)
 
 
-def test_outputs_beside_inputs_are_no_inputs_of_the_next_run(talk):
+def test_outputs_beside_inputs_are_not_inputs_of_the_next_run(talk):
     first, _ = planned("enhance", ["."], "{stem}_clean.{ext}", "wav")
     for _, target in first:
         Path(target).touch()
@@ -129,7 +129,7 @@ def test_other_strengths_are_refused(text):
         strength_of(text)
 
 
-def test_a_preset_gives_way_to_what_is_typed():
+def test_typed_options_override_a_preset():
     said = []
     sound = Sound(preset="podcast").options(said.append)
     assert (sound.profile, sound.loudness, sound.limiter, sound.format) == ("strong", -16.0, True, "keep")
@@ -139,13 +139,13 @@ def test_a_preset_gives_way_to_what_is_typed():
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_is_one_that_can_be_made(name):
+def test_every_preset_is_valid(name):
     assert Sound(preset=name).options(pytest.fail).check()
 
 
-def test_options_with_another_name_now_still_work_and_say_so():
+def test_deprecated_options_work_with_a_warning():
     said = []
     sound = Sound(mix=0.5, profile="strong").options(said.append)
-    assert (sound.mix, sound.profile) == (0.5, "strong") and "`strength`" in said[0]
-    with pytest.raises(UsageError, match="alone"):
+    assert (sound.mix, sound.profile) == (0.5, "strong") and "--strength" in said[0]
+    with pytest.raises(UsageError, match="do not combine"):
         Sound(mix=0.5, strength="gentle").options(said.append)

@@ -29,7 +29,7 @@ def enhance(talk, out, model, *options):
     return typed("enhance", talk, out, "--model", model, *options, env=env, timeout=600)
 
 
-def test_what_is_not_believed_is_let_through_and_told(talk, tiny_model, tmp_path):
+def test_doubted_chunks_keep_the_input_and_are_reported(talk, tiny_model, tmp_path):
     result = enhance(talk, tmp_path / "out", tiny_model, "--json")
     assert result.returncode == 0, result.stderr
     file, summary = map(json.loads, result.stdout.splitlines())
@@ -68,7 +68,7 @@ def test_strict_leaves_no_output(talk, tiny_model, tmp_path):
     assert not list((tmp_path / "out").glob("*.wav"))
 
 
-def test_the_guard_is_part_of_what_decides_the_sound(talk, tiny_model, tmp_path):
+def test_another_guard_setting_redoes_the_files(talk, tiny_model, tmp_path):
     """Without it a file guarded badly would be skipped when asked for again with more care, or less.
 
     `normal` is what nothing means: it finds done what that has done.
@@ -80,7 +80,7 @@ def test_the_guard_is_part_of_what_decides_the_sound(talk, tiny_model, tmp_path)
         assert json.loads(result.stdout.splitlines()[0])["outcome"] == outcome
 
 
-def test_the_library_tells_and_refuses(talk, tiny_model):
+def test_the_library_reports_and_strict_raises(talk, tiny_model):
     with Enhancer(str(tiny_model), device="cpu") as enhancer:
         assert enhancer.enhance(talk).guard.passed_through > 0
         assert enhancer.enhance(talk, guard="off").guard is None

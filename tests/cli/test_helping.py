@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from dacse_cli.cli import app as entry
 from dacse_cli.cli.helping import ALL
+from dacse_cli.errors import UsageError
 
 ROOT = typer.main.get_command(entry.app)
 COMMANDS = [
@@ -56,9 +57,33 @@ def test_the_whole_help_has_every_option(words, monkeypatch):
     assert "[/" not in text and "[bold]" not in text and "[cyan]" not in text
 
 
-def test_square_brackets_are_not_swallowed(monkeypatch):
+def test_square_brackets_are_kept(monkeypatch):
     assert "[tool.dacse] of a pyproject.toml" in " ".join(help_of("", ALL, monkeypatch).split())
     assert "dacse[evaluate]" in help_of("evaluate", ALL, monkeypatch)
+
+
+def test_names_of_models_are_not_broken_at_a_hyphen(monkeypatch):
+    for words in ("enhance", "tokenize", "download", "try"):
+        assert "disco-eth/DAC-SE1" in help_of(words, ALL, monkeypatch), words
+    assert "--loudness" in help_of("enhance", "--help", monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("hint", "sentence"),
+    [
+        ("check the network", "Check the network."),
+        ("log in with `hf auth login` (or set HF_TOKEN)", "Log in with `hf auth login` (or set HF_TOKEN)."),
+        ("--model nano needs no network", "--model nano needs no network."),
+        ("Did you mean nano?", "Did you mean nano?"),
+        ("train=90,valid=5", "train=90,valid=5."),
+        # what is copied from a hint stays as it is
+        ("dacse enhance in OUTPUT", "dacse enhance in OUTPUT"),
+        ("Install the extra: pip install 'dacse[ray]'", "Install the extra: pip install 'dacse[ray]'"),
+        ("look at https://hub.example/a/b", "Look at https://hub.example/a/b"),
+    ],
+)
+def test_hints_are_sentences(hint, sentence):
+    assert UsageError("x", hint=hint).hint == sentence
 
 
 def test_defaults_and_pairs_of_flags_are_whole_in_the_short_help(monkeypatch):
@@ -84,7 +109,7 @@ def test_no_colour_in_ci():
         (["enhanse", "a", "b"], "Did you mean 'enhance'"),
         (["enhance", "a", "b", "--profile", "Gentle"], "'Gentle' is not one of"),
         (["enhance", "a", "b", "--limit", "x"], "'--limit': not a whole number"),
-        (["enhance", "-x.wav", "out"], "given as ./-x.wav"),
+        (["enhance", "-x.wav", "out"], "write ./-x.wav"),
     ],
 )
 def test_usage_errors_say_what_is_missing(words, message, monkeypatch, tmp_path, capsys):

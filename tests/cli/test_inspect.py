@@ -16,7 +16,7 @@ def facts(*paths):
     return result, [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_recording(tmp_path):
+def test_facts_of_a_recording(tmp_path):
     samples = np.zeros((800, 3))
     samples[:, 1] = samples[:, 2] = 0.5
     soundfile.write(tmp_path / "a.flac", samples, 8000)
@@ -26,7 +26,7 @@ def test_a_recording(tmp_path):
     assert (found["samples"], found["seconds"], found["peak_dbfs"]) == (800, 0.1, -6.02)
 
 
-def test_a_token_file(tmp_path):
+def test_facts_of_a_token_file(tmp_path):
     codes = np.ones((2, 9, 40), np.int16)
     tokens = TokenFile(codes, "descript/dac_44khz", 44100, 512, 1024, 48000, 22280, "speech.wav")
     (tmp_path / "x.npz").write_bytes(dump(tokens, "npz"))

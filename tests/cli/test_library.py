@@ -34,7 +34,7 @@ def test_arrays_keep_shape_and_rate(enhancer):
     assert enhancer.enhance(noise(1, 800), 8000, rate=16000).samples.shape == (1, 1600)
 
 
-def test_a_path_gives_what_its_samples_give(enhancer, tmp_path):
+def test_a_path_equals_its_samples(enhancer, tmp_path):
     samples = noise(1, 4000)
     soundfile.write(tmp_path / "a.wav", samples.T, 16000, subtype="FLOAT")
     from_path = enhancer.enhance(tmp_path / "a.wav", guard="off").samples
@@ -43,7 +43,7 @@ def test_a_path_gives_what_its_samples_give(enhancer, tmp_path):
     np.testing.assert_allclose(soundfile.read(target, dtype="float32")[0], from_path[0], atol=1e-6)
 
 
-def test_a_batch_of_arrays_gives_what_single_calls_give(enhancer):
+def test_a_batch_equals_single_calls(enhancer):
     items = [(noise(1, n, seed=n), 44100) for n in (700, 9000, 15000)]
     together = enhancer.enhance_batch(items, guard="off")
     for (samples, rate), result in zip(items, together, strict=True):
@@ -52,7 +52,7 @@ def test_a_batch_of_arrays_gives_what_single_calls_give(enhancer):
         )
 
 
-def test_threads_take_turns(enhancer):
+def test_calls_from_threads_run_one_after_the_other(enhancer):
     results = {}
 
     def call(seed):
@@ -90,13 +90,13 @@ def test_progress_counts_seconds(tiny_model):
         ("absent.wav", None, InputError),
     ],
 )
-def test_bad_audio_is_one_kind_of_error(enhancer, audio, rate, error):
+def test_bad_audio_raises_input_error(enhancer, audio, rate, error):
     with pytest.raises(error) as caught:
         enhancer.enhance(audio, rate)
     assert isinstance(caught.value, DacseError)
 
 
-def test_the_other_order_of_axes_gets_a_guess():
+def test_swapped_axes_get_a_suggestion():
     """`[S, 2]` is how soundfile reads a stereo recording."""
     with pytest.raises(UsageError, match=r"not \[8000, 2\]: did you mean samples\.T\?"):
         source_of(np.zeros((8000, 2)), 16000)
@@ -110,7 +110,7 @@ def test_an_input_is_never_written_to(enhancer, tmp_path):
         enhancer.enhance_file(tmp_path / "a.wav", tmp_path / "a.wav")
 
 
-def test_a_stream_gives_the_pieces_of_the_whole(enhancer, tmp_path):
+def test_pieces_of_a_stream_join_to_the_whole(enhancer, tmp_path):
     """Pieces come one at a time, other calls in between; a stream that is left holds nothing up."""
     samples = noise(2, 30_000)
     whole = enhancer.enhance(samples, 16000, strength=0.7).samples
@@ -144,7 +144,7 @@ def test_options_of_the_sound(enhancer):
         enhancer.enhance(samples, 16000, strength="wild")
 
 
-def test_loading_as_transformers_names_it(tiny_model):
+def test_from_pretrained_takes_the_names_of_transformers(tiny_model):
     import torch
 
     with Enhancer.from_pretrained(
@@ -156,7 +156,7 @@ def test_loading_as_transformers_names_it(tiny_model):
         Enhancer.from_pretrained("absent/model", revision="v1", local_files_only=True)
 
 
-def test_a_result_can_be_saved_and_heard(tmp_path):
+def test_a_result_can_be_saved_and_played(tmp_path):
     result = Enhanced(noise(2, 11_025), 11_025)
     assert soundfile.info(result.save(tmp_path / "a.flac")).frames == 11_025
     assert soundfile.info(result.save(tmp_path / "b.opus")).samplerate == 48_000
@@ -167,12 +167,12 @@ def test_a_result_can_be_saved_and_heard(tmp_path):
     assert "<audio" not in Enhanced(np.zeros((1, 8000 * 601), np.float32), 8000)._repr_html_()
 
 
-def test_a_model_that_is_not_there():
+def test_a_missing_model_raises_model_error():
     with pytest.raises(ModelError):
         Enhancer("absent/model", offline=True)
 
 
-def test_docs_of_the_public_names():
+def test_public_names_have_docstrings():
     assert all(name.__doc__ for name in (Enhancer, Enhanced, Enhancer.enhance, Enhancer.enhance_file))
 
 
@@ -202,7 +202,7 @@ def test_integers_are_scaled_to_full_scale_one(enhancer):
 
 
 @pytest.mark.parametrize("audio", [np.zeros((1, 16000 * 8), np.float32), noise(1, 16000 * 8)])
-def test_what_needs_no_model_streams_too(enhancer, audio):
+def test_input_that_needs_no_model_streams_too(enhancer, audio):
     """Silence, and any recording with mix=0, came as one piece at the end."""
     pieces = [piece.samples.shape[1] for piece in enhancer.stream(audio, 16000, strength=0.0)]
     assert sum(pieces) == audio.shape[1] and max(pieces) <= 32_000
@@ -210,7 +210,7 @@ def test_what_needs_no_model_streams_too(enhancer, audio):
     assert sum(silent) == audio.shape[1] and max(silent) < audio.shape[1] / 2
 
 
-def test_the_library_leaves_its_host_as_it_was(tiny_model):
+def test_the_library_does_not_change_settings_of_its_process(tiny_model):
     """Loading a model set HF_HUB_OFFLINE: the next model could not be fetched any more."""
     import logging
     import os

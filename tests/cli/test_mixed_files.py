@@ -54,7 +54,7 @@ def enhanced(tmp_path_factory, tiny_model):
     return root, made
 
 
-def test_length_rate_channels_and_format_are_the_inputs(enhanced):
+def test_length_rate_channels_and_format_equal_the_inputs(enhanced):
     root, made = enhanced
     for path in made:
         before = soundfile.info(path)
@@ -62,7 +62,7 @@ def test_length_rate_channels_and_format_are_the_inputs(enhanced):
         assert [getattr(before, f) for f in FACTS] == [getattr(after, f) for f in FACTS], path.name
 
 
-def test_a_batch_gives_what_one_by_one_gives(enhanced, tiny_model, tmp_path):
+def test_a_batch_equals_single_runs(enhanced, tiny_model, tmp_path):
     """Padding or a shared cache that leaked between rows would show as other codes, so as other samples."""
     root, made = enhanced
     with Enhancer(str(tiny_model), device="cpu", dtype="float32", batch_size=1) as enhancer:

@@ -26,7 +26,7 @@ def dacse(*args, **kwargs):
     return typed(*args, text=False, **kwargs)
 
 
-def test_a_pipe_gives_what_files_give(tmp_path, recording, tiny_model):
+def test_a_pipe_equals_files(tmp_path, recording, tiny_model):
     dacse("enhance", recording, tmp_path / "file.flac", "--model", tiny_model, check=True)
     result = dacse("enhance", "-", "-", "--model", tiny_model, stdin=recording.read_bytes(), check=True)
     assert result.stdout == (tmp_path / "file.flac").read_bytes()
@@ -35,7 +35,7 @@ def test_a_pipe_gives_what_files_give(tmp_path, recording, tiny_model):
     assert b"done" in result.stderr
 
 
-def test_tokens_flow_too(recording, tiny_model):
+def test_token_files_work_in_pipes(recording, tiny_model):
     tokens = dacse(
         "tokenize", "-", "-o", "-", "--model", tiny_model, stdin=recording.read_bytes(), check=True
     )
@@ -43,7 +43,7 @@ def test_tokens_flow_too(recording, tiny_model):
     assert soundfile.info(io.BytesIO(sound.stdout)).frames == 4000
 
 
-def test_a_pipe_is_called_what_was_typed(tmp_path, recording, tiny_model):
+def test_messages_call_a_pipe_by_its_dash(tmp_path, recording, tiny_model):
     """The pipe's file in a temporary folder was named as the result."""
     sound, tokens = recording.read_bytes(), tmp_path / "a.tokens.safetensors"
     model = ("--model", tiny_model)
@@ -65,14 +65,14 @@ def test_a_pipe_is_called_what_was_typed(tmp_path, recording, tiny_model):
     ("command", "code", "says"),
     [
         (["enhance", "-", "a.wav", "out"], 2, "- must be the only input"),
-        (["enhance", ".", "-"], 2, "takes one file"),
+        (["enhance", ".", "-"], 2, "must be one file"),
         (["tokenize", "-"], 2, "needs -o"),
         (["enhance", "-", "-", "--json"], 2, "both write to standard output"),
         (["enhance", "-", "out.wav", "--report", "r"], 2, "--report cannot be combined with -"),
         (["enhance", "-", "-"], 3, "not an audio file"),
     ],
 )
-def test_what_cannot_flow_is_said(tmp_path, tiny_model, command, code, says):
+def test_invalid_uses_of_pipes_are_named(tmp_path, tiny_model, command, code, says):
     result = dacse(*command, "--model", tiny_model, stdin=b"this is no audio", cwd=tmp_path)
     assert result.returncode == code
     assert says in result.stderr.decode()

@@ -65,7 +65,7 @@ def batch(tmp_path_factory, tiny_model):
     return root, result
 
 
-def test_every_input_ends_once_and_the_counts_add_up(batch):
+def test_every_input_has_one_result_and_the_counts_add_up(batch):
     _, result = batch
     *files, summary = lines(result)
     ends = {Path(f["source"]).name: (f["outcome"], f["reason"]) for f in files}
@@ -85,7 +85,7 @@ def test_every_input_ends_once_and_the_counts_add_up(batch):
     assert summary["ignored"] == 1
 
 
-def test_outputs_keep_length_rate_channels_and_place(batch):
+def test_outputs_keep_length_rate_channels_and_subfolder(batch):
     root, _ = batch
     for name in ("a.wav", "sub/deep/b.flac", "long.wav"):
         before, after = soundfile.info(root / "in" / name), soundfile.info(root / "out" / name)
@@ -103,7 +103,7 @@ def test_stdout_is_for_results_only_and_names_cannot_reach_the_terminal(batch):
     assert "1 of 3,200 samples are NaN" in result.stderr
 
 
-def test_a_second_run_skips_what_is_done_and_starts_no_model(batch, tiny_model):
+def test_a_second_run_skips_finished_files_and_loads_no_model(batch, tiny_model):
     root, _ = batch
     began = time.monotonic()
     again = dacse("enhance", root / "in", root / "out", "--model", tiny_model, "--json")
@@ -113,7 +113,7 @@ def test_a_second_run_skips_what_is_done_and_starts_no_model(batch, tiny_model):
     assert time.monotonic() - began < 10
 
 
-def test_a_changed_input_is_done_again_and_a_foreign_output_is_left_alone(tmp_path, tiny_model):
+def test_a_changed_input_is_redone_and_a_foreign_output_is_kept(tmp_path, tiny_model):
     put(tmp_path / "in/a.wav")
     put(tmp_path / "in/b.wav")
     (tmp_path / "out").mkdir()
@@ -138,7 +138,7 @@ def wait_for(predicate, seconds=60):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_in_order(tmp_path, tiny_model, number, code):
+def test_a_signal_stops_the_run_cleanly(tmp_path, tiny_model, number, code):
     for i in range(30):
         put(tmp_path / f"in/{i:02}.wav", 2.0, seed=i)
     run = start(
@@ -158,7 +158,7 @@ def test_a_signal_ends_the_run_in_order(tmp_path, tiny_model, number, code):
     assert "run the same command again to continue" in err
 
 
-def test_kill_and_rerun_gives_what_one_run_gives(tmp_path, tiny_model):
+def test_kill_and_rerun_equals_one_run(tmp_path, tiny_model):
     """A broken file under a final name would be skipped for ever; here none can exist."""
     for i in range(8):
         put(tmp_path / f"in/{i:02}.wav", 0.4, seed=i)
@@ -197,7 +197,7 @@ def worker_of(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for the worker in /proc")
-def test_a_killed_worker_costs_nothing_and_a_killed_parent_leaves_no_worker(tmp_path, tiny_model):
+def test_a_killed_worker_is_replaced_and_a_killed_parent_leaves_no_worker(tmp_path, tiny_model):
     for i in range(6):
         put(tmp_path / f"in/{i}.wav", 0.5, seed=i)
     args = ("enhance", tmp_path / "in", tmp_path / "out", "--model", tiny_model, "--batch-size", 2, "--json")
@@ -260,7 +260,7 @@ def test_exit_codes_and_one_line_messages(tmp_path, tiny_model, args, code, says
 
 @pytest.mark.skipif(os.name != "posix", reason="ulimit")
 @pytest.mark.parametrize(("files", "code"), [(7, 8), (12, 8), (15, 8), (24, 0)])
-def test_few_open_files_are_enough_or_named(tmp_path, tiny_model, files, code):
+def test_a_low_limit_of_open_files_is_enough_or_named(tmp_path, tiny_model, files, code):
     """A limit of 12 was "a bug"."""
     for name in "abc":
         put(tmp_path / f"in/{name}.wav")
@@ -274,7 +274,7 @@ def test_few_open_files_are_enough_or_named(tmp_path, tiny_model, files, code):
     assert not left_over(tmp_path)
 
 
-def test_codes_go_to_files_and_back(tmp_path, tiny_model):
+def test_tokenize_and_detokenize_round_trip(tmp_path, tiny_model):
     put(tmp_path / "speech.wav", 0.7, 48000, 2)
     made = dacse("tokenize", tmp_path / "speech.wav", "--model", tiny_model)
     assert made.returncode == 0, made.stderr
@@ -294,7 +294,7 @@ def test_codes_go_to_files_and_back(tmp_path, tiny_model):
 
 
 @pytest.mark.parametrize("form", ["npz", "txt", "dac"])
-def test_other_forms_of_token_files(tmp_path, tiny_model, form):
+def test_other_formats_of_token_files(tmp_path, tiny_model, form):
     put(tmp_path / "speech.wav", 0.3, 44100, 2)
     made = dacse("tokenize", tmp_path / "speech.wav", "--model", tiny_model, "--format", form)
     assert made.returncode == 0, made.stderr
@@ -311,7 +311,7 @@ def test_other_forms_of_token_files(tmp_path, tiny_model, form):
     assert frames == (13312 if form == "txt" else 13230)  # text does not know the length: whole frames
 
 
-def test_text_of_several_channels_is_done_once_and_replaces_nobodys_file(tmp_path, tiny_model):
+def test_text_tokens_of_several_channels_are_written_once_and_replace_no_foreign_file(tmp_path, tiny_model):
     """Its files are not known before the channels are: a rerun must still find them."""
     put(tmp_path / "in/speech.wav", 0.2, 44100, 2)
     args = (
@@ -429,7 +429,7 @@ LONG = "x" * 300
     ],
     ids=lambda words: words[0],
 )
-def test_a_name_that_no_disk_takes_is_one_line(words, tmp_path, monkeypatch):
+def test_an_impossible_file_name_gives_one_line(words, tmp_path, monkeypatch):
     """All of them ended as a bug."""
     soundfile.write(tmp_path / "a.wav", np.zeros(100), 16000)
     monkeypatch.chdir(tmp_path)

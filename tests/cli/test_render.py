@@ -67,7 +67,7 @@ def drain(terminal):
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_reader_that_leaves_does_not_stop_the_work(stream):
+def test_a_closed_pipe_does_not_stop_the_run(stream):
     """`dacse enhance ... | head -1`: Rich ends the process with status 1, whatever is still to do."""
     process = run(**{"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: subprocess.PIPE})
     getattr(process, stream).close()
@@ -77,7 +77,7 @@ def test_a_reader_that_leaves_does_not_stop_the_work(stream):
 @pytest.mark.parametrize(("args", "redirect", "code"), [
     ([], "1>&-", 5), ([], "2>&-", 5), (["--json"], "1>&-", 5), (["--json"], "1>/dev/full", 7),
 ])  # fmt: skip
-def test_closed_streams_and_full_disks(args, redirect, code):
+def test_closed_streams_are_ignored_and_full_disks_reported(args, redirect, code):
     command = ["bash", "-c", f'exec "$@" {redirect}', "bash", sys.executable, "-c", RUN, *args]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == code, done.stderr
@@ -91,7 +91,7 @@ def screen_with(monkeypatch, **kwargs):
     return Screen(**kwargs), out, err
 
 
-def test_every_input_has_its_line_of_json_even_if_it_was_not_reached(monkeypatch):
+def test_json_has_a_line_for_every_input_even_if_not_reached(monkeypatch):
     screen, out, err = screen_with(monkeypatch, json=True)
     for result in (DONE, LATER):
         screen.tell(Ended(result))
@@ -108,7 +108,7 @@ def test_every_input_has_its_line_of_json_even_if_it_was_not_reached(monkeypatch
     (2, True, True, ""),  # it would begin again
     (None, False, True, ""),
 ])  # fmt: skip
-def test_a_stopped_run_says_how_to_go_on(monkeypatch, stopped_by, overwrite, keeps_chunks, says):
+def test_a_stopped_run_says_how_to_continue(monkeypatch, stopped_by, overwrite, keeps_chunks, says):
     """ "not-reached 4" was all that Ctrl-C left."""
     screen, _, err = screen_with(monkeypatch)
     request = Batch(overwrite=overwrite).request("enhance", ["in"], "out", ModelOptions())
@@ -123,7 +123,7 @@ def test_a_stopped_run_says_how_to_go_on(monkeypatch, stopped_by, overwrite, kee
     (["evaluate"], ""),
     ([], ""),
 ])  # fmt: skip
-def test_so_does_a_stopped_training(monkeypatch, capsys, command, says):
+def test_a_stopped_training_says_how_to_continue(monkeypatch, capsys, command, says):
     monkeypatch.setattr(sys, "argv", ["dacse", *command])
     monkeypatch.setattr(entry, "app", lambda **_: entry._stop(15, None))
     with pytest.raises(SystemExit) as end:
@@ -132,7 +132,7 @@ def test_so_does_a_stopped_training(monkeypatch, capsys, command, says):
     assert capsys.readouterr().err == says
 
 
-def test_a_signal_is_not_lost_where_soundfile_drops_exceptions(monkeypatch):
+def test_a_signal_works_while_soundfile_drops_exceptions(monkeypatch):
     """Ctrl-C while `dacse try` encoded its page printed a traceback, and the command went on to its end."""
 
     class Interrupted(io.BytesIO):
@@ -158,14 +158,14 @@ def test_a_signal_is_not_lost_where_soundfile_drops_exceptions(monkeypatch):
     assert not unraisable
 
 
-def test_details_cannot_move_the_cursor(monkeypatch):
+def test_control_characters_in_details_are_escaped(monkeypatch):
     """A traceback holds file names, a dead worker's last words hold anything."""
     screen, _, err = screen_with(monkeypatch, verbose=True)
     screen.tell(Detail("Traceback:\n  in/\x1b[2J.wav\x9b"))
     assert err.getvalue() == "Traceback:\n  in/\\x1b[2J.wav\\x9b\n"
 
 
-def test_no_bars_where_there_is_no_terminal(monkeypatch):
+def test_no_bars_without_a_terminal(monkeypatch):
     """Workflows set FORCE_COLOR for everything they run; their logs then filled with cursor movements."""
     monkeypatch.setenv("FORCE_COLOR", "1")
     screen, _, err = screen_with(monkeypatch)
@@ -179,7 +179,7 @@ def test_no_bars_where_there_is_no_terminal(monkeypatch):
     assert err.getvalue().count("fetched [/]model.safetensors") == 1
 
 
-def test_a_hint_is_shown_once_however_many_inputs_it_is_for(monkeypatch):
+def test_a_hint_for_many_inputs_is_shown_once(monkeypatch):
     """Batches showed none: the supervisor dropped them."""
     screen, _, err = screen_with(monkeypatch)
     with screen:
@@ -191,7 +191,7 @@ def test_a_hint_is_shown_once_however_many_inputs_it_is_for(monkeypatch):
     assert err.getvalue().count("Use --format wav.") == 1
 
 
-def test_a_length_that_nobody_knows_is_not_shown_as_nought(monkeypatch):
+def test_an_unknown_length_is_not_shown_as_zero(monkeypatch):
     """Runs on object stores read "0:12/0:00"."""
     screen, _, err = screen_with(monkeypatch)
     monkeypatch.setattr("dacse_cli.cli.render.screen.PLAIN_EVERY", -1.0)
@@ -202,7 +202,7 @@ def test_a_length_that_nobody_knows_is_not_shown_as_nought(monkeypatch):
     assert "0:00" not in err.getvalue() and "0:12" in err.getvalue()
 
 
-def test_a_silent_outlet_keeps_what_silenced_it(tmp_path):
+def test_an_outlet_keeps_its_first_error(tmp_path):
     with open("/dev/full", "w") as full:
         outlet = Outlet(full)
         outlet.write("x")

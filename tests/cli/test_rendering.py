@@ -40,7 +40,7 @@ def test_rendering_again_equals_enhancing_again(made, sound):
     np.testing.assert_array_equal(render(original, enhanced, RATE, SoundOptions(**sound)), direct)
 
 
-def test_a_file_is_rendered_from_what_lies_on_a_disk(made, tmp_path):
+def test_a_file_is_rendered_from_memory_mapped_samples(made, tmp_path):
     _, original, enhanced = made
     soundfile.write(tmp_path / "talk.wav", original.T, RATE, "FLOAT")
     np.ascontiguousarray(enhanced.T).tofile(tmp_path / "kept")
@@ -51,7 +51,7 @@ def test_a_file_is_rendered_from_what_lies_on_a_disk(made, tmp_path):
 
 
 @pytest.mark.parametrize("bad", ["length", "channels"])
-def test_what_does_not_fit_is_refused(made, bad):
+def test_recordings_of_different_shapes_are_refused(made, bad):
     _, original, enhanced = made
     sound = SoundOptions(channels="mono") if bad == "channels" else SoundOptions()
     with pytest.raises(UsageError):

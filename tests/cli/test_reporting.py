@@ -18,11 +18,11 @@ from dacse_cli.pipeline.wire.outcome import Outcome, Result
         ("s3://b/a.wav", Outcome.DONE, "", False),
     ],
 )
-def test_only_sound_that_is_here_has_a_player(source, outcome, reason, playable):
+def test_only_local_audio_has_a_player(source, outcome, reason, playable):
     assert entry_of(Result(source, f"out/{source}", outcome, reason)).playable is playable
 
 
-def test_stretches_cover_the_file():
+def test_guard_spans_cover_the_whole_file():
     stretches = (
         Stretch(2.0, 4.0, 0, "repaired", ("invented",)),
         Stretch(6.0, 7.0, 0, "passed-through", ("dropped",)),

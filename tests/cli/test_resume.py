@@ -65,7 +65,7 @@ def stop_midway(source, output, folder, model, number, size=2500):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
-def test_killed_twice_and_yet_nothing_is_generated_again(talk, whole, tiny_model, tmp_path):
+def test_after_two_kills_no_chunk_is_generated_again(talk, whole, tiny_model, tmp_path):
     """Hours of a long recording were lost with its process."""
     stop_midway(talk, tmp_path / "out", tmp_path / "out", tiny_model, signal.SIGKILL)
     (kept,) = chunks_in(tmp_path / "out")
@@ -78,7 +78,7 @@ def test_killed_twice_and_yet_nothing_is_generated_again(talk, whole, tiny_model
     assert chunks_in(tmp_path / "out") == [kept]  # for another loudness or format
 
 
-def test_stopped_by_hand_and_written_beside_nothing(talk, whole, tiny_model, tmp_path):
+def test_a_stopped_run_of_one_file_continues_and_leaves_nothing_else(talk, whole, tiny_model, tmp_path):
     """One file into one file: there is no journal, the chunks are kept all the same, and gone at the end."""
     stop_midway(talk, tmp_path / "clean.wav", tmp_path, tiny_model, signal.SIGTERM)
     assert [path.name for path in tmp_path.iterdir()] == [".dacse"]
@@ -88,7 +88,7 @@ def test_stopped_by_hand_and_written_beside_nothing(talk, whole, tiny_model, tmp
     assert [path.name for path in tmp_path.iterdir()] == ["clean.wav"]
 
 
-def test_what_was_kept_of_another_input_or_other_options_is_not_used(talk, whole, tiny_model, tmp_path):
+def test_chunks_of_other_inputs_or_options_are_not_reused(talk, whole, tiny_model, tmp_path):
     """A result of two recordings, or of two settings, in one file."""
     stop_midway(talk, tmp_path / "out", tmp_path / "out", tiny_model, signal.SIGKILL)
     (kept,) = chunks_in(tmp_path / "out")
@@ -104,7 +104,7 @@ def test_what_was_kept_of_another_input_or_other_options_is_not_used(talk, whole
     assert (damaged / "talk.wav").read_bytes() == whole
 
 
-def test_other_strength_loudness_and_format_without_the_model(talk, tiny_model, tmp_path):
+def test_another_strength_loudness_or_format_needs_no_model(talk, tiny_model, tmp_path):
     """Each was hours of the language model again."""
     samples, rate = soundfile.read(talk)
     source, out, fresh = tmp_path / "talk.wav", tmp_path / "out", tmp_path / "fresh"
@@ -117,7 +117,7 @@ def test_other_strength_loudness_and_format_without_the_model(talk, tiny_model, 
     assert (out / "talk.flac").read_bytes() == (fresh / "talk.flac").read_bytes()
 
 
-def test_a_short_recording_is_one_chunk_and_kept_as_well(talk, tiny_model, tmp_path):
+def test_the_chunk_of_a_short_recording_is_kept_too(talk, tiny_model, tmp_path):
     samples, rate = soundfile.read(talk)
     short = tmp_path / "short.wav"
     soundfile.write(short, samples[: rate // 5], rate)

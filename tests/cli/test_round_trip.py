@@ -127,7 +127,7 @@ def copied_bits(path):
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
-def test_all_but_the_sound_comes_back(folders, name):
+def test_everything_but_the_sound_is_kept(folders, name):
     """A tag, a picture, a speaker, a sample or a frame that is lost on the way."""
     before, after = folders / "in" / name, folders / "out" / name
     old, new = facts(before), facts(after)
@@ -147,7 +147,7 @@ def test_all_but_the_sound_comes_back(folders, name):
     )
 
 
-def test_the_chunks_of_broadcast_wav_come_back_byte_for_byte(folders):
+def test_chunks_of_broadcast_wav_are_kept_byte_for_byte(folders):
     """bext, LIST and cue are not sound: nothing in them may change, and bext stands before the samples."""
     before, after = [(folders / which / "bext.wav").read_bytes() for which in ("in", "out")]
 

@@ -57,14 +57,14 @@ def test_a_value_reaches_the_commands_that_can_take_it(tmp_path):
     assert fitted(wrong, names, parameters) == wrong  # no command takes it: each says so
 
 
-def test_where_settings_come_from_can_be_asked(tmp_path):
+def test_describe_names_the_sources_of_settings(tmp_path):
     assert describe(tmp_path, {"PATH": "/"}) == "no settings file or variables"
     (tmp_path / "dacse.toml").write_text('model = "nano"\n[enhance]\nmix = 1\n')
     told = describe(tmp_path, {"DACSE_DEVICE": "cpu"})
     assert told == "dacse.toml: model, enhance mix; DACSE_DEVICE"
 
 
-def test_a_pyproject_is_asked_where_there_is_no_file_of_our_own(tmp_path):
+def test_pyproject_is_read_without_a_dacse_toml(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.dacse]\nmodel = "there"\n[tool.other]\nx = 1\n')
     assert collect(OPTIONS, tmp_path, {})["tokenize"] == {"model": "there"}
     (tmp_path / "dacse.toml").write_text('model = "here"\n')
@@ -94,14 +94,14 @@ def test_a_pyproject_is_asked_where_there_is_no_file_of_our_own(tmp_path):
         ('output = "/etc"', {}, "is outside this folder"),
     ],
 )
-def test_what_no_command_knows_is_refused(tmp_path, text, environment, says):
+def test_unknown_settings_are_refused(tmp_path, text, environment, says):
     (tmp_path / "dacse.toml").write_text(text)
     with pytest.raises(UsageError) as caught:
         collect(OPTIONS, tmp_path, environment)
     assert says in f"{caught.value.message}; {caught.value.hint}"
 
 
-def test_typed_beats_variable_beats_file(tmp_path, tiny_model):
+def test_command_line_before_variable_before_file(tmp_path, tiny_model):
     """The real command; --rate is what the three disagree on."""
     soundfile.write(tmp_path / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(800), 8000)
     (tmp_path / "dacse.toml").write_text(f'model = "{tiny_model}"\nrate = "11025"\n')
@@ -129,7 +129,7 @@ def test_completion_knows_the_commands():
     assert result.stdout.split() == ["enhance"]
 
 
-def test_a_file_above_is_named_as_not_read(tmp_path):
+def test_a_file_in_a_parent_folder_is_named_as_not_read(tmp_path):
     (tmp_path / "dacse.toml").write_text("mix = 0.5")
     below = tmp_path / "below"
     below.mkdir()

@@ -16,7 +16,7 @@ PAGES = sorted(DOCS.glob("pages/*.md"))
 WRITTEN = [page for page in PAGES if page.name not in ("commands.md", "library.md")]
 
 
-def test_generated_pages_are_what_the_code_says_now():
+def test_generated_pages_are_up_to_date():
     """Changed an option? Run `python examples/docs/generate.py` and commit what it writes."""
     command = [sys.executable, DOCS / "generate.py", "--check"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=100)
@@ -49,7 +49,7 @@ def test_commands_and_options_in_the_pages_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page):
+def test_links_have_targets(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         if "://" not in target:
             assert (page.parent / target).exists(), target
@@ -63,5 +63,5 @@ def test_every_page_is_in_the_menu():
 @pytest.mark.parametrize(
     "page", sorted(DOCS.parents[1].glob("*.md")) + sorted(DOCS.parent.rglob("*.md")), ids=str
 )
-def test_no_page_holds_the_marks_of_a_merge(page):
+def test_no_page_contains_merge_conflict_marks(page):
     assert not re.search(r"^(<{7}|={7}|>{7})( |$)", page.read_text(), flags=re.MULTILINE)

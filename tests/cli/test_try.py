@@ -31,7 +31,7 @@ def energy(*parts):
         ([(5, 1.0, 9.0)], 0),
     ],
 )
-def test_the_noisiest_seconds_with_speech_in_them(parts, start):
+def test_try_chooses_the_noisiest_seconds_with_speech(parts, start):
     assert noisiest_start(energy(*parts), 10) == pytest.approx(start, abs=5.1)
 
 
@@ -54,7 +54,7 @@ def test_three_strengths_and_a_report(tiny_model, tmp_path, monkeypatch):
     assert len(files) == 3 and about["settings"]["recording"].endswith("talk.wav")
 
 
-def test_what_cannot_be_tried(tmp_path):
+def test_try_refuses_missing_files_and_foreign_folders(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         CliRunner().invoke(app, ["try", str(tmp_path / "gone.wav")], catch_exceptions=False)
     (tmp_path / "talk.wav").touch()

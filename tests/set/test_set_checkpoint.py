@@ -73,12 +73,14 @@ def refused(folder: Path, message: str) -> None:
         (lambda c: c.update(model_type="llama"), "model_type is 'llama', not 'dacse-set'"),
     ],
 )
-def test_a_config_that_cannot_be(folder: Path, change: Callable[[dict[str, Any]], Any], message: str) -> None:
+def test_impossible_configs_are_refused(
+    folder: Path, change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
     changed(folder, change)
     refused(folder, message)
 
 
-def test_weights_that_cannot_be(folder: Path) -> None:
+def test_impossible_weights_are_refused(folder: Path) -> None:
     path = folder / "model.safetensors"
     weights = load_file(path)
     save_file(weights | {"head.bias": weights["head.bias"] * torch.nan}, path)
@@ -95,7 +97,9 @@ def test_weights_that_cannot_be(folder: Path) -> None:
     refused(folder, "only model.pt")
 
 
-def test_no_weight_is_read_before_names_and_shapes_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_are_read_only_after_names_and_shapes_fit(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from dacse_cli.weights import loading
 
     monkeypatch.setattr(loading, "read_tensors", lambda *args: pytest.fail("a weight was read"))
@@ -114,7 +118,7 @@ def test_no_weight_is_read_before_names_and_shapes_fit(folder: Path, monkeypatch
     ),
     key=st.sampled_from(sorted(CONFIG)),
 )
-def test_any_value_of_any_key_is_taken_or_refused(config: Any, key: str) -> None:
+def test_any_value_in_a_config_is_accepted_or_refused(config: Any, key: str) -> None:
     """No value ends in another error."""
     with contextlib.suppress(CheckpointError):
         parse_shape(CONFIG | {key: config})

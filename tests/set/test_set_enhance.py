@@ -54,7 +54,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory, small_codec: Path, tone_pai
     [(1, None, 1), (4, "best", 6), (4, "ranked", 2)],
     ids=["greedy", "beam", "ranked"],
 )
-def test_a_learnt_model_returns_the_clean_codes(
+def test_a_trained_model_returns_the_clean_codes(
     learnt: Path, tone_pairs: Path, beam: int, expansion: str | None, rows: int
 ) -> None:
     """The result is what the codec makes of the clean side: so all codes are right, alone and in a batch."""

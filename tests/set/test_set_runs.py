@@ -74,7 +74,7 @@ beam = 2
 """
 
 
-def test_a_run_that_was_stopped_has_the_same_curve(
+def test_a_stopped_run_continues_with_the_same_curve(
     tmp_path: Path, train: Train, tone_pairs: Path, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped between a checkpoint and the next, in both stages."""
@@ -104,7 +104,7 @@ def test_a_run_that_was_stopped_has_the_same_curve(
     assert last["stage"] == "own" and last["free_accuracy"] and last["valid_loss"]
 
 
-def test_a_model_folder_is_whole(tmp_path: Path, train: Train, tone_pairs: Path, config: Path) -> None:
+def test_a_model_folder_is_complete(tmp_path: Path, train: Train, tone_pairs: Path, config: Path) -> None:
     """Network, codec and card; `--from` goes on with it."""
     done = train(tone_pairs, tmp_path / "run", "--config", config, settings=["model.embeddings=codebooks"])
     folder = Path(done["model"])
@@ -170,7 +170,7 @@ def test_noise_is_mixed_on_the_way(tmp_path: Path, train: Train, config: Path) -
     assert log(tmp_path / "a") == log(tmp_path / "b")
 
 
-def test_what_cannot_be_trained_is_refused(
+def test_impossible_trainings_are_refused(
     tmp_path: Path, train: Train, tone_pairs: Path, config: Path
 ) -> None:
     with pytest.raises(UsageError, match="which network"):
@@ -202,7 +202,7 @@ def test_shipped_recipes_are_read() -> None:
             assert read_run_recipe(kind, path).stages(), path
 
 
-def test_a_plan_on_paper() -> None:
+def test_train_plan_computes_sizes() -> None:
     done = CliRunner().invoke(app, ["train", "plan", "set", "nar", "--json"])
     assert done.exit_code == 0, done.output
     plans = [json.loads(line) for line in done.stdout.splitlines()]

@@ -146,7 +146,7 @@ def test_a_beam_of_one_is_greedy(kind: str) -> None:
     seed=st.integers(0, 99),
     beam=st.sampled_from([1, 3]),
 )
-def test_a_batch_writes_what_single_rows_write(lengths: list[int], seed: int, beam: int) -> None:
+def test_a_batch_equals_single_rows(lengths: list[int], seed: int, beam: int) -> None:
     """Fails when padding leaks, or a row that has ended takes others with it."""
     frames = sorted(lengths, reverse=True)
     network, noisy = tiny_network(), codes(seed, len(frames), frames[0])

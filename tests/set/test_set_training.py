@@ -117,7 +117,7 @@ def test_eight_pairs_are_learnt_and_written(config: dict[str, Any], stage: Stage
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1+mse"])
-def test_latents_are_learnt(loss: str) -> None:
+def test_a_network_of_latents_is_trained(loss: str) -> None:
     pairs = pairs_of_latents()
     network = fresh_network(parse_shape(LATENTS), 0)
     fit_scale(network, pairs)
@@ -140,7 +140,7 @@ def test_the_first_codebooks_alone() -> None:
     assert batch.real.tolist()[:10] == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10]
 
 
-def test_a_step_in_parts_moves_like_a_whole_one() -> None:
+def test_accumulated_steps_equal_a_whole_one() -> None:
     """Gradients and logged numbers of accumulated batches add up to those of one large batch."""
     pairs, found = pairs_of_codes(), []
     for stage in (replace(LEARN, rows=8), replace(LEARN, rows=2, accumulate=4)):
@@ -154,7 +154,7 @@ def test_a_step_in_parts_moves_like_a_whole_one() -> None:
 
 
 @pytest.mark.parametrize("past", ["clean", "greedy", "beam"])
-def test_a_restored_trainer_goes_on_as_the_other_one(past: str) -> None:
+def test_a_restored_trainer_continues_like_the_original(past: str) -> None:
     """Dropout, replaced codes and annealing follow from step and state."""
     pairs = pairs_of_codes()
     stage = Stage(steps=6, rows=4, past=past, beam=2, annealing=Annealing(patience=0))
@@ -187,7 +187,7 @@ def test_the_rate_falls_when_the_token_error_stays() -> None:
     assert rates == pytest.approx([1e-9, 1e-9, 1e-9, 5e-10, 5e-10, 2.5e-10])
 
 
-def test_pasts() -> None:
+def test_past_frames_of_clean_codes() -> None:
     """Clean ones a frame late, the network's own likewise; what is written equals what the search writes."""
     network, pairs = fresh_network(parse_shape(CONFIG), 0).train(), pairs_of_codes()
     batch, rng = collate(pairs, MACHINE), torch.Generator()
@@ -233,7 +233,7 @@ def test_a_codec_of_fewer_codebooks_has_the_same_first_codes(tiny_model: Path, t
             write_smaller_codec(tiny_model / "codec", tmp_path, books)
 
 
-def test_weights_are_counted_on_paper_as_they_are() -> None:
+def test_computed_weight_counts_are_exact() -> None:
     from tiny_set import ATTENTION, FACTORED
 
     from dacse_cli.interfaces import Codes, Latents

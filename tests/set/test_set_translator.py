@@ -65,7 +65,7 @@ def test_in_a_fixed_shape_no_row_depends_on_the_others(config: dict[str, Any], l
 
 @pytest.mark.parametrize("beam", [1, 3])
 @pytest.mark.parametrize("config", [CONFIG, LSTM], ids=["conformer", "lstm"])
-def test_captured_steps_write_what_plain_ones_write(config: dict[str, Any], beam: int) -> None:
+def test_captured_steps_equal_plain_ones(config: dict[str, Any], beam: int) -> None:
     """A plain call stands in for the capture; attention spans more frames than there are."""
     plain, graphs = translator(config, beam=beam), translator(config, beam=beam)
     assert graphs._scoring is not None
@@ -168,7 +168,7 @@ def test_units_that_do_not_fit_are_refused() -> None:
 
 
 @pytest.mark.parametrize("config", [CONFIG, BASELINE], ids=["conformer", "baseline"])
-def test_a_network_that_computes_no_numbers_says_so(config: dict[str, Any]) -> None:
+def test_nan_outputs_raise_an_error(config: dict[str, Any]) -> None:
     made = translator(config)
     with torch.no_grad():
         made._network.encoder.conformer.norm.bias[0] = torch.nan
@@ -176,7 +176,7 @@ def test_a_network_that_computes_no_numbers_says_so(config: dict[str, Any]) -> N
         made.translate(rows([4]))
 
 
-def test_what_it_says_of_itself() -> None:
+def test_describe_names_size_and_search() -> None:
     assert translator(beam=4).describe() == (
         "SET conformer 2 x 16, conformer 2 x 16, beam 4 (best), float32 on cpu"
     )
@@ -186,7 +186,7 @@ def test_what_it_says_of_itself() -> None:
     made.release()
 
 
-def test_folders(tmp_path: Path) -> None:
+def test_a_model_folder_is_loaded_and_its_faults_are_named(tmp_path: Path) -> None:
     """Written, read, the same answers; what is wrong with a folder is one line."""
     from dacse_cli.set.checkpoint import save_network
     from dacse_cli.set.translator import load_set

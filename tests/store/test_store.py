@@ -30,7 +30,7 @@ def fill(url, **objects):
         ("file:///data/a%20b.wav", True, "/data/a b.wav"),
     ],
 )
-def test_what_is_a_url(name, url, local):
+def test_is_url_recognises_urls(name, url, local):
     assert (is_url(name), as_local(name)) == (url, local)
 
 
@@ -109,7 +109,7 @@ def test_a_put_of_many_parts_that_breaks_leaves_nothing(s3, tmp_path, monkeypatc
     assert list(Store(f"{s3}/out", HASTY).entries()) == []
 
 
-def test_stores_that_show_half_an_object_get_the_final_name_last(tmp_path):
+def test_stores_that_show_partial_objects_get_the_final_name_last(tmp_path):
     """SFTP and its like: another reader must never see the final name before the object is whole."""
     path = tmp_path / "a.wav"
     path.write_bytes(b"123")
@@ -128,7 +128,7 @@ def test_stores_that_show_half_an_object_get_the_final_name_last(tmp_path):
     assert [entry.key for entry in store.entries()] == ["a.wav"]
 
 
-def test_errors_in_words(s3):
+def test_errors_of_stores_have_plain_messages(s3):
     with pytest.raises(UsageError, match="cannot be listed"):
         list(Store("s3://no-such-bucket-here/in", HASTY).entries())
     with pytest.raises(UsageError):
@@ -150,7 +150,7 @@ def test_pages_follow_each_other(s3):
     assert keys == [f"{i:05}.wav" for i in range(2300)]
 
 
-def test_another_try_after_an_accident_but_not_after_an_answer():
+def test_retries_after_connection_errors_but_not_after_refusals():
     calls = []
 
     def act():

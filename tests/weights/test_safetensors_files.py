@@ -80,7 +80,7 @@ def shard(folder, placement):
     (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": placement}))
 
 
-def test_shards_hold_what_the_index_says(tmp_path):
+def test_shards_must_contain_the_tensors_of_the_index(tmp_path):
     """A tensor placed in another shard, or in none, is a checkpoint put together from two."""
     shard(tmp_path, {"a.weight": "x.safetensors", "a.bias": "y.safetensors"})
     assert find_tensors(tmp_path, CodecError).keys() == EXPECTED.keys()
@@ -105,13 +105,13 @@ def test_shards_hold_what_the_index_says(tmp_path):
         '{"weight_map": {"a": "..safetensors/x.safetensors"}}',
     ],
 )
-def test_an_index_that_is_none(tmp_path, index):
+def test_invalid_indexes_are_refused(tmp_path, index):
     (tmp_path / "model.safetensors.index.json").write_text(index)
     with pytest.raises(CheckpointError, match=r"index\.json"):
         find_weight_files(tmp_path, CheckpointError)
 
 
-def test_pipes_and_pickles_are_left_alone(tmp_path):
+def test_pipes_and_pickles_are_not_read(tmp_path):
     """Opening a FIFO waits for ever; a pickle is named, never opened."""
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     with pytest.raises(CodecError, match=r"only pytorch_model\.bin"):

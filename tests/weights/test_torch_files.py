@@ -89,7 +89,7 @@ def test_code_is_refused(tmp_path, content):
     refused(path, "it names")
 
 
-def test_files_of_other_kinds(tmp_path):
+def test_other_kinds_of_files_are_refused(tmp_path):
     """Cut short, empty, older than torch 1.6, a zip of something else, a pickle, compressed, a pipe."""
     path = tmp_path / "x.pt"
     torch.save({"a": torch.zeros(1000)}, path)
@@ -155,7 +155,7 @@ def rewritten(path, change):
         (b"FloatStorage", b"OddStorage", "names"),
     ],
 )
-def test_shapes_that_lie(tmp_path, before, after, says):
+def test_false_shapes_are_refused(tmp_path, before, after, says):
     """A tensor larger than what is stored would show memory of the process, or take all of it."""
     path = tmp_path / "x.pt"
     torch.save({"a": torch.zeros(7, 11)}, path)
@@ -163,7 +163,7 @@ def test_shapes_that_lie(tmp_path, before, after, says):
     refused(path, says)
 
 
-def test_a_value_that_unfolds_without_end(tmp_path):
+def test_deeply_nested_values_are_refused(tmp_path):
     """A list that holds a list twice, 60 levels deep, is a few hundred bytes and 2**60 values."""
     value = []
     for _ in range(60):
