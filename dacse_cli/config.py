@@ -193,16 +193,16 @@ def amount_of(
     default: str = "normal",
     remark: Callable[[str], None],
 ) -> tuple[str, float]:
-    """(profile, mix) of what was said about how much is done; `default` is the strength where nothing was.
+    """(profile, mix) for a `strength`, or for the two arguments that it replaces; `default` where none is given.
 
-    `mix` and `profile` are deprecated, which `remark` is told. Raises `UsageError` for them beside `strength`
-    and for a strength that is none.
+    `mix` and `profile` are deprecated: `remark` is called with a note. Raises `UsageError` for them beside
+    `strength`, and for an invalid strength.
     """
     if mix is None and profile is None:
         return strength_of(default if strength is None else strength)
     if strength is not None:
-        raise UsageError("`strength` says what `mix` and `profile` said: give it alone")
-    remark("`mix` and `profile` are deprecated, and go with the next version: use `strength`")
+        raise UsageError("`strength` replaces `mix` and `profile`: do not combine them")
+    remark("`mix` and `profile` are deprecated and will be removed in the next version: use `strength`")
     of_default, share = strength_of(default)
     return profile or of_default, share if mix is None else mix
 

@@ -19,7 +19,7 @@ class DacseError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = hint and sentence(hint)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Errors cross process borders; the default would call the constructor without its keywords."""
@@ -82,6 +82,18 @@ class DeviceError(DacseError):
     """The device asked for is absent or cannot run the model."""
 
     exit_code = 8
+
+
+_COMMANDS = "cat|dacse|ffmpeg|hf|pip"
+_CODE_AT_END = re.compile(rf"(^|: )({_COMMANDS}) [^`]*$|://\S*$")
+"""A command or an address that ends a hint: with a full stop it could not be copied."""
+
+
+def sentence(hint: str) -> str:
+    """`hint` with a capital letter and a full stop, where they would not change a command or an address."""
+    begins_with_word = re.match(rf"(?!({_COMMANDS}) )[a-z]+[ ,]", hint)
+    text = hint[:1].upper() + hint[1:] if begins_with_word else hint
+    return text if text.endswith((".", "?", "!")) or _CODE_AT_END.search(text) else f"{text}."
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:

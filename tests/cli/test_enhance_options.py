@@ -146,6 +146,6 @@ def test_every_preset_is_valid(name):
 def test_deprecated_options_work_with_a_warning():
     said = []
     sound = Sound(mix=0.5, profile="strong").options(said.append)
-    assert (sound.mix, sound.profile) == (0.5, "strong") and "--strength" in said[0]
+    assert (sound.mix, sound.profile) == (0.5, "strong") and "`strength`" in said[0]
     with pytest.raises(UsageError, match="do not combine"):
         Sound(mix=0.5, strength="gentle").options(said.append)

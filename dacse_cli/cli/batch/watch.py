@@ -21,7 +21,7 @@ SettledOpt = Annotated[
         "--settled",
         min=0,
         metavar="SECONDS",
-        help="Enhance files that have not changed for this long.",
+        help="Enhance files unchanged for this long.",
     ),
 ]
 

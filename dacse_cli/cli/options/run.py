@@ -82,7 +82,7 @@ class Batch:
         ),
     ] = None
     overwrite: Annotated[bool, _run("--overwrite", help="Replace existing outputs.")] = False
-    dry_run: Annotated[bool, _run("--dry-run", help="Print the plan; write nothing.")] = False
+    dry_run: Annotated[bool, _run("--dry-run", help="Print the plan, write nothing.")] = False
 
     def request(
         self, form: str, inputs: Sequence[str], output: str | None, models: ModelOptions, **options: Any

@@ -80,7 +80,10 @@ class Opinion(nn.Module):
 def _published() -> Path:
     spec = importlib.util.find_spec("speechmos")
     if spec is None or spec.origin is None:
-        raise UsageError("stage.opinion needs the package speechmos", hint="pip install 'dacse[evaluate]'")
+        raise UsageError(
+            "stage.opinion needs the package speechmos",
+            hint="Install the extra: pip install 'dacse[evaluate]'",
+        )
     path = Path(spec.origin).parent / "dnsmos_models" / "sig_bak_ovr.onnx"
     if path.stat().st_size > _SIZE:
         raise UsageError(f"{path} is not the published network")

@@ -35,7 +35,8 @@ class VoiceChange(nn.Module):
         except ImportError as error:
             raise UsageError(
                 "stage.voice needs the package resemblyzer",
-                hint="pip install --no-deps resemblyzer && pip install webrtcvad-wheels librosa scipy",
+                hint="Install it: pip install --no-deps resemblyzer && "
+                "pip install webrtcvad-wheels librosa scipy",
             ) from error
         self._encoder = VoiceEncoder("cpu", verbose=False).requires_grad_(False)
         self.register_buffer("bank", mel_filters(RATE, WINDOW, BINS))
