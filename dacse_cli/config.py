@@ -193,7 +193,7 @@ def amount_of(
     default: str = "normal",
     remark: Callable[[str], None],
 ) -> tuple[str, float]:
-    """(profile, mix) for a `strength`, or for the two arguments that it replaces; `default` where none is given.
+    """(profile, mix) for a `strength`, or for the two arguments that it replaces; else for `default`.
 
     `mix` and `profile` are deprecated: `remark` is called with a note. Raises `UsageError` for them beside
     `strength`, and for an invalid strength.

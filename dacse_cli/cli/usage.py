@@ -1,4 +1,4 @@
-"""Usage errors that click and Typer report, in the wording and form of all other errors; and arguments named as options."""
+"""Usage errors of click and Typer in the wording of all other errors; and arguments named as options."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ def choose_model(requested: str) -> str:
     installed = importlib.util.find_spec("pyroomacoustics") is not None
     if requested == "image" and not installed:
         raise UsageError(
-            '`room="image"` needs pyroomacoustics, which is not installed', hint="Install the extra: pip install 'dacse[mix]'."
+            '`room="image"` needs pyroomacoustics, which is not installed',
+            hint="Install the extra: pip install 'dacse[mix]'.",
         )
     if requested == "auto":
         return "image" if installed else "decay"

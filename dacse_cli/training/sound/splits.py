@@ -38,7 +38,9 @@ def parse_splits(text: str) -> tuple[Split, ...]:
         except ValueError:
             weight = 0.0
         if not name.replace("-", "").replace("_", "").isalnum() or name in weights or not 0 < weight < 1e9:
-            raise UsageError(f"`splits` {text}: {word!r} is not name=share", hint="For example: train=90,valid=5,test=5.")
+            raise UsageError(
+                f"`splits` {text}: {word!r} is not name=share", hint="For example: train=90,valid=5,test=5."
+            )
         weights[name] = weight
     return tuple(Split(name, weight / sum(weights.values())) for name, weight in weights.items())
 
