@@ -19,6 +19,7 @@ from typing import NoReturn
 
 from dacse_cli.errors import InputError, LockedError, OutputError
 from dacse_cli.files.digest import descriptor_sha256
+from dacse_cli.files.locks import lock
 from dacse_cli.files.problems import file_error, name_too_long
 from dacse_cli.files.regular import open_own
 
@@ -125,7 +126,7 @@ def commit(temp: Path, target: Path) -> None:
 def sweep(folder: Path, spare: Callable[[Path], bool] = lambda folder: False) -> int:
     """Remove part files below `folder` whose writer is gone and return how many; follows no links.
 
-    A folder for which `spare` is true is passed over with all that is in it.
+    A folder for which `spare` is true is skipped with all that is in it.
     """
     removed = 0
     for parent, folders, names in os.walk(folder):
@@ -142,7 +143,7 @@ def discard_part(target: Path) -> bool:
 def part_path(target: Path) -> Path:
     """Where `target` is written first: at most 110 bytes of name, the same for the same target."""
     name = target.name.encode("utf-8", "surrogateescape")
-    # "ignore" drops a character that the cut has halved and bytes that are no UTF-8: the checksum has them
+    # "ignore" drops a character that the cut has halved and bytes that are not UTF-8: the checksum has them
     start = name[:80].decode("utf-8", "ignore")
     return target.with_name(f".{start}.{hashlib.sha256(name).hexdigest()[:16]}{_PART_SUFFIX}")
 
@@ -152,7 +153,7 @@ def _open_locked(path: Path) -> int:
     while True:
         descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
-            if not lock_file(descriptor):
+            if not lock(descriptor):
                 raise LockedError(f"another run is writing {path}")
             # a sweep may have removed the name between opening and locking
             if _is_at(descriptor, path):
@@ -162,22 +163,6 @@ def _open_locked(path: Path) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-
-
-def lock_file(descriptor: int) -> bool:
-    """Lock the file; False if another process holds it, True where the file system has no locks."""
-    if os.name != "posix":  # part files go unlocked there: one run an output folder is up to the caller
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
-            raise
-    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
@@ -194,7 +179,7 @@ def remove_if_stale(path: Path) -> bool:
     except OSError:
         return False
     try:
-        if not lock_file(descriptor):
+        if not lock(descriptor):
             return False
         path.unlink()
         return True

@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dacse_cli.errors import LockedError, UsageError
-from dacse_cli.files.atomic import lock_file, write_bytes_atomically
+from dacse_cli.files.atomic import write_bytes_atomically
+from dacse_cli.files.locks import lock
 from dacse_cli.files.problems import output_error
 
 RUN, STATE, LOCK = "run.json", "state.safetensors", ".lock"
@@ -63,7 +64,7 @@ def refuse_changes(path: Path, names: Sequence[str]) -> None:
 
 def lock_folder(descriptor: int, folder: Path) -> None:
     """Lock an open file in `folder` until it is closed. Raises `LockedError` if another run holds it."""
-    if not lock_file(descriptor):
+    if not lock(descriptor):
         raise LockedError(f"another run is working in {folder}", hint="Wait for it, or use another folder.")
 
 
