@@ -6,18 +6,15 @@ is read; all values must be finite.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-
-from safetensors.torch import save_file
 
 from dacse_cli.errors import CheckpointError
 from dacse_cli.files.documents import read_config
 from dacse_cli.set.network import SetNetwork
 from dacse_cli.set.shape import SetShape, parse_shape
-from dacse_cli.weights.folder import SINGLE
 from dacse_cli.weights.loading import load_folder
 from dacse_cli.weights.outline import outline
+from dacse_cli.weights.saving import save_folder
 
 
 def read_shape(folder: Path) -> SetShape:
@@ -43,10 +40,6 @@ def load_network(folder: Path) -> SetNetwork:
 
 
 def save_network(network: SetNetwork, folder: Path) -> None:
-    """Write `config.json` and `model.safetensors`, float32, into the existing folder `folder`."""
-    text = json.dumps(network.shape.as_config(), indent=2) + "\n"
-    (folder / "config.json").write_text(text, encoding="utf-8")
-    weights = {
-        name: tensor.detach().float().cpu().contiguous() for name, tensor in network.state_dict().items()
-    }
-    save_file(weights, folder / SINGLE, metadata={"format": "pt"})
+    """Write `config.json` and `model.safetensors`, float32, into `folder`. Raises `OSError`."""
+    weights = {name: tensor.float() for name, tensor in network.state_dict().items()}
+    save_folder(folder, network.shape.as_config(), weights)

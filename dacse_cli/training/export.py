@@ -12,27 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PretrainedConfig
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
+from dacse_cli.weights.saving import save_tensors
 
 
 def write_weights(
     folder: Path, tensors: Mapping[str, Tensor], dtype: torch.dtype, halves: Collection[str] = ()
 ) -> None:
     """`model.safetensors` in `folder`, as `dtype`; the tensors named in `halves` as float16."""
-    folder.mkdir(parents=True, exist_ok=True)
-    stored = {
-        name: tensor.detach().to("cpu", torch.float16 if name in halves else dtype).contiguous()
-        for name, tensor in tensors.items()
-    }
-    path = folder / WEIGHTS
-    path.touch()
-    mode = path.stat().st_mode  # permissions by the umask: safetensors makes files for the owner only
-    save_file(stored, path, metadata={"format": "pt"})
-    path.chmod(mode)
+    stored = {name: tensor.to(torch.float16 if name in halves else dtype) for name, tensor in tensors.items()}
+    save_tensors(folder, stored)
 
 
 def write_network(

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-
 from dacse_cli.codec.dac.network import dac_shapes
 from dacse_cli.codec.dac.shape import read_shape
 from dacse_cli.errors import CodecError, UsageError
@@ -20,6 +18,7 @@ from dacse_cli.set.checkpoint import save_network
 from dacse_cli.set.network import SetNetwork
 from dacse_cli.training.export import write_json
 from dacse_cli.weights.loading import load_folder
+from dacse_cli.weights.saving import save_folder
 
 _QUANTIZER = re.compile(r"quantizer\.quantizers\.(\d+)\.")
 
@@ -72,8 +71,7 @@ def write_smaller_codec(source: Path, target: Path, books: int) -> None:
     config: dict[str, Any] = read_config(source / "config.json", CodecError) | {"n_codebooks": books}
     weights = load_folder(source, dac_shapes(shape), CodecError)
     kept = {name: tensor for name, tensor in weights.items() if _book(name) < books}
-    save_file(kept, target / "model.safetensors", metadata={"format": "pt"})
-    write_json(target / "config.json", config)
+    save_folder(target, config, kept)
     extractor = source / "preprocessor_config.json"
     if extractor.is_file():
         shutil.copyfile(extractor, target / extractor.name)

@@ -15,7 +15,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file
+
+from dacse_cli.weights.saving import save_tensors
 
 HERE = Path(__file__).parent
 WEIGHTS = "model.safetensors"
@@ -60,7 +62,7 @@ def train(work: Path, recogniser: Path, settings: Sequence[str]) -> None:
     shutil.copytree(work / "lm" / "nano", work / "nano", dirs_exist_ok=True)
     shutil.copytree(work / "mask" / "words", work / "nano" / "mask", dirs_exist_ok=True)
     parts = [load_file(work / "mask" / stage / WEIGHTS) for stage in ("listeners", "words")]
-    save_file({k: (parts[0][k] + parts[1][k]) / 2 for k in parts[0]}, work / "nano" / "mask" / WEIGHTS)
+    save_tensors(work / "nano" / "mask", {k: (parts[0][k] + parts[1][k]) / 2 for k in parts[0]})
     card = json.loads((work / "nano" / "dacse.json").read_text())
     (work / "nano" / "dacse.json").write_text(json.dumps({**card, **CARD}, indent=2) + "\n")
 
