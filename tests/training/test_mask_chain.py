@@ -83,7 +83,7 @@ def test_a_killed_run_goes_on_as_if_never_stopped_and_its_folder_is_a_filter(sou
     [
         (["--size", "1B"], "no size"),
         (["--set", "model.width=1"], "width must lie"),
-        (["--from", "nowhere"], "is no folder"),
+        (["--from", "nowhere"], "is not a folder"),
         (["--set", "data.mix=loud"], "unknown task"),
     ],
 )

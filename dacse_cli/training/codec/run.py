@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from dacse_cli.codec.dac.shape import DacShape, read_shape
 from dacse_cli.errors import UsageError
@@ -27,7 +26,7 @@ from dacse_cli.training.codec.recipe import CodecRecipe
 from dacse_cli.training.codec.shapes import shape_from, shape_of
 from dacse_cli.training.codec.trainer import CodecTrainer
 from dacse_cli.training.codec.units import SECONDS, Units, find_units
-from dacse_cli.training.mix.live import LiveMix
+from dacse_cli.training.mix.live import LiveMix, clean_rows
 from dacse_cli.training.mix.tasks import NEED_NOISE, parse_recipe
 from dacse_cli.training.runs.chance import seed_of, torch_rng
 from dacse_cli.training.runs.loop import Listener, TrainingResult
@@ -35,9 +34,8 @@ from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.recipe import nothing_named
 from dacse_cli.training.runs.start import Prepared, RunRequest, carry_out
 from dacse_cli.training.sound.crops import Crops, Level, whole_frames
-from dacse_cli.training.sound.decoded import decode
-from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, Recording, digest, look
-from dacse_cli.training.sound.splits import Divided, divide
+from dacse_cli.training.sound.material import Material, Use, find_material
+from dacse_cli.training.sound.recordings import Files, digest
 
 VALID_ROWS = 8
 """Crops per validation batch."""
@@ -47,7 +45,6 @@ RESTART_SECONDS, RESTART_NOISY = 2.0, 0.33
 """Seconds per crop, and share of noisy crops, for restarting codebooks."""
 QUIET = 0.3
 """A latent of energy e has weight e ** -QUIET in a restart, so that quiet sounds get their share of codes."""
-SOUND = "sound"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,16 +59,6 @@ class CodecRequest(RunRequest):
     """Processes that read and mix; 1: a thread, 0: none besides the step."""
 
 
-@dataclass(frozen=True)
-class _Sound:
-    """All recordings of a run, and what reads them."""
-
-    speech: Divided
-    reader: Reader
-    noises: Sequence[Recording]
-    noise_reader: Reader
-
-
 def train_codec(request: CodecRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
@@ -79,14 +66,15 @@ def train_codec(request: CodecRequest, listener: Listener | None = None) -> Trai
 
 def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Prepared:
     """Read the recordings' headers; the codec itself is built when the run begins."""
-    recipe = request.recipe
+    recipe, data = request.recipe, request.recipe.data
     _check(request, machine)
     with machine.in_turn():
         start = _start(request, listener)
         units = _units(request, start, listener)
     shape = _shape(recipe, start) if units is None else units.dac
+    use = Use(shape.sampling_rate, data.seconds, data.valid, data.speeds, data.decoded)
     with machine.in_turn():
-        sound = _sound(request, shape.sampling_rate, listener)
+        sound = find_material(request.clean, request.noise, use, request.out, request.jobs, listener)
     mixes = partial(_mix, recipe, shape, sound)
 
     def trainer(fresh: bool) -> CodecTrainer:
@@ -96,7 +84,10 @@ def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Pre
             clean = replace(mixes(0, SECONDS), seed=seed_of(recipe.run.seed, 0), noisy=0.0)
             network = units.network(recipe, clean, machine, fresh)
         restart = partial(_restart, recipe, mixes, machine)
-        held_out = _held_out(recipe, shape, sound, machine)
+        samples = whole_frames(data.valid_seconds, shape.sampling_rate, shape.hop_length)
+        seed = seed_of(recipe.run.seed, 3)
+        valid = clean_rows(sound.valid, samples, data.level_db, seed, data.valid_rows)
+        held_out = machine.share(valid, VALID_ROWS)
         return CodecTrainer(network, recipe, machine, mixes, held_out, restart, request.jobs)
 
     settings = _settings(recipe, shape, sound, start)
@@ -106,10 +97,7 @@ def _prepare(request: CodecRequest, machine: Machine, listener: Listener) -> Pre
 def _check(request: CodecRequest, machine: Machine) -> None:
     """Raise `UsageError` where recipe, recordings and processes do not fit together."""
     for stage in request.recipe.stage:
-        if stage.rows % machine.count:
-            raise UsageError(
-                f"stage {stage.name}: {stage.rows} rows cannot be shared by {machine.count} processes"
-            )
+        machine.check_rows(stage.name, stage.rows)
         if stage.noisy and NEED_NOISE & parse_recipe(request.recipe.data.recipe).keys() and not request.noise:
             raise UsageError(f"stage {stage.name} mixes in noise", hint="Name recordings of noise (`noise`).")
 
@@ -139,29 +127,9 @@ def _shape(recipe: CodecRecipe, start: Resolved | None) -> DacShape:
     raise nothing_named("codec")
 
 
-def _sound(request: CodecRequest, rate: int, listener: Listener) -> _Sound:
-    """Headers of all recordings, and the recordings themselves where they are to be decoded once."""
-    data = request.recipe.data
-    speech = divide(request.clean, rate, data.seconds, data.valid)
-    noises, unusable = look(request.noise)
-    for refused in (*speech.refused, *unusable):
-        listener.remark(str(refused))
-    if not data.decoded:
-        return _Sound(speech, FromFiles(rate), noises, FromFiles(rate))
-    listener.stage(f"decoding {len(speech.train) + len(speech.valid) + len(noises)} recordings")
-    both = (*speech.train, *speech.valid)
-    kept: dict[str, Any] = {"folder": request.out / SOUND, "rate": rate, "jobs": request.jobs}
-    reader = decode(both, speeds=data.speeds, **kept)
-    noise = decode(noises, **kept) if noises else reader
-    train = {recording.name for recording in speech.train}
-    parts = (
-        tuple(r for r in reader.recordings if (r.name.rpartition("@")[0] or r.name) in train),
-        tuple(r for r in reader.recordings if r.name in {valid.name for valid in speech.valid}),
-    )
-    return _Sound(Divided(*parts, speech.refused), reader, noise.recordings if noises else (), noise)
-
-
-def _settings(recipe: CodecRecipe, shape: DacShape, sound: _Sound, start: Resolved | None) -> dict[str, Any]:
+def _settings(
+    recipe: CodecRecipe, shape: DacShape, sound: Material, start: Resolved | None
+) -> dict[str, Any]:
     """Settings that must be the same when a run is continued."""
     return {
         "kind": "codec",
@@ -170,12 +138,8 @@ def _settings(recipe: CodecRecipe, shape: DacShape, sound: _Sound, start: Resolv
         "model": asdict(recipe.model) | {"start": None, "size": None, "config": None},
         "data": asdict(recipe.data),
         "recordings": {
-            name: digest(recordings)
-            for name, recordings in (
-                ("train", sound.speech.train),
-                ("valid", sound.speech.valid),
-                ("noise", sound.noises),
-            )
+            name: digest(reader.recordings)
+            for name, reader in (("train", sound.train), ("valid", sound.valid), ("noise", sound.noises))
         },
         "discriminators": asdict(recipe.discriminators),
         "weights": asdict(recipe.weights),
@@ -183,19 +147,19 @@ def _settings(recipe: CodecRecipe, shape: DacShape, sound: _Sound, start: Resolv
 
 
 def _mix(
-    recipe: CodecRecipe, shape: DacShape, sound: _Sound, stage: int, seconds: float | None = None
+    recipe: CodecRecipe, shape: DacShape, sound: Material, stage: int, seconds: float | None = None
 ) -> LiveMix:
     """Where the crops of a stage come from; `seconds` replaces the recipe's."""
     data = recipe.data
     samples = whole_frames(seconds or data.seconds, shape.sampling_rate, shape.hop_length)
     level = Level(data.level_db, data.spread_db)
     return LiveMix(
-        Crops(sound.speech.train, sound.reader, samples, level, data.shares or None),
+        Crops(sound.train.recordings, sound.train, samples, level, data.shares or None),
         seed_of(recipe.run.seed, stage, 4),
         noisy=recipe.stage[stage].noisy,
         shares=parse_recipe(data.recipe),
-        noises=sound.noises,
-        noise_reader=sound.noise_reader,
+        noises=sound.noises.recordings,
+        noise_reader=sound.noises,
     )
 
 
@@ -261,15 +225,3 @@ def _restart(
     weights = (energy + energy.median() / 100) ** -QUIET
     generator = torch_rng(recipe.run.seed, stage, 6)
     books.start(kept, rows_per_step, generator, weights=weights / weights.mean())
-
-
-def _held_out(recipe: CodecRecipe, shape: DacShape, sound: _Sound, machine: Machine) -> list[Tensor]:
-    """The same crops at every validation; this process's share."""
-    if not sound.speech.valid:
-        return []
-    data = recipe.data
-    samples = whole_frames(data.valid_seconds, shape.sampling_rate, shape.hop_length)
-    crops = Crops(sound.speech.valid, sound.reader, samples, Level(data.level_db))
-    mix = LiveMix(crops, seed_of(recipe.run.seed, 3), noisy=0.0)
-    wav = torch.from_numpy(mix.batch(0, data.valid_rows)[1])
-    return list(torch.split(wav, VALID_ROWS))[machine.rank :: machine.count]

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from dacse_cli.codec.loading import load_codec
 from dacse_cli.errors import CheckpointError, UsageError
@@ -28,15 +27,13 @@ from dacse_cli.training.runs.chance import seed_of
 from dacse_cli.training.runs.loop import Listener, TrainingResult
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.start import Prepared, RunRequest, carry_out
-from dacse_cli.training.sound.decoded import Decoded, decode
+from dacse_cli.training.sound.decoded import Decoded
+from dacse_cli.training.sound.material import Use, find_material
 from dacse_cli.training.sound.passages import Passages
-from dacse_cli.training.sound.recordings import Files, Recording, digest, look
-from dacse_cli.training.sound.splits import divide
+from dacse_cli.training.sound.recordings import Files, Reader, Recording, digest, fingerprint, look
 
 VALID_ROWS = 8
 """Rows per validation batch."""
-SOUND = "sound"
-"""Folder inside OUT for the decoded recordings."""
 SHORTEST = 0.3
 """Seconds of the shortest recording of speech that is used."""
 
@@ -56,23 +53,13 @@ class MaskRequest(RunRequest):
     """Whether the network is compiled (`torch.compile`)."""
 
 
-@dataclass(frozen=True)
-class _Sound:
-    """All recordings of a run, decoded."""
-
-    train: Decoded
-    valid: Decoded | None
-    noises: Decoded | None
-    rooms: tuple[Recording, ...]
-
-
 def train_mask(request: MaskRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
 def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Prepared:
-    recipe, part = request.recipe, request.recipe.model
+    recipe, part, data = request.recipe, request.recipe.model, request.recipe.data
     _check(request, machine)
     start = Path(part.start) if part.start is not None else None
     config = MaskConfig(width=part.width, dilations=part.blocks) if start is None else read_mask_config(start)
@@ -82,8 +69,12 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Prep
     elif config.guides:
         raise UsageError(f"{start} reads a guide", hint="Name the codec of its guides: `data.guide=FOLDER`")
     with machine.in_turn():
-        sound = _sound(request, listener)
-    mixes = partial(_mix, recipe, sound)
+        use = Use(RATE, SHORTEST, data.valid, data.speeds)
+        sound = find_material(request.clean, request.noise, use, request.out, request.jobs, listener)
+        rooms, broken = look(request.rooms)
+        for refused in broken:
+            listener.remark(str(refused))
+    mixes = partial(_mix, recipe, sound.train, sound.noises, rooms)
 
     def trainer(fresh: bool) -> MaskTrainer:
         torch.manual_seed(recipe.run.seed)
@@ -93,7 +84,11 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Prep
         if request.compiled:
             network.compile()
         guides = None if codec is None else SimulatedGuides(codec, seed_of(recipe.run.seed, 5))
-        held_out = _held_out(recipe, sound, machine)
+        rows = np.zeros(0, np.float32)
+        if sound.valid.recordings:
+            mix = _mix(recipe, sound.valid, sound.noises, rooms, 0, valid=True)
+            rows = mix.batch(0, data.valid_rows)
+        held_out = machine.share(rows, VALID_ROWS, dim=1)
         return MaskTrainer(network, recipe, machine, mixes, held_out, request.jobs, guides)
 
     settings: dict[str, Any] = {
@@ -103,10 +98,10 @@ def _prepare(request: MaskRequest, machine: Machine, listener: Listener) -> Prep
         "guide": None if recipe.data.guide is None else _contents(Path(recipe.data.guide)),
         "data": asdict(recipe.data),
         "recordings": {
-            "train": digest_of(sound.train),
-            "valid": digest_of(sound.valid),
-            "noise": digest_of(sound.noises),
-            "rooms": digest(sound.rooms),
+            "train": _digest_of(sound.train),
+            "valid": _digest_of(sound.valid),
+            "noise": _digest_of(sound.noises),
+            "rooms": digest(rooms),
         },
     }
     return Prepared(settings, trainer)
@@ -124,69 +119,44 @@ def load_start(network: MaskNetwork, start: MaskNetwork) -> None:
     network.load_state_dict(weights)
 
 
-def digest_of(sound: Decoded | None) -> str | None:
+def _digest_of(sound: Reader) -> str | None:
     """A digest of decoded recordings: the name of their file, which is derived from their contents."""
-    return None if sound is None else sound.path.stem
+    return sound.path.stem if isinstance(sound, Decoded) else None
 
 
 def _contents(folder: Path) -> str:
-    from dacse_cli.training.sound.recordings import fingerprint
-
     return fingerprint(folder / "model.safetensors" if folder.is_dir() else folder)
 
 
 def _check(request: MaskRequest, machine: Machine) -> None:
     """Raise `UsageError` where recipe, recordings and processes do not fit together."""
     for stage in request.recipe.stage:
-        if stage.rows % machine.count:
-            raise UsageError(
-                f"stage {stage.name}: {stage.rows} rows cannot be shared by {machine.count} processes"
-            )
+        machine.check_rows(stage.name, stage.rows)
     if NEED_NOISE & parse_recipe(request.recipe.data.mix).keys() and not request.noise:
         raise UsageError("the recipe mixes in noise", hint="Name recordings of noise (`noise`).")
     start = request.recipe.model.start
     if start is not None and not Path(start).is_dir():
-        raise CheckpointError(f"{start} is no folder", hint="Give the folder of a trained mask network.")
+        raise CheckpointError(f"{start} is not a folder", hint="Give the folder of a trained mask network.")
 
 
-def _sound(request: MaskRequest, listener: Listener) -> _Sound:
-    """All recordings, decoded once into OUT/sound."""
-    data = request.recipe.data
-    speech = divide(request.clean, RATE, SHORTEST, data.valid)
-    noises, unusable = look(request.noise)
-    rooms, broken = look(request.rooms)
-    for refused in (*speech.refused, *unusable, *broken):
-        listener.remark(str(refused))
-    listener.stage(f"decoding {len(speech.train) + len(speech.valid) + len(noises)} recordings")
-    kept: dict[str, Any] = {"folder": request.out / SOUND, "rate": RATE, "jobs": request.jobs}
-    return _Sound(
-        decode(speech.train, speeds=data.speeds, **kept),
-        decode(speech.valid, **kept) if speech.valid else None,
-        decode(noises, **kept) if noises else None,
-        rooms,
-    )
-
-
-def _mix(recipe: MaskRecipe, sound: _Sound, stage: int, *, valid: bool = False) -> LiveMix:
+def _mix(
+    recipe: MaskRecipe,
+    speech: Reader,
+    noises: Reader,
+    rooms: tuple[Recording, ...],
+    stage: int,
+    *,
+    valid: bool = False,
+) -> LiveMix:
     """The source of a stage's rows, or of the validation rows."""
-    data, speech = recipe.data, sound.valid if valid and sound.valid is not None else sound.train
-    noises = sound.noises
+    data = recipe.data
     shares = None if valid else data.shares or None
     return LiveMix(
         Passages(speech.recordings, speech, round(data.seconds * RATE), shares=shares),
         seed_of(recipe.run.seed, stage, 3 if valid else 4),
         shares=parse_recipe(data.mix),
-        noises=() if noises is None else noises.recordings,
+        noises=noises.recordings,
         noise_reader=noises,
-        rooms=sound.rooms,
-        room_model="file" if sound.rooms else choose_model(data.rooms),
+        rooms=rooms,
+        room_model="file" if rooms else choose_model(data.rooms),
     )
-
-
-def _held_out(recipe: MaskRecipe, sound: _Sound, machine: Machine) -> Sequence[Tensor]:
-    """The same noisy and clean rows at every validation; this process's share."""
-    if sound.valid is None:
-        return []
-    mix = _mix(recipe, sound, 0, valid=True)
-    rows = torch.from_numpy(mix.batch(0, recipe.data.valid_rows))
-    return list(torch.split(rows, VALID_ROWS, dim=1))[machine.rank :: machine.count]

@@ -19,6 +19,7 @@ from dacse_cli.training.mix.rooms import draw_room
 from dacse_cli.training.mix.signals import fit_both
 from dacse_cli.training.mix.tasks import TASKS, TaskContext, task_of
 from dacse_cli.training.runs.chance import numpy_rng
+from dacse_cli.training.sound.crops import Crops, Level
 from dacse_cli.training.sound.level import Samples
 from dacse_cli.training.sound.noises import RecordedNoise
 from dacse_cli.training.sound.recordings import Reader, Recording
@@ -84,6 +85,15 @@ class LiveMix:
         room = draw_room(self.rooms, self.room_model, rate)
         context = TaskContext(rate, rng, noise, room, voices=lambda samples: self.speech.crop(rng)[:samples])
         return TASKS[task_of(row, self.shares)](clean, context, {})
+
+
+def clean_rows(reader: Reader, samples: int, level_db: float, seed: int, count: int) -> NDArray[np.float32]:
+    """The same clean crops at every call [count, samples]; none where there are no recordings."""
+    if not reader.recordings:
+        return np.zeros((0, samples), np.float32)
+    crops = Crops(reader.recordings, reader, samples, Level(level_db))
+    rows: NDArray[np.float32] = LiveMix(crops, seed, noisy=0.0).batch(0, count)[1]
+    return rows
 
 
 def make_batch(fixed: tuple[LiveMix, int], number: int) -> NDArray[np.float32]:

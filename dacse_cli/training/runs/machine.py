@@ -88,6 +88,16 @@ class Machine:
         self.same([shared])
         return float(shared)
 
+    def check_rows(self, stage: str, rows: int) -> None:
+        """Raise `UsageError` where the rows of a step cannot be shared equally."""
+        if rows % self.count:
+            raise UsageError(f"stage {stage}: {rows} rows cannot be shared by {self.count} processes")
+
+    def share(self, rows: NDArray[Any], most: int, dim: int = 0) -> list[Tensor]:
+        """This process's share of `rows`, on the CPU, in batches of at most `most`."""
+        batches = torch.split(torch.from_numpy(rows), most, dim) if rows.size else ()
+        return list(batches[self.rank :: self.count])
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Context manager: all processes run the block, and continue only if none has failed in it.

@@ -69,6 +69,10 @@ class Reader(Protocol):
     """Parts of recordings as samples at one rate."""
 
     @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """The recordings it was made for."""
+
+    @property
     def rate(self) -> int:
         """Sample rate of all parts, Hz."""
 
@@ -84,6 +88,7 @@ class FromFiles:
     """A `Reader` that opens the file for every part."""
 
     rate: int
+    recordings: tuple[Recording, ...] = ()
 
     def length(self, recording: Recording) -> int:
         """Samples of the whole recording at `rate`."""

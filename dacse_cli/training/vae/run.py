@@ -15,15 +15,14 @@ from dacse_cli.codec.vae.autoencoder import Autoencoder
 from dacse_cli.codec.vae.codec import new_vocoder, vae_shapes
 from dacse_cli.codec.vae.shape import SAMPLE_RATE, GriffinLimShape, VaeShape, read_vae_shape
 from dacse_cli.errors import CodecError, UsageError
-from dacse_cli.training.mix.live import LiveMix
+from dacse_cli.training.mix.live import LiveMix, clean_rows
 from dacse_cli.training.runs.chance import seed_of
 from dacse_cli.training.runs.loop import Listener, TrainingResult
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.runs.start import Prepared, RunRequest, carry_out
 from dacse_cli.training.sound.crops import Crops, Level, whole_frames
-from dacse_cli.training.sound.decoded import decode
-from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, Recording, digest, fingerprint
-from dacse_cli.training.sound.splits import divide
+from dacse_cli.training.sound.material import Material, Use, find_material
+from dacse_cli.training.sound.recordings import Files, digest, fingerprint
 from dacse_cli.training.vae.network import AutoencoderPart, VaeNetwork
 from dacse_cli.training.vae.recipe import VaeRecipe
 from dacse_cli.training.vae.trainer import Part, VaeTrainer
@@ -32,8 +31,6 @@ from dacse_cli.weights.loading import load_folder
 
 VALID_ROWS = 4
 """Crops per validation batch."""
-SOUND = "sound"
-"""Folder inside OUT for the decoded recordings."""
 OWN, VOCODER = "autoencoder.", "vocoder."
 
 
@@ -47,22 +44,13 @@ class VaeRequest(RunRequest):
     """Processes that read; 1: a thread, 0: none besides the step."""
 
 
-@dataclass(frozen=True)
-class _Sound:
-    """Recordings to train on and to measure with, and what reads them."""
-
-    train: tuple[Recording, ...]
-    valid: tuple[Recording, ...]
-    reader: Reader
-
-
 def train_vae(request: VaeRequest, listener: Listener | None = None) -> TrainingResult:
     """Train, continuing from the state of `request.out`. Raises any `DacseError`."""
     return carry_out(request, partial(_prepare, request), listener)
 
 
 def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Prepared:
-    recipe, part = request.recipe, request.recipe.model
+    recipe, part, data = request.recipe, request.recipe.model, request.recipe.data
     for stage in recipe.stage:
         if stage.rows % machine.count or stage.rows // machine.count < 2:
             raise UsageError(
@@ -78,9 +66,11 @@ def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Prepa
         for folder, prefix in ((start, OWN), (source, VOCODER))
         for name, tensor in (() if folder is None else _tensors(folder, prefix))
     }
+    use = Use(SAMPLE_RATE, min(data.seconds, 1.0), data.valid, decoded=data.decoded)
     with machine.in_turn():
-        sound = _sound(request, listener)
-    mix = partial(_mix, recipe, shape, sound)
+        sound = find_material(request.clean, (), use, request.out, request.jobs, listener)
+    samples = whole_frames(data.seconds, SAMPLE_RATE, shape.autoencoder.hop_length)
+    mix = partial(_mix, recipe, sound, samples)
 
     def trainer(fresh: bool) -> VaeTrainer:
         torch.manual_seed(recipe.run.seed)
@@ -92,7 +82,9 @@ def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Prepa
             vocoder = VocoderNetwork(new_vocoder(shape), machine, recipe.run.bf16, given)
             parts["vocoder"] = partial(VocoderPart, vocoder, recipe, machine)
         rest = {name: tensor for name, tensor in given.items() if name.partition(".")[0] not in trained}
-        held_out = _held_out(recipe, shape, sound, machine)
+        seed = seed_of(recipe.run.seed, 3)
+        valid = clean_rows(sound.valid, samples, data.level_db, seed, data.valid_rows)
+        held_out = machine.share(valid, VALID_ROWS)
         return VaeTrainer(parts, shape, rest, recipe, machine, mix, held_out, request.jobs)
 
     settings: dict[str, Any] = {
@@ -100,8 +92,8 @@ def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Prepa
         "shape": asdict(shape),
         "start": None if start is None else fingerprint(start / "model.safetensors"),
         "vocoder": None if source in (None, start) else fingerprint(source / "model.safetensors"),
-        "data": asdict(recipe.data),
-        "recordings": {"train": digest(sound.train), "valid": digest(sound.valid)},
+        "data": asdict(data),
+        "recordings": {"train": digest(sound.train.recordings), "valid": digest(sound.valid.recordings)},
         "discriminators": asdict(recipe.discriminators),
         "weights": asdict(recipe.weights),
     }
@@ -111,7 +103,7 @@ def _prepare(request: VaeRequest, machine: Machine, listener: Listener) -> Prepa
 def _folder(name: str) -> Path:
     path = Path(name)
     if not path.is_dir():
-        raise CodecError(f"{path} is no folder", hint="Give the folder of a speech VAE.")
+        raise CodecError(f"{path} is not a folder", hint="Give the folder of a speech VAE.")
     return path
 
 
@@ -145,37 +137,9 @@ def _tensors(folder: Path, prefix: str) -> list[tuple[str, Tensor]]:
     return [(name, tensor) for name, tensor in weights.items() if name.startswith(prefix)]
 
 
-def _sound(request: VaeRequest, listener: Listener) -> _Sound:
-    data = request.recipe.data
-    speech = divide(request.clean, SAMPLE_RATE, min(data.seconds, 1.0), data.valid)
-    for refused in speech.refused:
-        listener.remark(str(refused))
-    if not data.decoded:
-        return _Sound(tuple(speech.train), tuple(speech.valid), FromFiles(SAMPLE_RATE))
-    both = (*speech.train, *speech.valid)
-    listener.stage(f"decoding {len(both)} recordings")
-    reader = decode(both, folder=request.out / SOUND, rate=SAMPLE_RATE, jobs=request.jobs)
-    valid = {recording.name for recording in speech.valid}
-    parts = [tuple(r for r in reader.recordings if (r.name in valid) == held) for held in (False, True)]
-    return _Sound(parts[0], parts[1], reader)
-
-
-def _mix(recipe: VaeRecipe, shape: VaeShape, sound: _Sound, stage: int) -> LiveMix:
+def _mix(recipe: VaeRecipe, sound: Material, samples: int, stage: int) -> LiveMix:
     """The source of a stage's crops."""
     data = recipe.data
-    samples = whole_frames(data.seconds, SAMPLE_RATE, shape.autoencoder.hop_length)
     level = Level(data.level_db, data.spread_db)
-    crops = Crops(sound.train, sound.reader, samples, level, data.shares or None)
+    crops = Crops(sound.train.recordings, sound.train, samples, level, data.shares or None)
     return LiveMix(crops, seed_of(recipe.run.seed, stage, 4), noisy=0.0)
-
-
-def _held_out(recipe: VaeRecipe, shape: VaeShape, sound: _Sound, machine: Machine) -> list[Tensor]:
-    """The same crops at every validation; this process's share."""
-    if not sound.valid:
-        return []
-    data = recipe.data
-    samples = whole_frames(data.seconds, SAMPLE_RATE, shape.autoencoder.hop_length)
-    crops = Crops(sound.valid, sound.reader, samples, Level(data.level_db))
-    mix = LiveMix(crops, seed_of(recipe.run.seed, 3), noisy=0.0)
-    wav = torch.from_numpy(mix.batch(0, data.valid_rows)[1])
-    return list(torch.split(wav, VALID_ROWS))[machine.rank :: machine.count]
