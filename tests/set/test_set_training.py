@@ -16,12 +16,12 @@ from tiny_set import BASELINE, CONFIG, LSTM, K, V
 from dacse_cli.set.network import SetNetwork, fresh_network, shifted
 from dacse_cli.set.shape import SearchShape, parse_shape
 from dacse_cli.set.translator import SetTranslator
+from dacse_cli.training.lm.pairs.recipe import Corruption, DataPart, PairRun
 from dacse_cli.training.lm.pairs.shards import CodePair
-from dacse_cli.training.lm.recipe import Corruption, DataPart
 from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.set.batch import collate
 from dacse_cli.training.set.pasts import shown_past, written
-from dacse_cli.training.set.recipe import Annealing, SetRecipe, SetRun, Stage
+from dacse_cli.training.set.recipe import Annealing, SetRecipe, Stage
 from dacse_cli.training.set.start import fit_scale
 from dacse_cli.training.set.trainer import SetTrainer
 
@@ -71,7 +71,7 @@ def trainer_of(
     network: SetNetwork, pairs: Sequence[CodePair], *stages: Stage, free_batches: int = 1, **run: Any
 ) -> SetTrainer:
     recipe = SetRecipe(
-        run=SetRun(bf16=False, **run), data=DataPart(free_batches=free_batches), stage=tuple(stages)
+        run=PairRun(bf16=False, **run), data=DataPart(free_batches=free_batches), stage=tuple(stages)
     )
 
     def data(number: int, stage: Stage) -> tuple[Memory, list[list[CodePair]]]:
@@ -107,7 +107,7 @@ def test_eight_pairs_are_learnt_and_written(config: dict[str, Any], stage: Stage
     trainer = trained(config, pairs, stage)
     found = trainer.validate()
     assert found["valid_accuracy" if stage.past == "clean" else "free_accuracy"] == 1.0
-    network = trainer._network
+    network = trainer.network
     for beam in (1, 4) if network.predictor is not None else (1,):
         translator = SetTranslator(network, MACHINE.device, torch.float32, SearchShape(beam))
         together = translator.translate([pair.noisy for pair in pairs])
@@ -147,7 +147,7 @@ def test_accumulated_steps_equal_a_whole_one() -> None:
         trainer = trainer_of(fresh_network(parse_shape(EASY), 0), pairs, stage)
         trainer.begin(0, True)
         numbers = trainer.step(0, 0.0)
-        found.append((numbers, trainer._network.head.weight.detach().clone()))
+        found.append((numbers, trainer.network.head.weight.detach().clone()))
     for name in ("loss", "gradient", "accuracy", "accuracy_first"):
         assert float(found[0][0][name]) == pytest.approx(float(found[1][0][name]), rel=1e-4)
     torch.testing.assert_close(found[0][1], found[1][1], atol=2e-5, rtol=0)

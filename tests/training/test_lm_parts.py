@@ -16,11 +16,12 @@ from dacse_cli.tokens.layout import EOS, TokenLayout
 from dacse_cli.training.lm import batch as batches
 from dacse_cli.training.lm.objective import Objective
 from dacse_cli.training.lm.pairs.order import Order
+from dacse_cli.training.lm.pairs.recipe import Corruption
 from dacse_cli.training.lm.pairs.shards import CodePair, Shards, shard_path, write_shard
 from dacse_cli.training.lm.pairs.source import Cut
 from dacse_cli.training.lm.pasts import answer_freely, compare, corrupt
 from dacse_cli.training.lm.plan import Work, activation_bytes, plan, published_plan
-from dacse_cli.training.lm.recipe import Corruption, LmRecipe
+from dacse_cli.training.lm.recipe import LmRecipe
 from dacse_cli.training.lm.run import chunk_seconds
 from dacse_cli.training.lm.sizes import SIZES, count_parameters, published_config
 from dacse_cli.training.runs.machine import Machine

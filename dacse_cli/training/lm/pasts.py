@@ -20,7 +20,7 @@ from transformers import DacModel, DynamicCache, LlamaForCausalLM, LlamaModel
 
 from dacse_cli.tokens.layout import BOS, SPECIALS, START_CLEAN, TokenLayout
 from dacse_cli.training.lm.batch import flatten
-from dacse_cli.training.lm.recipe import Corruption
+from dacse_cli.training.lm.pairs.recipe import Corruption
 
 CACHE = "cache" if "cache" in signature(LlamaModel.forward).parameters else "past_key_values"
 """Name of the key-value cache argument in this version of transformers."""

@@ -7,13 +7,11 @@ with `past = "beam"` (or `greedy`): the predictor reads codes that the network i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from dacse_cli.config import EXPANSIONS, MAX_BEAM
-from dacse_cli.training.lm.recipe import Corruption, DataPart
-from dacse_cli.training.mix.tasks import TASKS
-from dacse_cli.training.runs.recipe import Origin, RunPart, RunRecipe
-from dacse_cli.training.runs.stages import StagePlan
+from dacse_cli.training.lm.pairs.recipe import Corruption, PairRecipe, PairStage
+from dacse_cli.training.runs.recipe import Origin
 
 PASTS = ("clean", "greedy", "beam")
 LOSSES = ("mse", "l1+mse")
@@ -61,33 +59,18 @@ class Annealing:
 
 
 @dataclass(frozen=True)
-class Stage(StagePlan):
+class Stage(PairStage):
     """A part of the run with its own data, length, learning rate and past."""
 
     name: str = "teacher"
     steps: int = 50_000
-    tasks: tuple[str, ...] = ()
-    """Use only pairs of these tasks; empty: all."""
-    frames: int | None = None
-    """Replaces the value in `data` for this stage; None: the same value."""
-    vary: float | None = None
-    """Replaces the value in `data` for this stage; None: the same value."""
     rows: int = 16
-    """Pairs per process and backward pass."""
-    accumulate: int = 1
-    """Backward passes per step."""
     rate: float = 5e-4
-    """Highest learning rate."""
-    warm_up: int = 0
-    """Steps of a linear rise to it."""
     cosine: float | None = None
     """End of a cosine over the stage, as a share of `rate`; None: no cosine."""
     annealing: Annealing = field(default_factory=Annealing)
     betas: tuple[float, ...] = (0.9, 0.98)
-    weight_decay: float = 0.01
     clip: float = 5.0
-    weights: tuple[float, ...] = ()
-    """Weights of the codebooks' losses: one each, or the ends of a linear ramp. Empty: all equal."""
     smoothing: float = 0.0
     """Label smoothing: share of the target spread evenly over all codes."""
     loss: str = "mse"
@@ -102,22 +85,11 @@ class Stage(StagePlan):
     replaced: Corruption = field(default_factory=Corruption)
     """With `past = "clean"`: shares of codes that are replaced."""
 
-    @property
-    def fixed(self) -> bool:
-        """Whether the network takes pairs of one length only: it does not."""
-        return False
-
     def problems(self) -> list[str]:
         """Descriptions of all invalid values."""
         found = []
-        if (self.steps < 1 and not self.minutes) or min(self.rows, self.accumulate) < 1 or self.warm_up < 0:
-            found.append("steps (or minutes), rows and accumulate must be at least 1, warm_up 0")
-        if len(self.betas) != 2 or self.rate <= 0 or self.clip <= 0:
-            found.append("betas are two numbers, rate and clip above 0")
         if not 0 <= self.smoothing < 1 or not 0 <= (self.cosine or 0.0) <= 1:
             found.append("smoothing must be 0 to 1, cosine too")
-        if self.frames is not None and self.frames < 4:
-            found.append("frames must be at least 4")
         if self.past not in PASTS or self.expansion not in EXPANSIONS or not 1 <= self.beam <= MAX_BEAM:
             found.append(
                 f"past is {', '.join(PASTS)}, expansion {', '.join(EXPANSIONS)}, beam 1 to {MAX_BEAM}"
@@ -126,40 +98,12 @@ class Stage(StagePlan):
             found.append("codes are replaced in clean pasts only")
         if self.loss not in LOSSES:
             found.append(f"loss {self.loss!r} is not {' or '.join(LOSSES)}")
-        unknown = sorted({*self.tasks} - TASKS.keys())
-        if unknown:
-            found.append(f"there are no tasks {', '.join(unknown)}; they are {', '.join(TASKS)}")
-        return [f"{self.name}: {problem}" for problem in found]
+        return [*super().problems(), *(f"{self.name}: {problem}" for problem in found)]
 
 
 @dataclass(frozen=True)
-class SetRun(RunPart):
-    """bfloat16 is for the products; weights and sums are float32."""
-
-    seed: int = 42
-    bf16: bool = True
-
-
-@dataclass(frozen=True)
-class SetRecipe(RunRecipe):
+class SetRecipe(PairRecipe[Stage]):
     """A whole run."""
 
     model: ModelPart = field(default_factory=ModelPart)
-    run: SetRun = field(default_factory=SetRun)
-    data: DataPart = field(default_factory=DataPart)
     stage: tuple[Stage, ...] = (Stage(),)
-
-    def stages(self) -> tuple[Stage, ...]:
-        """One after another, lengths taken from `data` where a stage says none."""
-        return tuple(
-            replace(
-                stage,
-                frames=self.data.frames if stage.frames is None else stage.frames,
-                vary=self.data.vary if stage.vary is None else stage.vary,
-            )
-            for stage in self.stage
-        )
-
-    def problems(self) -> list[str]:
-        """Descriptions of all invalid values."""
-        return [] if self.stage else ["there is no stage"]

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from dacse_cli.errors import UsageError
 from dacse_cli.interfaces import Codec
 from dacse_cli.training.lm.pairs.encode import Encoded, cached
+from dacse_cli.training.lm.pairs.recipe import PairRecipe, PairStage
 from dacse_cli.training.lm.pairs.shards import CodePair, Shards
 from dacse_cli.training.lm.pairs.source import (
     CachedSource,
@@ -22,61 +23,16 @@ from dacse_cli.training.lm.pairs.source import (
     mixed_pairs,
     spread,
 )
-from dacse_cli.training.lm.recipe import DataPart
 from dacse_cli.training.mix.pairs import PairPlan
 from dacse_cli.training.mix.plan import MixOptions, plan_mix
 from dacse_cli.training.runs.chance import seed_of
 from dacse_cli.training.runs.machine import Machine
-from dacse_cli.training.runs.recipe import RunPart
 from dacse_cli.training.sound.folders import digest, find_pairs, of_tasks
 from dacse_cli.training.sound.recordings import Files, Refused
 from dacse_cli.training.sound.segments import Segmenting
 from dacse_cli.training.sound.splits import WHOLE, Split
 
 StageBatches = tuple[Source, Sequence[CodeBatch]]
-
-
-class DataStage(Protocol):
-    """The data settings of a stage; see `lm.recipe.Stage`."""
-
-    @property
-    def name(self) -> str:
-        """Name in the recipe."""
-
-    @property
-    def tasks(self) -> tuple[str, ...]:
-        """Use only pairs of these tasks; empty: all."""
-
-    @property
-    def frames(self) -> int | None:
-        """Frames that pairs are cut to; None: whole pairs."""
-
-    @property
-    def vary(self) -> float | None:
-        """Share of batches that are cut to another length."""
-
-    @property
-    def rows(self) -> int:
-        """Pairs in a batch."""
-
-    @property
-    def fixed(self) -> bool:
-        """Whether the network takes pairs of one length only."""
-
-
-class DataRecipe(Protocol):
-    """The data settings of a recipe, for any network."""
-
-    @property
-    def run(self) -> RunPart:
-        """Settings of the run, with the seed."""
-
-    @property
-    def data(self) -> DataPart:
-        """How the recordings are used."""
-
-    def stages(self) -> Sequence[DataStage]:
-        """One after another."""
 
 
 class Data(Protocol):
@@ -98,7 +54,7 @@ class Data(Protocol):
     def typical_frames(self) -> int:
         """Typical frames of a pair: the chunk length for using the model."""
 
-    def stage(self, number: int, stage: DataStage) -> StageBatches:
+    def stage(self, number: int, stage: PairStage) -> StageBatches:
         """The source of a stage's batches, and its validation pairs."""
 
 
@@ -108,16 +64,16 @@ class Surroundings:
 
     codec: Codec
     codec_sha256: str
-    recipe: DataRecipe
+    recipe: PairRecipe[Any]
     machine: Machine
     longest: int
     """Frames of the longest pair that the network's positions hold."""
 
-    def cut(self, number: int, stage: DataStage) -> Cut:
+    def cut(self, number: int, stage: PairStage) -> Cut:
         """How the pairs of stage `number` are cut."""
         return Cut(stage.frames, self.longest, stage.vary or 0.0, seed_of(self.recipe.run.seed, number, 1))
 
-    def long_enough(self, rows: Sequence[int], shards: Shards | None, stage: DataStage) -> list[int]:
+    def long_enough(self, rows: Sequence[int], shards: Shards | None, stage: PairStage) -> list[int]:
         """For a stage of fixed length, the `rows` that are long enough; else all."""
         if shards is None or not stage.fixed:
             return list(rows)
@@ -125,7 +81,7 @@ class Surroundings:
         lengths = shards.lengths()
         return [row for row in rows if lengths[row] >= wanted]
 
-    def share(self, pairs: Sequence[CodePair], number: int, stage: DataStage) -> list[CodeBatch]:
+    def share(self, pairs: Sequence[CodePair], number: int, stage: PairStage) -> list[CodeBatch]:
         """This process's share of the validation pairs."""
         return held_out(pairs, stage.rows, self.cut(number, stage), self.machine.rank, self.machine.count)
 
@@ -149,7 +105,7 @@ class CachedData:
         hours = sum(lengths) / float(around.codec.spec.frame_rate) / 3600.0
         self.summary = f"{len(found.train)} pairs, {hours:.2f} h"
 
-    def stage(self, number: int, stage: DataStage) -> StageBatches:
+    def stage(self, number: int, stage: PairStage) -> StageBatches:
         """The stage's tasks only."""
         around = self._around
         source = CachedSource(
@@ -164,14 +120,14 @@ class CachedData:
         pairs = [_read(self._valid_codes, row) for row in spread(kept, around.recipe.data.valid_rows)]
         return source, around.share(pairs, number, stage)
 
-    def _rows(self, stage: DataStage) -> list[int]:
+    def _rows(self, stage: PairStage) -> list[int]:
         """Training pairs of a stage; raises `UsageError` where none is long enough."""
         rows = self._around.long_enough(of_tasks(self._train, stage.tasks), self._codes, stage)
         if not rows:
             raise UsageError(f"stage {stage.name}: no pair has {stage.frames} frames")
         return rows
 
-    def _check_tasks(self, recipe: DataRecipe) -> None:
+    def _check_tasks(self, recipe: PairRecipe[Any]) -> None:
         """Check, before anything is encoded, that every stage has pairs to train on."""
         for stage in recipe.stages():
             if not of_tasks(self._train, stage.tasks):
@@ -197,7 +153,7 @@ class MixedData:
         hours = sum(recording.frames / recording.sample_rate for recording in speech) / 3600.0
         self.summary = f"{hours:.2f} h of speech, noise ({options.recipe}) mixed anew"
 
-    def stage(self, number: int, stage: DataStage) -> StageBatches:
+    def stage(self, number: int, stage: PairStage) -> StageBatches:
         """Pairs of the stage's tasks only; every validation uses the same rows."""
         around = self._around
         train, *valid = (_of_stage(plan, stage, around.recipe.run.seed, number) for plan in self._plans)
@@ -235,7 +191,7 @@ def _mix_options(around: Surroundings, clean: Files) -> MixOptions:
     )
 
 
-def _of_stage(plan: PairPlan, stage: DataStage, seed: int, number: int) -> PairPlan:
+def _of_stage(plan: PairPlan, stage: PairStage, seed: int, number: int) -> PairPlan:
     """`plan` with the tasks of `stage` alone, and with rows that no other stage has."""
     shares = {task: share for task, share in plan.shares.items() if not stage.tasks or task in stage.tasks}
     shares = shares or dict.fromkeys(stage.tasks, 1.0)

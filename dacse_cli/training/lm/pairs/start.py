@@ -12,7 +12,7 @@ from typing import Any
 from dacse_cli.config import DEFAULT_CODEC
 from dacse_cli.hub import Resolved, resolve, resolve_codec
 from dacse_cli.training.lm.pairs.data import CachedData, Data, MixedData, Surroundings
-from dacse_cli.training.lm.recipe import DataPart
+from dacse_cli.training.lm.pairs.recipe import DataPart
 from dacse_cli.training.runs.loop import Listener
 from dacse_cli.training.runs.recipe import Origin
 from dacse_cli.training.runs.start import RunRequest
