@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -41,22 +43,29 @@ def load_language_model(
     shape = read_shape(folder)
     if dtype == "auto" and where.type == "cpu":
         kind = fastest_dtype(shape)
-    if vocab_size is not None and shape.vocab_size != vocab_size:
-        raise CheckpointError(
-            f"the model in {folder} has {shape.vocab_size} tokens, the codec's layout needs {vocab_size}",
-            hint="name the codec this model was trained with (`codec`)",
-        )
-    found = find_checkpoint(folder, shape)
+    found = find_checkpoint(folder, shape, vocab_size)
+    with torch.inference_mode(), readable(folder):
+        return LanguageModel(Llama(shape, load_weights(found, shape, where, kind)), kv=kv)
+
+
+@contextmanager
+def readable(folder: Path) -> Iterator[None]:
+    """Context manager: `CheckpointError` where the files have changed since their headers were read."""
     try:
-        with torch.inference_mode():
-            network = Llama(shape, load_weights(found, shape, where, kind))
-            return LanguageModel(network, kv=kv)
-    except (SafetensorError, OSError) as error:  # the files changed since their headers were read
+        yield
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(f"the weights in {folder} cannot be read: {error}") from error
 
 
-def find_checkpoint(folder: Path, shape: LlamaShape) -> dict[str, StoredTensor]:
+def find_checkpoint(
+    folder: Path, shape: LlamaShape, vocab_size: int | None = None
+) -> dict[str, StoredTensor]:
     """Where the tensors of a network of this shape lie, from the headers alone. Raises `CheckpointError`."""
+    if vocab_size is not None and shape.vocab_size != vocab_size:
+        raise CheckpointError(
+            f"the model in {folder} has {shape.vocab_size} tokens, the codec's layout needs {vocab_size}",
+            hint="Name the codec this model was trained with (`codec`).",
+        )
     if (folder / "adapter_config.json").exists():
         raise CheckpointError(
             f"{folder} holds an adapter (adapter_config.json), not a whole model",

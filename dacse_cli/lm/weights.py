@@ -49,7 +49,7 @@ def load_weights(
 ) -> Weights:
     """Read tensors whose names, types and shapes have been checked. Raises `CheckpointError`."""
     with ExitStack() as stack:
-        reader = _Reader(found, device, stack)
+        reader = TensorReader(found, device, stack)
         embedding = reader.read("model.embed_tokens.weight", dtype)
         return Weights(
             embedding=embedding,
@@ -61,7 +61,7 @@ def load_weights(
         )
 
 
-class _Reader:
+class TensorReader:
     """Reads tensors by name, converts, moves and checks them; shard files stay open between reads."""
 
     def __init__(self, found: dict[str, StoredTensor], device: torch.device, stack: ExitStack) -> None:
@@ -69,9 +69,11 @@ class _Reader:
         self.files: dict[Path, Any] = {}
 
     def has(self, name: str) -> bool:
+        """Whether there is such a tensor."""
         return name in self.found
 
     def read(self, name: str, dtype: torch.dtype) -> Tensor:
+        """A tensor on the device. Raises `CheckpointError` for NaN and infinity."""
         stored = self.found[name]
         if stored.file not in self.files:
             self.files[stored.file] = self.stack.enter_context(safe_open(stored.file, framework="pt"))
@@ -82,7 +84,7 @@ class _Reader:
         return tensor
 
 
-def _load_block(reader: _Reader, prefix: str, shape: LlamaShape, dtype: torch.dtype) -> Block:
+def _load_block(reader: TensorReader, prefix: str, shape: LlamaShape, dtype: torch.dtype) -> Block:
     def parts(names: str, kind: str) -> list[Tensor]:
         return [reader.read(f"{prefix}{name}.{kind}", dtype) for name in names.split()]
 
@@ -117,7 +119,7 @@ def interleave(rows: Tensor, head_dim: int) -> Tensor:
     return halves.transpose(1, 2).reshape(rows.shape)
 
 
-def _load_head(reader: _Reader, shape: LlamaShape, embedding: Tensor) -> Tensor:
+def _load_head(reader: TensorReader, shape: LlamaShape, embedding: Tensor) -> Tensor:
     """The output matrix, float32 for every working dtype: it is small, and bfloat16 logits would tie."""
     tied = reader.read("model.embed_tokens.weight", torch.float32) if shape.tied else None
     if tied is None:

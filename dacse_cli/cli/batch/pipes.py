@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from dacse_cli.audio.containers.kinds import HEAD, kind_of_head
 from dacse_cli.audio.formats import suffix_for
 from dacse_cli.errors import OutputError, UsageError
 from dacse_cli.files.problems import reason
@@ -26,15 +27,7 @@ from dacse_cli.tokens.names import SUFFIX
 
 PIPE = "-"
 Row = TypeVar("Row", Result, Forecast)
-"""Anything that names an input and its output."""
-_MAGIC = {
-    b"RIFF": ".wav",
-    b"RF64": ".wav",
-    b"fLaC": ".flac",
-    b"OggS": ".ogg",
-    b"ID3": ".mp3",
-    b"FORM": ".aiff",
-}
+"""What names an input and its output."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +93,9 @@ def _spool(folder: Path, form: str) -> Path:
         raise UsageError(
             "standard input is not a pipe", hint="For example: cat talk.wav | dacse enhance - clean.wav"
         )
-    start = sys.stdin.buffer.read(4)
-    is_mp3 = len(start) > 1 and start[0] == 0xFF and start[1] & 0xE0 == 0xE0  # no ID3 tag before it
-    default = ".mp3" if is_mp3 else ".wav"
-    suffix = next((suffix for magic, suffix in _MAGIC.items() if start.startswith(magic)), default)
-    name = f"stdin{SUFFIX}.safetensors" if form == "detokenize" else f"stdin{suffix}"
+    start = sys.stdin.buffer.read(HEAD)
+    kind = kind_of_head(start)
+    name = f"stdin{SUFFIX}.safetensors" if form == "detokenize" else f"stdin{kind.suffix if kind else '.wav'}"
     with (folder / name).open("wb") as file:
         file.write(start)
         shutil.copyfileobj(sys.stdin.buffer, file)

@@ -61,8 +61,8 @@ class WhisperEncoder(nn.Module):
         self.positions = nn.Parameter(torch.zeros(shape.positions, width))
         self.layers = nn.ModuleList(_Layer(width, shape.heads, shape.inner) for _ in range(shape.layer))
         self.norm = nn.LayerNorm(width)
-        filters = mel_filters(SAMPLE_RATE, WINDOW, shape.bands).astype(np.float32)
-        self._fixed = torch.from_numpy(filters), torch.hann_window(WINDOW, device="cpu")
+        filters = mel_filters(SAMPLE_RATE, WINDOW, shape.bands).float()
+        self._fixed = filters, torch.hann_window(WINDOW, device="cpu")
 
     def forward(self, samples: Tensor) -> Tensor:
         """Features of the last layer that there is, through the encoder's closing norm."""

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import fold
 
-from dacse_cli.codec.vae.mel import EDGE, WINDOW, mel_filters
-from dacse_cli.codec.vae.shape import HOP
+from dacse_cli.codec.mel_filters import mel_filters
+from dacse_cli.codec.vae.mel import EDGE, WINDOW
+from dacse_cli.codec.vae.shape import BANDS, HOP, SAMPLE_RATE
 
 OVERLAP = WINDOW // HOP - 1
 """Frames on each side that share samples with a frame."""
@@ -26,7 +27,7 @@ class GriffinLim(nn.Module):
     def __init__(self, iterations: int) -> None:
         super().__init__()
         self.iterations = iterations
-        inverse = np.linalg.pinv(mel_filters()).astype(np.float32)
+        inverse = np.linalg.pinv(mel_filters(SAMPLE_RATE, WINDOW, BANDS).numpy()).astype(np.float32)
         self.register_buffer("inverse", torch.from_numpy(inverse), persistent=False)
         self.register_buffer("taper", torch.hann_window(WINDOW), persistent=False)
 

@@ -1,17 +1,15 @@
 """Samples -> log-mel spectrum, as BigVGAN-v2's 22 kHz models and the autoencoder were trained on.
 
-Knows one setting of this spectrum only; frame f stands for samples f * HOP to (f + 1) * HOP.
+This spectrum has one setting only; frame f stands for samples f * HOP to (f + 1) * HOP.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from dacse_cli.codec.mel_filters import mel_filters as slaney_filters
+from dacse_cli.codec.mel_filters import mel_filters
 from dacse_cli.codec.vae.shape import BANDS, HOP, SAMPLE_RATE
 
 WINDOW = 1024
@@ -25,7 +23,7 @@ class MelSpectrum:
 
     def __init__(self) -> None:
         self._window = torch.hann_window(WINDOW)
-        self._filters = torch.from_numpy(mel_filters().astype(np.float32))
+        self._filters = mel_filters(SAMPLE_RATE, WINDOW, BANDS).float()
 
     def __call__(self, samples: Tensor) -> Tensor:
         """Log-mels `[B, 80, F]` of samples `[B, S]`, float32, S at least 385; F = floor(S / 256)."""
@@ -35,8 +33,3 @@ class MelSpectrum:
         spectrum = torch.stft(mirrored, WINDOW, HOP, window=self._window, center=False, return_complex=True)
         magnitude = (torch.view_as_real(spectrum).square().sum(-1) + 1e-9).sqrt()
         return (self._filters @ magnitude).clamp_(min=FLOOR).log_()
-
-
-def mel_filters() -> NDArray[np.float64]:
-    """The filters of this spectrum, `[80, 513]` from 0 Hz to Nyquist."""
-    return slaney_filters(SAMPLE_RATE, WINDOW, BANDS)

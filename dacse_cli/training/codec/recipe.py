@@ -158,7 +158,7 @@ class CodecStage(StagePlan):
     """Crops per step, of all processes together."""
     rate: float = 1e-4
     by_fan_in: bool = False
-    """Divide each weight's learning rate by the square root of its number of inputs: see `warm_start`."""
+    """Divide each weight's rate by the square root of its number of inputs: see `trainer._by_fan_in`."""
     decay: float = 0.999996
     """Factor on the learning rate per step."""
     warm_up: int = 0

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from dacse_cli.errors import CheckpointError, UsageError
 from dacse_cli.files.documents import read_config
-from dacse_cli.lm.checkpoint import find_checkpoint
+from dacse_cli.lm.checkpoint import find_checkpoint, readable
 from dacse_cli.lm.shape import parse_shape
+from dacse_cli.lm.weights import TensorReader
 from dacse_cli.tokens.layout import BOS, EOS, PAD, TokenLayout
 from dacse_cli.training.codec.network import stored_codec
 from dacse_cli.training.export import write_json, write_network
@@ -49,30 +49,14 @@ def fresh_network(
 def stored_network(folder: Path, layout: TokenLayout) -> LlamaForCausalLM:
     """The network in `folder`, checked as for generation. Raises `CheckpointError`."""
     config = read_config(folder / "config.json", CheckpointError)
-    shape = parse_shape(config)
-    if shape.vocab_size != layout.vocab_size:
-        raise CheckpointError(
-            f"the model in {folder} has {shape.vocab_size} tokens, the codec's layout needs "
-            f"{layout.vocab_size}",
-            hint="Name the codec this model was trained with (`codec`).",
-        )
-    found = find_checkpoint(folder, shape)
+    found = find_checkpoint(folder, parse_shape(config), layout.vocab_size)
     model = LlamaForCausalLM(_llama_config(config))
     state = model.state_dict()  # a tied head is the embedding's own memory
-    try:
-        for file in sorted({tensor.file for tensor in found.values()}):
-            for name, tensor in load_file(file).items():
-                if name in found:
-                    state[name].copy_(_finite(name, tensor))
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"the weights in {folder} cannot be read: {error}") from error
+    with readable(folder), ExitStack() as stack:
+        reader = TensorReader(found, torch.device("cpu"), stack)
+        for name in found:
+            state[name].copy_(reader.read(name, torch.float32))
     return model
-
-
-def _finite(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    if not bool(torch.stack(torch.aminmax(tensor)).isfinite().all()):
-        raise CheckpointError(f"{name} holds NaN or infinite values")
-    return tensor
 
 
 def _llama_config(config: Mapping[str, Any]) -> LlamaConfig:

@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from dacse_cli.codec.mel_filters import mel_filters
 from dacse_cli.errors import UsageError
-from dacse_cli.training.losses.spectra import mel_filters
 
 RATE, WINDOW, HOP, BINS = 16_000, 400, 160, 40
 SEGMENT, STEP = 160, 80
@@ -39,7 +39,7 @@ class VoiceChange(nn.Module):
                 "pip install webrtcvad-wheels librosa scipy",
             ) from error
         self._encoder = VoiceEncoder("cpu", verbose=False).requires_grad_(False)
-        self.register_buffer("bank", mel_filters(RATE, WINDOW, BINS))
+        self.register_buffer("bank", mel_filters(RATE, WINDOW, BINS).float())
         self.register_buffer("taper", torch.hann_window(WINDOW))
 
     def forward(self, estimate: Tensor, target: Tensor) -> Tensor:

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers.audio_utils import mel_filter_bank
+
+from dacse_cli.codec.mel_filters import mel_filters
 
 SCALES = ((32, 5), (64, 10), (128, 20), (256, 40), (512, 80), (1024, 160), (2048, 320))
 """(window, mel bins) of the DAC recipe; the hop is a quarter of a window."""
@@ -43,7 +43,7 @@ class SpectralDistance(nn.Module):
         super().__init__()
         self._floor, self._complex_windows = floor, tuple(complex_windows)
         for window, bins in SCALES:
-            self.register_buffer(f"bank{window}", mel_filters(rate, window, bins), persistent=False)
+            self.register_buffer(f"bank{window}", mel_filters(rate, window, bins).float(), persistent=False)
             self.register_buffer(f"window{window}", torch.hann_window(window), persistent=False)
 
     def forward(self, estimate: Tensor, target: Tensor) -> Distance:
@@ -64,15 +64,6 @@ class SpectralDistance(nn.Module):
     def _log(self, mel: Tensor) -> Tensor:
         floor = FLOORS[self._floor]
         return (mel.clamp(min=floor) if self._floor == "clamp" else mel + floor).log10()
-
-
-def mel_filters(
-    rate: int, window: int, bins: int, lowest: float = 0.0, highest: float | None = None
-) -> Tensor:
-    """Slaney's mel filters [bins, window / 2 + 1] at `rate` Hz, as librosa's default (equal within 2e-9)."""
-    highest = rate / 2 if highest is None else highest
-    filters = mel_filter_bank(window // 2 + 1, bins, lowest, highest, rate, norm="slaney", mel_scale="slaney")
-    return torch.from_numpy(filters.T.astype(np.float32).copy())
 
 
 def _between_halves(both: Tensor) -> Tensor:
