@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -153,6 +154,9 @@ def main() -> None:
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
+    if _verbose():
+        logging.basicConfig(format="dacse: %(message)s")
+        logging.getLogger("dacse_cli").setLevel(logging.INFO)
     try:
         sys.exit(app(prog_name="dacse", standalone_mode=False))
     except CLICK_ERROR as error:

@@ -1,18 +1,21 @@
 """Checksums of model files, remembered so that later runs need not read gigabytes again.
 
 A stamp is (size, mtime_ns, sha256) of one file, kept in dacse's own cache folder. A file whose size or time
-differs is hashed anew. What cannot be stored is forgotten: a read-only home costs time, never safety.
+differs is hashed anew. What cannot be stored is forgotten, and `--verbose` says so: a read-only home costs
+time, never safety.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dacse_cli.errors import LockedError, OutputError
+from dacse_cli.files.atomic import write_bytes_atomically
 from dacse_cli.files.digest import file_digest, file_sha256
 from dacse_cli.files.documents import Limits, read_json
 from dacse_cli.files.places import cache_folder
@@ -64,18 +67,15 @@ class Stamps:
             return  # no stamps yet, or not ours: everything is hashed
 
     def save(self) -> None:
-        """Write atomically, if the folder is writable."""
+        """Write atomically, if the cache is writable."""
         if self._file is None:
             return
         files = {name: asdict(stamp) for name, stamp in sorted(self._entries.items())}
         data = {"folder": _text(self.folder), "complete": self.complete, "files": files}
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._file.parent, suffix=".tmp", delete=False) as temp:
-                json.dump(data, temp, indent=1)
-            Path(temp.name).replace(self._file)
-        except OSError:
-            return
+            write_bytes_atomically(self._file, json.dumps(data, indent=1).encode())
+        except (OutputError, LockedError) as error:
+            logging.getLogger(__name__).info("checksums are not remembered: %s", error)
 
     def remembered(self, name: str) -> str | None:
         """The sha256 last recorded, even if the file has changed."""
