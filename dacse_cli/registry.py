@@ -141,7 +141,7 @@ def by_name(name: str) -> Kind:
     """The kind of this name. Raises `ModelError`."""
     found = next((kind for kind in KINDS if kind.name == name), None)
     if found is None:
-        raise ModelError(f"{quoted(name)} is not a kind of model this dacse knows")
+        raise ModelError(f"{quoted(name)} is not a kind of model that this dacse supports")
     return found
 
 

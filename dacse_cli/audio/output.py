@@ -1,4 +1,4 @@
-"""Any output, by whichever library writes it, with what its source says beside the sound."""
+"""Outputs of any format: opens the library that writes it, and copies the tags and chunks of the source."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def open_writer(
             writer: Writer = OutputWriter(target, form, channels, extras)
             lost = list(extras.lost)
         else:
-            writer = _dressed(target, form, channels, path)
+            writer = _writer(target, form, channels, path)
             lost = left_behind(extras)
             writer.notes += [note for note in [missing_extra(path)] if note]
     except OSError as error:
@@ -65,13 +65,13 @@ def open_writer(
     return writer
 
 
-def _dressed(target: Path, form: OutputFormat, channels: int, path: Path) -> Writer:
+def _writer(target: Path, form: OutputFormat, channels: int, path: Path) -> Writer:
     """A writer whose file gets the tags of `path`, and its other streams where both are media files."""
-    dress = tagger(path, form.container, form.subtype)
+    add_tags = tagger(path, form.container, form.subtype)
     if form.container not in MUXERS:
-        return OutputWriter(target, form, channels, dress=dress)
+        return OutputWriter(target, form, channels, add_tags=add_tags)
     require(form.suffix)
     from dacse_cli.audio.media.write import MediaWriter
 
     kind = media_kind(path)
-    return MediaWriter(target, form, channels, (path, kind) if kind else None, dress)
+    return MediaWriter(target, form, channels, (path, kind) if kind else None, add_tags)

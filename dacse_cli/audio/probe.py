@@ -69,7 +69,7 @@ def _check_length(reader: Recording) -> float:
 
 
 def _counted(reader: Recording) -> AudioInfo:
-    """The header with the length that was found, where it did not tell it or told too little."""
+    """The header, with the number of samples counted where it gives none or too few."""
     there, info = reader.frames_read, reader.info
     if not there:
         raise InputError("no samples in it", reason="no-samples")

@@ -1,6 +1,6 @@
 """Opening a recording safely: the only place where libsndfile opens files from outside.
 
-Refuses what is no regular file before reading a byte, says in words why a file cannot be used, and shows
+Refuses what is not a regular file before reading a byte, says in words why a file cannot be used, and shows
 libsndfile each of the recordings in a file with a header that counts what is there (see `containers.layout`).
 """
 

@@ -95,7 +95,7 @@ class OutputWriter:
     and raises `OutputError` (the run cannot go on), `LockedError`, or `InputError` with reason
     `name-too-long`, `not-finite` or `no-samples` (only this file cannot).
 
-    `extras` are the chunks that a WAV file shall hold; `dress` is given the closed part file, to tag it.
+    `extras` are the chunks that a WAV file shall hold; `add_tags` is given the closed part file, to tag it.
     """
 
     def __init__(
@@ -104,13 +104,13 @@ class OutputWriter:
         fmt: OutputFormat,
         channels: int,
         extras: Extras | None = None,
-        dress: Callable[[Path], None] | None = None,
+        add_tags: Callable[[Path], None] | None = None,
     ) -> None:
         self._target = target
         self._format = fmt
         self._channels = channels
         self._clipped = self._frames = 0
-        self._extras, self._dress = extras, dress
+        self._extras, self._add_tags = extras, add_tags
         self.notes: list[str] = []
         self._part = PartFile(target)
         self._stream = PartStream(self._part.descriptor)
@@ -200,8 +200,8 @@ class OutputWriter:
         """What is added once the encoder is done with the file. Raises `OSError`."""
         if self._extras is not None:
             settle(self._part.descriptor, len(self._added), self._extras)
-        if self._dress is not None:
-            self._dress(self._part.path)
+        if self._add_tags is not None:
+            self._add_tags(self._part.path)
 
     def _check_stream(self) -> None:
         if self._stream.error is not None:
@@ -262,7 +262,7 @@ def within_full_scale(block: NDArray[np.float32]) -> tuple[NDArray[np.float32], 
 
 def quantise(block: NDArray[np.float32], bits: int) -> NDArray[np.int16] | NDArray[np.int32]:
     """Samples in [-1, 1] rounded to `bits`, in the upper bits of int16 or int32, as encoders take them."""
-    # float64 for the wide ones: 2**31 - 1 is no float32
+    # float64 for the wide ones: 2**31 - 1 is not a float32
     exact = block if bits <= 16 else block.astype(np.float64)
     steps: NDArray[Any] = np.rint(exact * 2 ** (bits - 1)).clip(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
     if bits <= 16:

@@ -64,8 +64,8 @@ def decode_tail(layers: Sequence[Layer]) -> int:
 def decode_margin(layers: Sequence[Layer]) -> int:
     """Frames of context on each side that make the samples of a decoded frame independent of the rest.
 
-    Walks from the samples of frame 0 back to frames. At every level (c positions a frame) the positions seen
-    must exist inside the window, whose level is `missing` positions short of a whole number of frames.
+    Walks from the samples of frame 0 back to frames. At every level (c positions per frame) the positions
+    seen must exist inside the window, whose level is `missing` positions short of a whole number of frames.
     """
     per_frame, missing = [1], [0]  # at the input of each layer
     for layer in layers:

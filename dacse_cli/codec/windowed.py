@@ -1,6 +1,6 @@
 """What all codecs share: whole recordings in windows, and windows of equal shape in one batch.
 
-Knows arrays only; what turns rows into units and back is left to each kind of codec.
+Works on arrays only; what turns rows into units and back is left to each kind of codec.
 """
 
 from __future__ import annotations

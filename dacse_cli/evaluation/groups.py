@@ -74,7 +74,7 @@ def _rows(path: Path) -> Iterator[Row]:
         delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
         yield from csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restkey="")
     except (csv.Error, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is no table: {error}") from error
+        raise UsageError(f"{path} is not a table: {error}") from error
 
 
 def _json_rows(path: Path, data: bytes) -> Iterator[Row]:
@@ -117,7 +117,7 @@ def _grouped(found: Mapping[str, str], name: str, column: str) -> Iterator[tuple
     distinct = set(found.values())
     if numbers is None or len(distinct) <= MOST_VALUES:
         if len(distinct) > MOST_VALUES:
-            raise UsageError(f"{column} of {name} has {len(distinct)} values that are no numbers")
+            raise UsageError(f"{column} of {name} has {len(distinct)} values that are not numbers")
         order = sorted(distinct, key=lambda value: (float(value), value) if numbers else (0.0, value))
         for value in order:
             yield value, frozenset(key for key, own in found.items() if own == value)

@@ -17,7 +17,7 @@ class Recording:
     """One file, its channels averaged; resampled once for every rate asked for."""
 
     def __init__(self, path: Path) -> None:
-        """Read all of `path`. Raises `InputError` for a file that is no audio, or holds NaN or infinity."""
+        """Read all of `path`. Raises `InputError` for a file that is not audio, or holds NaN or infinity."""
         from dacse_cli.audio.recording import open_recording
 
         blocks = []

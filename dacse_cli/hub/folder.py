@@ -37,7 +37,7 @@ class ModelFiles:
 def model_files(folder: Path, kind: Kind) -> ModelFiles:
     """The files of the model in `folder`.
 
-    Raises `CheckpointError` (kind "model") or `CodecError` ("codec") where one is missing, is no regular
+    Raises `CheckpointError` (kind "model") or `CodecError` ("codec") where one is missing, is not a regular
     file, or where the index names a file outside the folder.
     """
     failure = _ERRORS[kind]

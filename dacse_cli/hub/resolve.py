@@ -73,7 +73,7 @@ def resolve(
     hub_name = parse_hub_name(name)
     if hub_name is None:
         every = f"known: {', '.join(WITHOUT_HUB)}, a folder, org/name, or org/name@revision"
-        raise HubError(f"{quoted(name)} is no folder here and no Hub id", hint=guess(name) or every)
+        raise HubError(f"{quoted(name)} is neither a folder here nor a Hub id", hint=guess(name) or every)
     return model_from_hub(hub_name, kind, access)
 
 

@@ -1,6 +1,6 @@
 """A model or codec on this disk: its folder, and a hash of its configuration and weights.
 
-Knows neither the Hub nor the cache.
+Independent of the Hub and of the cache.
 """
 
 from __future__ import annotations

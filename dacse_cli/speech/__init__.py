@@ -1,1 +1,1 @@
-"""Samples -> words, by a recogniser; words compared with words. Knows no files and no scores."""
+"""Samples -> words, by a recogniser; words compared with words. Independent of files and of scores."""

@@ -1,4 +1,4 @@
-"""Codes <-> flat token ids <-> prompts, and the files that hold codes. Knows no models and no devices.
+"""Codes <-> flat token ids <-> prompts, and the files that hold codes. Independent of models and devices.
 
 layout   the vocabulary of DAC-SE1 as integer arithmetic
 text     codes as the text of the published tokenizer

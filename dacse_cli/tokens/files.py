@@ -156,7 +156,7 @@ def check(tokens: TokenFile) -> None:
         raise refuse(f"{kind} have shape {list(units.shape)}, expected [channels, {kind}, frames]")
     C, U, T = units.shape
     if C > MAX_CHANNELS or (MAX_CHANNELS if tokens.holds_codes else MAX_WIDTH) < U:
-        raise refuse(f"{C} channels of {U} {kind} a frame are more than dacse handles")
+        raise refuse(f"{C} channels of {U} {kind} per frame are more than dacse handles")
     if min(tokens.sample_rate, tokens.hop_length) < 1:
         raise refuse("sample rate and hop length must be positive")
     if tokens.holds_codes:

@@ -70,7 +70,7 @@ def _load_safetensors(data: bytes) -> TokenFile:
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise refuse(f"not a safetensors file ({_first_line(error)})") from None
     if not isinstance(header, dict):
-        raise refuse("not a safetensors file (its header is no object)")
+        raise refuse("not a safetensors file (its header is not an object)")
     metadata = header.get("__metadata__") or {}
     return build(_only(tensors, metadata), metadata)
 

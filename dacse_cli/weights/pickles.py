@@ -1,10 +1,10 @@
 """A pickle as plain values, without running it: its opcodes are read, and what it would call is only noted.
 
-Knows the few opcodes that numpy and torch write, and no names: the caller lists the globals that may be
-named. Dicts, lists, tuples, strings, bytes, numbers come out, and `Call` where the pickle would call
-something. Everything is bounded by the file's size and by the limits below: opcodes one by one in Python,
-numbers of at most 8 bytes, and dict keys that are strings or whole numbers (a tuple that contains itself
-twice, 24 times over, takes minutes to hash, compare or print: values are therefore never printed either).
+Supports the few opcodes that numpy and torch write. The caller lists the globals that may be named. Dicts,
+lists, tuples, strings, bytes, numbers come out, and `Call` where the pickle would call something. Everything
+is bounded by the file's size and by the limits below: opcodes one by one in Python, numbers of at most 8
+bytes, and dict keys that are strings or whole numbers (a tuple that contains itself twice, 24 times over,
+takes minutes to hash, compare or print: values are therefore never printed either).
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class _Reader:
     def _append(self, items: list[Any]) -> None:
         target = self._stack[-1]
         if not isinstance(target, list):
-            raise PickleError("it appends to something that is no list")
+            raise PickleError("it appends to something that is not a list")
         target.extend(items)
 
     def _set_items(self, items: list[Any]) -> None:
@@ -171,7 +171,7 @@ class _Reader:
             target.items = {} if target.items is None else target.items
             target = target.items
         if not isinstance(target, dict) or len(items) % 2:
-            raise PickleError("it sets entries of something that is no dict")
+            raise PickleError("it sets entries of something that is not a dict")
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, (str, int)):
                 raise PickleError(f"it has a key of type {type(key).__name__}")
@@ -191,7 +191,7 @@ class _Reader:
     def _reduce(self) -> None:
         function, args = self._pop(2)
         if not isinstance(function, Global) or not isinstance(args, tuple):
-            raise PickleError("it calls something that is no global")
+            raise PickleError("it calls something that is not a global")
         self._stack.append(Call(function.name, args))
 
     def _build(self) -> None:

@@ -1,6 +1,6 @@
 """Files of `torch.save` (`.pt`, `.pth`): plain values and tensors, without unpickling.
 
-Knows the zip layout torch has written since 1.6: `NAME/data.pkl` beside `NAME/data/KEY`, one uncompressed
+Supports the zip layout torch has written since 1.6: `NAME/data.pkl` beside `NAME/data/KEY`, one uncompressed
 member for each storage. Tensors stay in the file until they are asked for.
 """
 

@@ -175,7 +175,7 @@ def test_impossible_trainings_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match="which network"):
         train(tone_pairs, tmp_path / "run")
-    with pytest.raises(UsageError, match=r"'huge' is no size of SET"):
+    with pytest.raises(UsageError, match=r"'huge' is not a size of SET"):
         train(tone_pairs, tmp_path / "run", "--size", "huge")
     with pytest.raises(UsageError, match=r"codebooks must be from 1 to the codec's 3, not 4"):
         train(tone_pairs, tmp_path / "run", "--config", config, settings=["model.codebooks=4"])

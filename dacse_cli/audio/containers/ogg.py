@@ -69,7 +69,7 @@ def _page(head: bytes, at: int) -> Page | None:
 
 
 def _pages(stream: BinaryIO, size: int) -> Iterator[Page]:
-    """All pages; bytes between them that belong to none are passed over."""
+    """All pages; bytes between them that belong to none are skipped."""
     at = base = 0
     data = b""
     while at < size:

@@ -162,7 +162,7 @@ def _discard(packet: Packet, fill: int) -> PacketSideData:
 
 
 def _any_mark() -> PacketSideData:
-    """Such a mark off another encoder's packet: PyAV offers no way to make one."""
+    """A mark taken from a packet of another encoder, because PyAV cannot make one."""
     context = av.CodecContext.create("libmp3lame", "w")
     context.sample_rate, context.layout, context.format = 48_000, "mono", "fltp"
     context.time_base = Fraction(1, 48_000)

@@ -47,7 +47,7 @@ class MediaWriter:
 
     `source` is the media file that the samples come from: its other streams, chapters and tags are kept.
     `notes` says what of it could not be. A lossy track of an MP4 that starts late is led in by silence
-    from the start on. `dress` is given the finished part file, to add tags to it.
+    from the start on. `add_tags` is given the finished part file, to add tags to it.
     """
 
     def __init__(
@@ -56,9 +56,9 @@ class MediaWriter:
         fmt: OutputFormat,
         channels: int,
         source: tuple[Path, Kind] | None = None,
-        dress: Callable[[Path], None] | None = None,
+        add_tags: Callable[[Path], None] | None = None,
     ) -> None:
-        self._target, self._format, self._channels, self._dress = target, fmt, channels, dress
+        self._target, self._format, self._channels, self._add_tags = target, fmt, channels, add_tags
         self._kind = _KINDS[fmt.container]
         self._clipped = self._frames = self._lead = 0
         self.notes: list[str] = []
@@ -118,8 +118,8 @@ class MediaWriter:
             self._fail(error)
         self._check_stream()
         try:
-            if self._dress is not None:
-                self._dress(self._part.path)
+            if self._add_tags is not None:
+                self._add_tags(self._part.path)
             self._verify()
         except InputError as error:
             self._fail(error)
@@ -151,7 +151,7 @@ class MediaWriter:
                 bit_rate = track.codec_context.bit_rate
 
         if self._kind is MP4 and start > 0 and ENCODERS[self._format.subtype].bit_rate:
-            # the edit list that delays a track forgets its priming: silence says the same
+            # an edit list that delays the track would replace the one that cuts its priming: silence instead
             self._lead, start = round(start * rate), Fraction(0)
 
         def add_audio() -> Any:

@@ -120,7 +120,7 @@ class Extras:
 
 
 def read_extras(path: Path) -> Extras:
-    """What a file of one of the families holds beside its samples; nothing of another. Raises `OSError`."""
+    """All chunks but the samples, of a file of one of the families; none for others. Raises `OSError`."""
     with path.open("rb") as stream:
         header = read_header(stream)
         if header is None or header.data_offset is None:

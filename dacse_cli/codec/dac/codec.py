@@ -75,7 +75,7 @@ def check_codes(codes: NDArray[Any], kind: Codes, name: str) -> None:
         raise InputError(f"{codes.shape[1]} codebooks, but {name} has {kind.books}", reason="bad-codes")
     if codes.size and (codes.min() < 0 or codes.max() >= kind.size):
         raise InputError(
-            f"codes from {codes.min()} to {codes.max()}, but {name} knows 0 to {kind.size - 1}",
+            f"codes from {codes.min()} to {codes.max()}, but {name} has 0 to {kind.size - 1}",
             reason="bad-codes",
         )
 

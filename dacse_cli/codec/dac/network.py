@@ -2,7 +2,7 @@
 
 Its tensors have the names and shapes of `transformers`' `DacModel`, and it computes the same operations in
 the same order, so codes are equal. Written out because importing `transformers` for one network takes 4 s
-and 240 MB in every process that runs a codec. Knows whole tensors only, no windows.
+and 240 MB in every process that runs a codec. Independent of windows.
 """
 
 from __future__ import annotations

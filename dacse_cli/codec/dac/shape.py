@@ -1,6 +1,6 @@
 """A `DacModel`'s config.json, read by an allow-list into a checked, frozen dataclass.
 
-Knows no weights. Reads no key that could be wrong and can be derived: published snapshots carry a wrong
+Independent of weights. Reads no key that could be wrong and can be derived: published snapshots carry a wrong
 `hop_length`, so the hop is the product of the strides.
 """
 

@@ -183,14 +183,14 @@ def _loudness(value: object) -> tuple[float, ...]:
     else:
         values = [_plain(value)]
     if not all(isinstance(level, (int, float)) for level in values):
-        raise _refused("its input_db is no number")
+        raise _refused("its input_db is not a number")
     return tuple(float(level) for level in values if isinstance(level, (int, float)))
 
 
 def _whole(facts: dict[Any, Any], name: str, least: int) -> int:
     value = _plain(facts.get(name))
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _MAX_WHOLE:
-        raise _refused(f"its {name} is no whole number from {least} on")
+        raise _refused(f"its {name} is not a whole number from {least} on")
     return value
 
 

@@ -1,6 +1,6 @@
 """Descript's own weights files (`weights_44khz_8kbps_0.0.1.pth`) as the shape and tensors of a DAC network.
 
-Knows the layout of the file and the names in it. Descript's package is not needed and not used to
+Describes the layout of the file and the names in it. Descript's package is not needed and not used to
 read the file: it would first try it as a `torch.package`, which executes what it holds.
 """
 

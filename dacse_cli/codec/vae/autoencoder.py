@@ -3,7 +3,7 @@
 Chen et al. 2024, "Deep Compression Autoencoder for Efficient High-Resolution Diffusion Models" (arXiv
 2410.10733), as `diffusers.AutoencoderDC` computes it with the settings of DC-Speech-VAE. Written out because
 that package (0.42) is 61 MB and takes 3.1 s to import where this file takes 0.03 s. Tensors have its names.
-Knows spectra and latents, no sound, no windows.
+Works on spectra and latents; independent of sound and of windows.
 """
 
 from __future__ import annotations

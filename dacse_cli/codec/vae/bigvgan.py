@@ -1,7 +1,7 @@
 """BigVGAN, version 2: mel spectra -> samples. Tensors have the published names.
 
 Lee et al. 2023 (arXiv 2206.04658), the settings of `nvidia/bigvgan_v2_22khz_80band_256x`: blocks of kind 1,
-`SnakeBeta` on a logarithmic scale, no tanh and no bias at the end. Knows spectra and samples, no windows.
+`SnakeBeta` on a logarithmic scale, no tanh and no bias at the end. Independent of windows.
 """
 
 from __future__ import annotations

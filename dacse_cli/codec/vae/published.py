@@ -164,4 +164,4 @@ def _list(config: Mapping[str, Any], key: str) -> tuple[Any, ...]:
 def _check(config: Mapping[str, Any], fixed: Mapping[str, Any], what: str) -> None:
     for key, value in fixed.items():
         if key in config and config[key] != value:
-            raise CodecError(f"{what} has {key} {config[key]!r:.40}; dacse knows {value!r} only")
+            raise CodecError(f"{what} has {key} {config[key]!r:.40}; dacse supports {value!r} only")

@@ -1,4 +1,4 @@
-"""A speech VAE's config.json, read by an allow-list into checked, frozen dataclasses. Knows no weights.
+"""A speech VAE's config.json, read by an allow-list into checked, frozen dataclasses. Independent of weights.
 
     {"model_type": "dc-speech-vae", "autoencoder": {...}, "vocoder": {...}}
 
@@ -67,7 +67,7 @@ class AutoencoderShape:
         if BANDS % self.reduction or self.reduction > _MAX_REDUCTION:
             raise CodecError(f"{len(self.channels)} stages are more than dacse handles")
         if self.channels[-1] % self.latent_channels:
-            raise CodecError("the last of channels is no multiple of latent_channels")
+            raise CodecError("the last of channels is not a multiple of latent_channels")
         for low, high in zip(self.channels, self.channels[1:], strict=False):
             if 4 * low % high:
                 raise CodecError(f"4 times {low} channels cannot be shared among {high}")

@@ -1,6 +1,6 @@
 """Samples -> spectra -> what the network reads, and filtered spectra -> samples, at any sample rate.
 
-Knows frames and levels, not the network. A frame covers 32 ms under a square-root Hann window, every 16 ms
+Independent of the network. A frame covers 32 ms under a square-root Hann window, every 16 ms
 (rounded to a length whose transform is fast), so that bins lie about 31.25 Hz apart at every rate and the
 network sees 0 to 8 kHz of any recording. Everything is a stream; what is computed does not depend on how the
 recording was divided into pieces.

@@ -1,4 +1,4 @@
-"""Features -> masks. Knows bands and frames, no sample rates and no audio.
+"""Features -> masks. Independent of sample rates and of audio.
 
 The network treats every band alike (weights are shared between bands but for the first and last layer), so
 it needs few examples of a sound at each frequency. A block mixes time by a dilated depthwise convolution,

@@ -31,7 +31,7 @@ from dacse_cli.lm.model import Llama
 from dacse_cli.lm.rows import BatchPlan
 
 NONE = -1
-"""In a draft: no guess."""
+"""In a draft: a place for which nothing was guessed."""
 WIDTHS = (1, 2, 4, 8)
 """Possible numbers of tokens per row and pass."""
 ASSUMED_COST = 0.15
@@ -157,7 +157,7 @@ class DraftDecoder:
         drafts: NDArray[np.int64],
         report: Report,
     ) -> tuple[Tensor, Tensor]:
-        """As `Decoder.run`; drafts `[steps, rows]` count from their choice's `lo`, `NONE` is no guess."""
+        """As `Decoder.run`; drafts `[steps, rows]` count from their choice's `lo`, or are `NONE`."""
         if self.widths is None or len(self.widths.acceptance) != len(choices):
             self.widths = Widths(len(choices))
         network, widths = self.network, self.widths

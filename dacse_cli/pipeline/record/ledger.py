@@ -234,7 +234,7 @@ class Ledger:
             self._journal.finish_parts(self._journal.key(job.target), recipe, source, keys)
 
     def _set_mtime(self, job: Job, recipe: Recipe, target: Path | None = None) -> None:
-        """Give an output its input's modification time, where asked; a disk that has none is no failure."""
+        """Give an output its input's modification time, where asked and where the disk has such times."""
         modified = recipe.stamp if job.entry is None else job.entry.modified_ns
         if self._keep_mtime and modified is not None:
             with contextlib.suppress(OSError):

@@ -155,7 +155,7 @@ def _matches(base: Path, parts: tuple[str, ...]) -> Iterator[Path]:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))  # noqa: PTH208 - names, a million of which are no paths yet
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names, a million of which are not paths yet
     except OSError:
         return []
 

@@ -34,7 +34,7 @@ def split_pattern(output: str | None) -> tuple[str | None, str | None]:
     if "{" not in name:
         return output, None
     if set(re.findall(r"\{(.*?)\}", name)) - set(FIELDS) or name.count("{") != name.count("}"):
-        raise UsageError(f"{output}: a pattern knows {{stem}} and {{ext}}")
+        raise UsageError(f"{output}: a pattern may have {{stem}} and {{ext}}")
     return folder or slash or ".", name
 
 

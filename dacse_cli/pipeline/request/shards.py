@@ -38,7 +38,7 @@ def parse_shard(text: str, environ: Mapping[str, str] = os.environ) -> Shard:
         else:
             index, count = map(int, text.split("/"))
     except KeyError as error:
-        raise UsageError(f"`shard` slurm: {error.args[0]} is not set, so this is no array job") from None
+        raise UsageError(f"`shard` slurm: {error.args[0]} is not set, so this is not an array job") from None
     except ValueError:
         raise UsageError(f"`shard` {text} is neither like 2/4 nor slurm") from None
     if not 1 <= index <= count:

@@ -277,7 +277,7 @@ class Supervisor:
 
     def _signalled(self) -> None:
         if self._stopping.signalled(ends_soon=self._ends_soon()):
-            self._tell(Stage("finishing the files under way; once more to stop at once"))
+            self._tell(Stage("finishing open files; press Ctrl-C again to stop now"))
 
     def _ends_soon(self) -> bool:
         """Whether the files that workers hold will be done within the grace period."""

@@ -19,7 +19,7 @@ SIZES: dict[str, DacShape] = {
 def shape_of(size: str) -> DacShape:
     """A released shape. Raises `UsageError`."""
     if size not in SIZES:
-        raise UsageError(f"{size!r} is no released codec", hint=f"They are {', '.join(SIZES)}.")
+        raise UsageError(f"{size!r} is not a released codec", hint=f"They are {', '.join(SIZES)}.")
     return SIZES[size]
 
 

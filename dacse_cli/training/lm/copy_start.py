@@ -46,7 +46,7 @@ SHARPNESS = 0.5
 SINK = 60.0
 """Attention logit of bos; an exact hit has about 125, a hit 5 tokens off about 75."""
 HANDED_ON = 0.15
-"""Scale of the copied embedding in the residual stream, where a token's own has 0.05 a channel."""
+"""Scale of the copied embedding in the residual stream, where a token's own has 0.05 per channel."""
 FINAL_GAIN = 0.5
 
 

@@ -27,7 +27,7 @@ def published_config(size: str, layout: TokenLayout = RELEASED_LAYOUT) -> Config
     """The config of a published size for the vocabulary `layout`. Raises `UsageError`."""
     if size not in _WIDTHS:
         hint = did_you_mean(size, SIZES, f"They are {', '.join(SIZES)}.")
-        raise UsageError(f"{size!r} is no published size", hint=hint)
+        raise UsageError(f"{size!r} is not a published size", hint=hint)
     hidden, inner, layers, heads = _WIDTHS[size]
     return {
         "architectures": ["LlamaForCausalLM"],

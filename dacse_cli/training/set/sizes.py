@@ -46,7 +46,7 @@ SIZES: dict[str, Config] = {
 def sized_config(size: str) -> Config:
     """The config of a size by name. Raises `UsageError`."""
     if size not in SIZES:
-        raise UsageError(f"{size!r} is no size of SET", hint=f"They are {', '.join(SIZES)}.")
+        raise UsageError(f"{size!r} is not a size of SET", hint=f"They are {', '.join(SIZES)}.")
     return SIZES[size]
 
 
