@@ -25,7 +25,7 @@ from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.request.settings import settings_hash_of
 from dacse_cli.pipeline.task.open import open_task
 from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
-from dacse_cli.pipeline.task.writing.asr_check import LONGEST, SHORTEST
+from dacse_cli.pipeline.task.writing.second_opinion import LONGEST, SHORTEST
 from dacse_cli.pipeline.wire.coding import from_json, to_json
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 from dacse_cli.pipeline.wire.messages import Form, Work

@@ -14,9 +14,9 @@ from dacse_cli.interfaces import Samples
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.reading.rows import Rows
 from dacse_cli.pipeline.task.reading.sources import DryBlocks, OnePass, Source
-from dacse_cli.pipeline.task.writing.asr_check import AsrCheck, CheckedSink
 from dacse_cli.pipeline.task.writing.levelling import LevelledSink
 from dacse_cli.pipeline.task.writing.output import Mix, Output
+from dacse_cli.pipeline.task.writing.second_opinion import CheckedSink, SecondOpinion
 from dacse_cli.pipeline.task.writing.sinks import Sink, Written
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 
@@ -32,7 +32,7 @@ class TaskRecording:
     one_pass: OnePass
     output: Output
     sink: Sink
-    check: AsrCheck | None
+    check: SecondOpinion | None
 
     def dry(self, rate: int) -> DryBlocks:
         """The input's rows `[R, n]` at a rate, for the task; counts as one of its readers."""
@@ -79,7 +79,7 @@ def open_task_recording(
     check = None
     if checked:
         assert models.recogniser is not None
-        check = AsrCheck(models.recogniser, rate, strict=sound.guard == "strict")
+        check = SecondOpinion(models.recogniser, rate, strict=sound.guard == "strict")
         sink = CheckedSink(sink, dry(), check)
     mix = Mix(sound.share, dry() if mixed else None, enhanced and sound.profile == "strong")
     output = Output(sink, rows, (rate_in or rate, rate), signal.frames_at(rate), mix)

@@ -22,7 +22,7 @@ AUDIBLE = 1e-3
 """Peak of an input below which it is treated as having no speech."""
 
 
-class AsrCheck:
+class SecondOpinion:
     """Gets an input and the result made of it; reports the passages with other words.
 
     `strict`: the first passage with other words raises `InputError` with reason `unfaithful`.
@@ -87,7 +87,7 @@ class AsrCheck:
 class CheckedSink:
     """A `Sink` that passes everything on to another and to a check."""
 
-    def __init__(self, inner: Sink, dry: DryBlocks, check: AsrCheck) -> None:
+    def __init__(self, inner: Sink, dry: DryBlocks, check: SecondOpinion) -> None:
         self.folder = inner.folder
         self._inner, self._dry, self._check = inner, dry, check
 
