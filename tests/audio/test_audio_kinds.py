@@ -47,7 +47,7 @@ def test_a_flac_behind_an_id3_tag_is_read(tmp_path):
     ("data", "words", "hint"),
     [
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer", "git lfs pull"),
-        (b"<!DOCTYPE html><html>log in</html>", "a web page", "download it again"),
+        (b"<!DOCTYPE html><html>log in</html>", "a web page", "Download it again"),
         (b"/annex/objects/SHA256E-s1--0.wav\n", "git-annex pointer", "git annex get"),
     ],
 )

@@ -48,10 +48,10 @@ def orphans(cache: Path) -> list[str]:
     [
         (Refusal(401), "private or does not exist", "hf auth login"),
         (Refusal(401, "GatedRepo"), "is gated", REPO),
-        (Refusal(403, "GatedRepo"), "is gated", "accept them on"),
-        (Refusal(403), "no permission", "ask for access"),
+        (Refusal(403, "GatedRepo"), "is gated", "Accept them on"),
+        (Refusal(403), "no permission", "Ask for access"),
         (Refusal(404, "RepoNotFound"), "there is no model some-org/some-model", "spelling"),
-        (Refusal(404, "RevisionNotFound"), "has no revision main", "branches, tags"),
+        (Refusal(404, "RevisionNotFound"), "has no revision main", "Branches, tags"),
         (Refusal(418), "answers 418", REPO),
     ],
 )
