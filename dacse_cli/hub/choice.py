@@ -16,17 +16,16 @@ BUILT_IN = "nano"
 
 @dataclass(frozen=True)
 class Choice:
-    """A model's name, and the reason in a few words; empty where the user named the model."""
+    """A model's name, and the reason in a few words; empty if the user named the model."""
 
     model: str
     reason: str = ""
 
     def describe(self) -> str:
-        """One line for the user."""
-        other = f'`model="{BUILT_IN}"` takes the built-in one'
+        """One line for the user, which fits 80 columns after `dacse: `."""
         if self.model == BUILT_IN:
-            other = f'`model="{DEFAULT_MODEL}"` takes the released one'
-        return f"model {self.model}: {self.reason}; {other}"
+            return f"model {BUILT_IN}, a filter ({self.reason}); or `model={DEFAULT_MODEL}`"
+        return f"model {self.model} ({self.reason}); or `model={BUILT_IN}`"
 
 
 def choose_model(named: str, device: str, *, offline: bool) -> Choice:
@@ -40,15 +39,15 @@ def choose_model(named: str, device: str, *, offline: bool) -> Choice:
     check_devices(device)
     if device == "auto":
         if not has_gpu():
-            return Choice(BUILT_IN, "no GPU found, and the released model needs one to be fast")
+            return Choice(BUILT_IN, "no GPU found")
         if offline and not is_cached():
-            return Choice(BUILT_IN, "the released model is not in the cache, and --offline is given")
-        return Choice(DEFAULT_MODEL, "a GPU was found")
+            return Choice(BUILT_IN, "DAC-SE1 not cached")
+        return Choice(DEFAULT_MODEL, "GPU found")
     if is_cached():
-        return Choice(DEFAULT_MODEL, f'it is in the cache, and `device="{device}"` was given')
+        return Choice(DEFAULT_MODEL, "in the cache, `device` given")
     if device in ("cpu", "mps") or offline:
-        return Choice(BUILT_IN, "the released model is not in the cache")
-    return Choice(DEFAULT_MODEL, f'`device="{device}"` was given')
+        return Choice(BUILT_IN, "DAC-SE1 not cached")
+    return Choice(DEFAULT_MODEL, "`device` given")
 
 
 def is_cached() -> bool:

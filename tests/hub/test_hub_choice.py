@@ -27,7 +27,8 @@ def test_the_model_for_the_machine(monkeypatch, device, gpu, cached, offline, mo
     monkeypatch.setattr(choice, "has_gpu", lambda: gpu)
     monkeypatch.setattr(choice, "is_cached", lambda: cached)
     found = choice.choose_model("auto", device, offline=offline)
-    assert found.model == model and found.describe().startswith(f"model {model}: ")
+    assert found.model == model and found.describe().startswith(f"model {model}")
+    assert len(f"dacse: {found.describe()}") <= 80
 
 
 def test_a_model_that_was_named_is_taken_without_a_word(monkeypatch):

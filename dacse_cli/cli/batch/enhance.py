@@ -97,17 +97,17 @@ def enhance(
     from dacse_cli.cli.batch.outputs import split
     from dacse_cli.pipeline.request.shards import parse_shard
 
-    options = sound.options(printing.remark)
+    options, notes = sound.options(printing.remark), list[str]()
     inputs, target = split(paths, output)
     request = batch.request(
         "enhance",
         inputs,
         target,
-        networks.options(printing.offline, printing.remark),
+        networks.options(printing.offline, notes.append),
         chunk=chunks.options(),
         sound=options,
         strict=strict,
         keep_mtime=keep_mtime,
         shard=parse_shard(shard) if shard else None,
     )
-    launch(request, printing, dry_run=batch.dry_run, report=report, ray=ray)
+    launch(request, printing, dry_run=batch.dry_run, report=report, ray=ray, notes=notes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ def launch(
     dry_run: bool,
     report: Path | None = None,
     ray: str | None = None,
+    notes: Sequence[str] = (),
 ) -> None:
     """Run or plan `request`, and write a report if one is wanted; exits with the run's exit code."""
     output = as_local(request.output) if request.output else None
@@ -46,9 +48,12 @@ def launch(
         if report and not dry_run:
             _make_folder(report)
         screen = printing.screen(piped=bool(ready.outlet and not dry_run))
+        for note in notes:
+            screen.note_later(note)
         if dry_run:
             with screen:
                 rows = forecast(ready.request, screen.tell, screen.download)
+            screen.notes()
             screen.results.forecast(list(map(ready.as_typed, rows)))
             return
         raise typer.Exit(_do(ready, screen, report, ray))

@@ -64,24 +64,31 @@ def watch(
 
     if not Path(folder).is_dir():
         raise UsageError(f"{folder} is not a folder", hint="Create it first; files can be added later.")
-    request = run.Batch(filters).request(
-        "enhance",
-        [folder],
-        as_local(output),
-        networks.options(printing.offline, printing.remark),
-        chunk=chunks.options(),
-        sound=sound.options(printing.remark),
-        strict=strict,
-        keep_mtime=keep_mtime,
+    notes: list[str] = []
+    request = (
+        run.Batch(filters)
+        .request(
+            "enhance",
+            [folder],
+            as_local(output),
+            networks.options(printing.offline, notes.append),
+            chunk=chunks.options(),
+            sound=sound.options(printing.remark),
+            strict=strict,
+            keep_mtime=keep_mtime,
+        )
+        .check()
     )
     screen = printing.screen()
+    for note in notes:
+        printing.remark(note)
     screen.remark(f"watching {folder}; stop with Ctrl-C")
 
     def one_run(todo: Request) -> Summary:
         with printing.screen() as moving:
             return enhance(todo, moving.tell, moving.download)
 
-    runs = watching.watch(request.check(), one_run, screen.remark, every=every, settled=settled)
+    runs = watching.watch(request, one_run, screen.remark, every=every, settled=settled)
     for summary in runs:
         screen.summary(summary)
         say_how_to_go_on(request, summary, screen)

@@ -55,6 +55,7 @@ class Screen:
         self._files = self._ended = 0
         self._total = 0.0
         self._last_line = time.monotonic()
+        self._notes: list[str] = []
 
     def __enter__(self) -> Screen:
         self._bars.start()
@@ -65,9 +66,19 @@ class Screen:
     ) -> None:
         self._bars.stop()
 
+    def note_later(self, text: str) -> None:
+        """Print a note when work begins: an error before that is then the only line."""
+        self._notes.append(text)
+
+    def notes(self) -> None:
+        """Print the notes for the beginning of the work, once."""
+        while self._notes:
+            self._say(f"dacse: {shown(self._notes.pop(0))}")
+
     def tell(self, event: Event) -> None:
         """Show one event of a run."""
         if isinstance(event, Planned):
+            self.notes()
             self._files, self._total, self._ended = event.files, event.seconds or 0.0, 0
             self._say(planned(event))
         elif isinstance(event, Stage):
@@ -158,6 +169,7 @@ class Screen:
 
     def download(self, file: str, done: int, total: int) -> None:
         """Progress of one file that is being fetched; bytes."""
+        self.notes()
         if done < total:
             self._fetched.discard(file)
             if file not in self._fetch:
