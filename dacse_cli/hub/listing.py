@@ -18,8 +18,8 @@ from dacse_cli.hub.resolve import BUILT_IN
 from dacse_cli.registry import recognise
 
 KNOWN: tuple[tuple[str, Kind, str], ...] = (
-    (DEFAULT_MODEL, "model", "920 million parameters"),
-    (DEFAULT_CODEC, "codec", "44.1 kHz"),
+    (DEFAULT_MODEL, "model", "generates speech; 920 million parameters; slow without a GPU"),
+    (DEFAULT_CODEC, "codec", "codec of DAC-SE1; 44.1 kHz"),
     ("KdaiP/DC-Speech-VAE", "codec", "22 kHz; 5.4 latents per second"),
 )
 

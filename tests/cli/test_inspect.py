@@ -41,3 +41,19 @@ def test_a_bad_file_is_named_and_the_others_are_shown(tmp_path):
     assert result.exit_code != 0
     assert "text.wav" in str(result.exception)
     assert len(shown) == 1
+
+
+def test_a_table_has_units_and_readable_numbers(tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.full((200 * 8000, 1), 0.5), 8000)
+    lines = CliRunner().invoke(app, ["inspect", str(tmp_path / "long.wav")]).stdout.splitlines()
+    assert lines[0].endswith("long.wav") and not any(line.endswith(" ") for line in lines)
+    table = dict(line.split("  ", 1) for line in lines[1:])
+    rows = {name: value.strip() for name, value in table.items()}
+    assert rows["sample rate"] == "8,000 Hz" and rows["samples"] == "1,600,000"
+    assert (rows["length"], rows["peak"]) == ("3:20", "-6.02 dBFS")
+    assert rows["format"] == "WAV PCM 16" and rows["size"].endswith(" bytes")
+
+
+def test_a_folder_is_refused_with_an_example(tmp_path):
+    result = CliRunner().invoke(app, ["inspect", str(tmp_path)])
+    assert "is a folder" in str(result.exception) and "*.wav" in result.exception.hint

@@ -15,13 +15,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from typer.testing import CliRunner
 
 from dacse_cli.cli import app as entry
 from dacse_cli.cli.batch.launch import say_how_to_go_on
 from dacse_cli.cli.options.run import Batch
 from dacse_cli.cli.outlet import Outlet
+from dacse_cli.cli.render.results import console
 from dacse_cli.cli.render.screen import Screen
+from dacse_cli.cli.render.table import Table
 from dacse_cli.config import ModelOptions
+from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.wire.events import Detail, Ended, Planned, Progress, Stage
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
@@ -209,3 +213,25 @@ def test_an_outlet_keeps_its_first_error(tmp_path):
         outlet.flush()
         outlet.write("y")
         assert outlet.error.errno == 28
+
+
+def test_the_line_on_the_model_comes_when_work_begins(tmp_path, capsys, monkeypatch):
+    """Before an error about a missing input it would hide the one line that matters."""
+    monkeypatch.setattr("dacse_cli.hub.choice.has_gpu", lambda: False)
+    with pytest.raises(UsageError, match="no such file"):
+        CliRunner().invoke(entry.app, ["enhance", str(tmp_path / "gone"), "out"], catch_exceptions=False)
+    assert "model nano" not in capsys.readouterr().err
+    screen = Screen()
+    screen.note_later("model nano")
+    assert capsys.readouterr().err == ""
+    for _ in range(2):
+        screen.tell(Planned(1, 2.0))
+    assert capsys.readouterr().err.count("dacse: model nano") == 1
+
+
+def test_no_line_of_a_table_ends_in_blanks(capsys):
+    table = Table("title", right=(1,))
+    table.add_row("a", "1", "x")
+    table.add_row("long", "200", "")
+    console(Outlet(sys.stdout)).print(table)
+    assert capsys.readouterr().out == "title\na       1  x\nlong  200\n"

@@ -42,6 +42,8 @@ def test_three_strengths_and_a_report(tiny_model, tmp_path, monkeypatch):
     words = ["try", str(tmp_path / "talk.wav"), "--seconds", "1", "--no-open", "--device", "cpu"]
     result = CliRunner().invoke(app, [*words, "--model", str(tiny_model)], catch_exceptions=False)
     folder = tmp_path / "talk.try"
+    words = " ".join(result.output.split())
+    assert "0:00 to 0:01 of" in words and "original.wav, gentle.wav, normal.wav, strong.wav in" in words
     assert result.exit_code == 0 and str(folder / "index.html") in result.output.replace("\n", "")
     assert {path.name for path in folder.iterdir()} == {
         *("original.wav", "gentle.wav", "normal.wav", "strong.wav", "index.html", "report.jsonl")

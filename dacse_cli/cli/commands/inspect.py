@@ -24,9 +24,13 @@ def inspect(
     """
     from dacse_cli.api.inspect import inspect as look
     from dacse_cli.cli.render.results import printer
-    from dacse_cli.errors import InputError
+    from dacse_cli.errors import InputError, UsageError
 
     results = printer(json=json)
+    if folder := next(filter(Path.is_dir, files), None):
+        raise UsageError(
+            f"{folder} is a folder: name files", hint=f"For example: dacse inspect {folder}/*.wav"
+        )
     bad = []
     for path in files:
         try:

@@ -53,6 +53,7 @@ def try_(
     models = networks.options(printing.offline, printing.remark)
     screen = printing.screen()
     with screen:
+        screen.remark(f"trying {seconds:g} s of {source}")
         screen.doing("loading the models")
         with open_enhancer(models, chunks.options(), screen.download) as enhancer:
             from dacse_cli.api.trial import try_out
@@ -60,6 +61,7 @@ def try_(
             screen.doing(f"enhancing {seconds:g} s")
             trial = try_out(enhancer, source, folder, seconds)
         page = write_trial(trial, source, folder, models.model, screen.drawn)
+    screen.results.trial(str(source), trial)
     screen.results.page(str(page))
     if browser:
         webbrowser.open(page.resolve().as_uri())

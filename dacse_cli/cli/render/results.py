@@ -13,16 +13,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from dacse_cli.cli.outlet import Outlet
-from dacse_cli.cli.render.text import chunks_text, clock, files_text, forecast_text, skipped_text
+from dacse_cli.cli.render.table import Table
+from dacse_cli.cli.render.text import chunks_text, clock, fact_text, files_text, forecast_text, skipped_text
 from dacse_cli.cli.usage import with_options
 from dacse_cli.files.names import shown
 from dacse_cli.pipeline.wire.outcome import Outcome, Result, Summary
 
 if TYPE_CHECKING:
+    from dacse_cli.api.trial import Trial
     from dacse_cli.hub.listing import Listed
     from dacse_cli.pipeline.record.status import Status
     from dacse_cli.pipeline.run.forecast import Forecast
@@ -38,6 +39,13 @@ MOST_FAILED = 10
 def failed_line(result: Result) -> Text:
     """An input that failed, and why."""
     return Text(f"{'failed':<12}{shown(result.source)}  {shown(with_options(result.message))}", "red")
+WHERE = {
+    "built-in": ("built in", "green"),
+    "cached": ("in the cache", "green"),
+    "incomplete": ("incomplete", "yellow"),
+    "known": ("to download", "dim"),
+}
+"""State of a model -> how a table shows it."""
 
 
 def console(outlet: Outlet) -> Console:
@@ -58,12 +66,6 @@ def _columns() -> int:
         return int(os.environ["COLUMNS"])
     except (KeyError, ValueError):
         return 80
-
-
-def plain_table(title: str | None = None) -> Table:
-    """Columns without a frame."""
-    shown_title = None if title is None else Text(title)
-    return Table(show_header=False, box=None, padding=(0, 2, 0, 0), title=shown_title, title_justify="left")
 
 
 class Printer:
@@ -93,7 +95,7 @@ class Printer:
             self._summary_table(summary)
 
     def _summary_table(self, summary: Summary) -> None:
-        table = plain_table()
+        table = Table()
         for name, count in summary.counts.items():
             if count:
                 said = skipped_text(summary.skipped) if name == "skipped" else str(count)
@@ -108,11 +110,10 @@ class Printer:
             table.add_row("ignored", f"{files_text(summary.ignored)} (not audio, or not chosen)")
         if summary.seconds:
             pace = summary.seconds / summary.elapsed
-            table.add_row(
-                "audio", f"{clock(summary.seconds)} in {clock(summary.elapsed)} ({pace:.2f} x real time)"
-            )
+            took = f"{clock(summary.seconds)} in {clock(summary.elapsed)}"
+            table.add_row("audio", f"{took} ({pace:.2f} x real time, loading included)")
         if summary.resumed:
-            table.add_row("taken over", f"{clock(summary.resumed)} of it from an earlier run")
+            table.add_row("reused", f"{clock(summary.resumed)} of it from an earlier run")
         self._out.print(table)
         self._failures(summary)
 
@@ -133,6 +134,18 @@ class Printer:
             self.record({"type": "report", "page": path})
         elif not self.quiet:
             self._out.print(Text(f"report  {shown(path)}"))
+
+    def trial(self, source: str, trial: Trial) -> None:
+        """Which seconds were tried, and the files of them."""
+        files = [trial.original, *trial.made.values()]
+        if self.json:
+            times = {"start": trial.start, "seconds": trial.seconds}
+            self.record({"type": "trial", "source": source, **times, "files": [str(file) for file in files]})
+        elif not self.quiet:
+            span = f"{clock(trial.start)} to {clock(trial.start + trial.seconds)}"
+            names = ", ".join(file.name for file in files)
+            self._out.print(Text(f"tried   {span} of {shown(source)}"))
+            self._out.print(Text(f"files   {names} in {shown(str(trial.original.parent))}"))
 
     def forecast(self, rows: list[Forecast]) -> None:
         """The plan of a dry run."""
@@ -171,13 +184,15 @@ class Printer:
             for entry in found:
                 self.record({"type": entry.kind, **entry.to_json()})
             return
-        table = plain_table()
+        table = Table(right=(3,))
+        table.add_row(*(Text(head, "bold") for head in ("name", "kind", "where", "size", "licence", "")))
         for entry in found:
-            size = f"{entry.bytes / 1e6:,.0f} MB" if entry.bytes else "-"
-            facts = [entry.licence, entry.note]
-            style = {"built-in": "green", "cached": "green", "incomplete": "yellow"}.get(entry.state, "dim")
-            text = Text(shown("; ".join(fact for fact in facts if fact)))
-            table.add_row(Text(shown(entry.name)), entry.kind, Text(entry.state, style), size, text)
+            size = f"{entry.bytes / 1e6:,.0f} MB" if entry.bytes else ""
+            where, style = WHERE[entry.state]
+            licence = entry.licence or "see its page"
+            table.add_row(
+                shown(entry.name), entry.kind, Text(where, style), size, shown(licence), shown(entry.note)
+            )
         self._out.print(table)
 
     def status(self, status: Status) -> None:
@@ -186,7 +201,7 @@ class Printer:
         if self.json:
             self.record({"type": "status", **vars(status), "failed": failed})
             return
-        table = plain_table()
+        table = Table()
         table.add_row(Text("finished", "green"), f"{status.finished}, {status.finished_bytes / 1e6:.1f} MB")
         if status.left:
             again = "; the last run was stopped, run its command again" if status.stopped else ""
@@ -206,10 +221,10 @@ class Printer:
         if self.json:
             self.record({"type": "facts", "file": name, **facts})
             return
-        table = plain_table(shown(name))
+        table = Table(shown(name))
         for key, value in facts.items():
             if value is not None:
-                table.add_row(key.replace("_", " "), Text(shown(str(value))))
+                table.add_row(*fact_text(key, value))
         self._out.print(table)
 
     def finding(self, name: str, state: str, text: str, data: dict[str, Any]) -> None:

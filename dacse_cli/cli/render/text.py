@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from dacse_cli.files.names import shown
 
 if TYPE_CHECKING:
     from dacse_cli.pipeline.run.forecast import Forecast
@@ -78,6 +80,21 @@ def clock(seconds: float) -> str:
     minutes, s = divmod(round(seconds), 60)
     hours, m = divmod(minutes, 60)
     return f"{hours}:{m:02}:{s:02}" if hours else f"{m}:{s:02}"
+
+
+_UNITS = {"sample_rate": "Hz", "original_sample_rate": "Hz", "bytes": "bytes", "peak_dbfs": "dBFS"}
+
+
+def fact_text(name: str, value: Any) -> tuple[str, str]:
+    """A fact of a file as a row of a table: (`sample rate`, `48,000 Hz`), (`length`, `3:20`)."""
+    if name == "seconds":
+        return "length", clock(value) if value >= 60 else f"{value:.3f} s"
+    if name == "format":
+        return name, shown(value.removesuffix(" MPEG_LAYER_III").replace("_", " "))
+    text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else shown(str(value))
+    unit = _UNITS.get(name, "")
+    label = {"peak_dbfs": "peak", "bytes": "size"}.get(name, name.replace("_", " "))
+    return label, f"{text} {unit}".rstrip()
 
 
 def measured(numbers: Mapping[str, float]) -> str:
