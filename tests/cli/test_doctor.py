@@ -18,7 +18,7 @@ def test_doctor_reports_every_finding_of_a_working_model(tiny_model):
     result = run("--model", tiny_model, "--device", "cpu", "--json")
     assert result.exit_code == 0, result.output
     found = {line["name"]: line for line in map(json.loads, result.stdout.splitlines())}
-    assert {"dacse", "packages", "cache", "runs", "memory", "bandwidth", "self-test"} <= set(found)
+    assert {"dacse", "packages", "cache", "device", "runs", "memory", "bandwidth", "self-test"} <= set(found)
     assert found["self-test"]["state"] == "ok"
     assert "Llama 3 x 96" in found["runs"]["text"]
 
@@ -29,6 +29,14 @@ def test_doctor_exits_with_the_code_of_the_error_that_would_stop_a_run(tiny_mode
     result = run(*args, *model)
     assert result.exit_code == code
     assert "bad" in result.stdout
+
+
+def test_a_filter_has_device_memory_and_bandwidth_too(monkeypatch):
+    monkeypatch.setattr("dacse_cli.api.doctor.has_gpu", lambda: False)
+    lines = {line.split()[1]: line for line in run("--model", "nano").stdout.splitlines()}
+    assert {"device", "memory", "bandwidth"} <= set(lines)
+    assert "cores" in lines["device"] and "GB/s" in lines["bandwidth"] and "GB" in lines["memory"]
+    assert "16 kHz" in lines["self-test"]
 
 
 def test_bytes_read_per_step(tiny_model):
