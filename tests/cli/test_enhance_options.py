@@ -129,6 +129,14 @@ def test_other_strengths_are_refused(text):
         strength_of(text)
 
 
+def test_a_positive_loudness_gets_a_guess():
+    with pytest.raises(UsageError, match="above 0 LUFS") as caught:
+        Sound(loudness="16").options(pytest.fail)
+    assert "did you mean -16?" in caught.value.hint
+    with pytest.raises(UsageError, match="--strength 3 is neither"):
+        Sound(strength="3").options(pytest.fail)
+
+
 def test_typed_options_override_a_preset():
     said = []
     sound = Sound(preset="podcast").options(said.append)

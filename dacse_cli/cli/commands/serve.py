@@ -15,7 +15,8 @@ from dacse_cli.cli.options.grouped import grouped
 from dacse_cli.cli.options.networks import Chunks, Generation
 from dacse_cli.errors import UsageError
 
-PACKAGES = ("starlette", "uvicorn", "python_multipart")
+PACKAGES = {"starlette": "starlette", "uvicorn": "uvicorn", "python_multipart": "python-multipart"}
+"""Module -> package that has it."""
 
 
 @grouped
@@ -40,12 +41,11 @@ def serve(
     chunks: Chunks,
     printing: run.OutputOptions,
 ) -> None:
-    """Serve a page and an HTTP API on this computer, with the models loaded once.
+    """Serve a page and an HTTP API on this computer, with models loaded once. Needs dacse\\[serve].
 
     On the page: drop recordings in, listen to their first seconds in several strengths, download. Other
     programs POST audio to /v1/audio/enhance. Only this computer can connect, only with the token in the
-    address; nothing is sent anywhere. Needs the extra [cyan]dacse\\[serve][/]. Ctrl-C ends it and removes
-    all recordings.
+    address; nothing is sent anywhere. Ctrl-C ends it and removes all recordings.
 
     [bold]Examples[/]
 
@@ -55,11 +55,11 @@ def serve(
 
     curl -H "Authorization: Bearer $TOKEN" -F file=@talk.wav localhost:8377/v1/audio/enhance -o clean.wav
     """
-    missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
+    missing = [package for name, package in PACKAGES.items() if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(
-            f"dacse serve needs {' and '.join(missing)}", hint="Install the extra: pip install 'dacse[serve]'"
-        )
+        *others, last = missing
+        names = f"{', '.join(others)} and {last}" if others else last
+        raise UsageError(f"dacse serve needs {names}", hint="Install the extra: pip install 'dacse[serve]'")
     from dacse_cli.api.finding import find_enhancer
     from dacse_cli.serve.server import run as run_server
 

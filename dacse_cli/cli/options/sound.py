@@ -124,6 +124,9 @@ class Sound:
         said = self.strength or None, self.mix, self.profile
         profile, mix = amount_of(*said, default=preset.strength, remark=remark)
         loudness = number_or_word(self.loudness)
+        if isinstance(loudness, float) and 0 < loudness <= 60:
+            hint = f"Loudness is negative: did you mean {-loudness:g}?"
+            raise UsageError(f"--loudness {loudness:g} is above 0 LUFS", hint=hint)
         return SoundOptions(
             channels=self.channels,
             rate=sample_rate(self.rate),
