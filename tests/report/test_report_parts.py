@@ -184,3 +184,12 @@ def test_a_pipe_in_the_pages_place_is_refused(tmp_path):
     os.mkfifo(tmp_path / "index.html")
     with pytest.raises(UsageError, match="in the way"):
         build([], facts(model="nano"), tmp_path)
+
+
+def test_an_order_by_scores_is_offered_only_with_scores():
+    """Without dacse[evaluate] nothing has a score: the page says so instead of sorting by nothing."""
+    assets = Path(packing.__file__).parent / "assets"
+    page, script = (assets / "page.html").read_text(), (assets / "page.js").read_text()
+    assert 'value="gain"' not in page and "dacse[evaluate]" in page
+    assert 'if (files.some((file) => file.scores)) $("sort").append' in script
+    assert '$("no-scores").hidden = scored.length > 0' in script

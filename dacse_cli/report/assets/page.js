@@ -16,6 +16,7 @@ function head() {
     tile("Time", clock(run.elapsed), `${pace.toFixed(2)} \u00d7 real time, start to end`);
   }
   const scored = files.filter((file) => file.scores);
+  $("no-scores").hidden = scored.length > 0;
   if (scored.length) {
     const [before, after] = means(scored, "dnsmos_ovrl");
     tile("DNSMOS overall", `${before.toFixed(2)} \u2192 ${after.toFixed(2)}`, `${signed(after - before)} over ${plural(scored.length, "file")}`);
@@ -90,8 +91,9 @@ function arrange() {
 function tools() {
   const choices = [["all", "all"]];
   for (const name of Object.keys(STATES)) if (files.some((file) => file.outcome === name)) choices.push([name, STATES[name]]);
-  if (files.some((file) => gainOf(file) < 0)) choices.push(["worse", "with a lower score"]);
+  if (files.some((file) => gainOf(file) < 0)) choices.push(["worse", "with a lower DNSMOS"]);
   if (files.some((file) => file.spans.some((span) => span.verdict !== "kept"))) choices.push(["guard", "with guarded stretches"]);
+  if (files.some((file) => file.scores)) $("sort").append(make("option", { value: "gain" }, "least improved DNSMOS first"));
   $("show").append(...choices.map(([value, text]) => make("option", { value }, text)));
   $("tools").hidden = files.length < 2;
   for (const id of ["find", "show", "sort"]) $(id).addEventListener("input", arrange);

@@ -97,7 +97,7 @@ function notes(file) {
   if (file.scores) for (const [name, word, short] of SCORES) rows.push([`${word} (${short})`, file.scores[0][name], file.scores[1][name], 2]);
   if (!file.loudness.includes(null)) rows.push(["Loudness, LUFS", ...file.loudness, 1]);
   if (rows.length) {
-    box.append(make("table", {}, make("caption", {}, "Of the stretch shown"),
+    box.append(make("table", {}, make("caption", {}, "Measured over the stretch shown"),
       make("thead", {}, make("tr", {}, ...["measure", "before", "after", "change"].map((text) => make("th", { scope: "col" }, text)))),
       make("tbody", {}, ...rows.map(([name, before, after, digits]) => make("tr", {}, make("th", { scope: "row" }, name),
         make("td", {}, minus(before.toFixed(digits))), make("td", {}, minus(after.toFixed(digits))), make(`td.${(digits === 2 && direction(after - before)) || "none"}`, {}, signed(after - before, digits)))))));
@@ -105,7 +105,7 @@ function notes(file) {
   const link = (href, text) => href === null ? make("bdi", {}, text) : make("a", { href, target: "_blank", rel: "noopener" }, make("bdi", {}, text));
   const lines = [["Input", link(file.links[0], file.source)], ["Output", link(file.links[1], file.target)],
     ["Time", file.elapsed ? `${file.elapsed.toFixed(1)} s, waiting included` : "made by an earlier run"],
-    ["Gain for equal loudness", `${signed(file.gains[0], 1)} dB before, ${signed(file.gains[1], 1)} dB after`]];
+    ["Level change for equal loudness", `${signed(file.gains[0], 1)} dB before, ${signed(file.gains[1], 1)} dB after`]];
   box.append(make("dl.paths", {}, ...lines.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])));
   return box;
 }
