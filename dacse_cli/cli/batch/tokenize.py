@@ -45,9 +45,12 @@ def tokenize(
 ) -> None:
     """Turn audio into token files: the codec's codes or latents, and what decoding them needs.
 
+    Without --model and --codec, the codec of the released model is used and, if need be, downloaded;
+    [cyan]--model nano[/] needs no network.
+
     [bold]Examples[/]
 
-    dacse tokenize speech.wav                    writes speech.tokens.safetensors
+    dacse tokenize speech.wav --model nano       writes speech.tokens.safetensors
 
     dacse tokenize corpus/ -o codes/ --codec descript/dac_44khz
 
