@@ -11,6 +11,7 @@ import typer
 
 from dacse_cli.cli.options.words import number_or_word, whole_number
 from dacse_cli.config import PRESETS, Preset, SoundOptions, amount_of
+from dacse_cli.errors import UsageError
 
 _sound = partial(typer.Option, rich_help_panel="Sound")
 

@@ -39,6 +39,8 @@ MOST_FAILED = 10
 def failed_line(result: Result) -> Text:
     """An input that failed, and why."""
     return Text(f"{'failed':<12}{shown(result.source)}  {shown(with_options(result.message))}", "red")
+
+
 WHERE = {
     "built-in": ("built in", "green"),
     "cached": ("in the cache", "green"),
