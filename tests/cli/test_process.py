@@ -399,7 +399,7 @@ def test_ctrl_c_while_the_command_is_being_imported_prints_nothing():
         "import os, signal, sys\n"
         "class Interrupt:\n"
         "    def find_spec(self, name, *rest):\n"
-        "        if name == 'dacse_cli.cli.batch.enhance':\n"
+        "        if name == 'dacse_cli.cli.lazy':\n"
         "            os.kill(os.getpid(), signal.SIGINT)\n"
         "sys.meta_path.insert(0, Interrupt())\n"
         "sys.argv = ['dacse', 'models']\n"
