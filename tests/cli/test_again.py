@@ -8,7 +8,7 @@ import soundfile
 from typed import typed
 
 from dacse_cli.audio.media import kinds
-from dacse_cli.cli.render import Screen
+from dacse_cli.cli.render.screen import Screen
 from dacse_cli.cli.render.text import forecast_text, planned, skipped_text
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import OutputError, UsageError

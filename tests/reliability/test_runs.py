@@ -323,7 +323,7 @@ def test_a_file_size_limit_is_named(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:
-        with pytest.raises(OutputError, match="File too large"):
+        with pytest.raises(OutputError, match="file size limit"):
             run(request(source, tmp_path / "out"), lambda event: None)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
