@@ -75,7 +75,7 @@ _NEAREST: dict[str, tuple[str, ...]] = {
     "FLOAT": ("PCM_24",),
     "DOUBLE": ("PCM_24",),
 }
-_HINT = 'Use `format="wav"`.'
+_HINT = 'Use `format="wav"`, or a name that ends in .wav.'
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MAX_RATE = {"VORBIS": 192_000, "FLAC": 655_350}
 _MAX_CHANNELS = {"FLAC": 8, "MP3": 2}

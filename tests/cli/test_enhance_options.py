@@ -88,8 +88,8 @@ def test_a_pattern_names_the_outputs(talk, form, paths, output, audio_format, ex
 @pytest.mark.parametrize(
     ("paths", "output", "audio_format", "words"),
     [
-        (["talk.WAV"], "{name}.wav", "keep", "a pattern knows"),
-        (["talk.WAV", "in"], "{stem.wav", "keep", "a pattern knows"),
+        (["talk.WAV"], "{name}.wav", "keep", "a pattern may have"),
+        (["talk.WAV", "in"], "{stem.wav", "keep", "a pattern may have"),
         (["in", "deep/sub"], "x/{stem}.wav", "keep", "in/a.wav and .*a.flac would both write x/a.wav"),
         (["talk.WAV", "in"], "x/clean.{ext}", "flac", "would both write x/clean.flac"),
         (["talk.WAV", "in"], "x/{stem}.txt", "keep", "gives talk.txt, which cannot be written"),
@@ -133,7 +133,7 @@ def test_a_positive_loudness_gets_a_guess():
     with pytest.raises(UsageError, match="above 0 LUFS") as caught:
         Sound(loudness="16").options(pytest.fail)
     assert "did you mean -16?" in caught.value.hint
-    with pytest.raises(UsageError, match="--strength 3 is neither"):
+    with pytest.raises(UsageError, match="`strength` 3 is neither"):
         Sound(strength="3").options(pytest.fail)
 
 

@@ -16,7 +16,11 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import OutputError, UsageError
 
 ROOT = Path(dacse_cli.__file__).parent
-ALLOWED = {"pip install --no-deps resemblyzer && pip install webrtcvad-wheels librosa scipy"}
+ALLOWED = {
+    "pip install --no-deps resemblyzer && pip install webrtcvad-wheels librosa scipy",
+    "Install it: pip install --no-deps resemblyzer && pip install webrtcvad-wheels librosa scipy",
+    "Convert the model with ct2-transformers-converter --quantization float16.",
+}
 """Commands of other programs, which a user of the library types, too."""
 ARGUMENT = re.compile(r"`([a-z_]+)(?:=[^`]+)?`")
 LIMITS = [
@@ -130,4 +134,4 @@ def test_hints_are_translated_too(monkeypatch, capsys):
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(SystemExit):
         main()
-    assert capsys.readouterr().err == "dacse: no space in `x y`\n  choose --format flac\n"
+    assert capsys.readouterr().err == "dacse: no space in `x y`\n  Choose --format flac.\n"

@@ -169,7 +169,7 @@ def find_units(
     if name is None:
         return None
     if shape is None or start is not None:
-        raise UsageError("units need the shape of a decoder: --config FILE", hint="Or --from a units codec.")
+        raise UsageError("units need the shape of a decoder: `config`", hint="Or `start` from a units codec.")
     if shape.sampling_rate != SAMPLE_RATE:
         raise UsageError(f"units are of {SAMPLE_RATE} Hz, not {shape.sampling_rate}")
     folder = Path(name)

@@ -88,7 +88,7 @@ class LevelledSink:
         words = f"{missed:.1f} LU below {goal:.1f} LUFS, to keep the true peak at {self._ceiling:g} dB"
         if not self._limit:
             helps = "reaches it" if missed < MOST_LIMITED - _MARGIN else "comes closer"
-            words += f"; --limiter {helps} (in Python: limiter=True)"
+            words += f"; `limiter` {helps}"
         return gain, [words]
 
     def _limited(self, gain: float, goal: float, most: float) -> tuple[float, float]:
