@@ -263,7 +263,7 @@ def test_mix_and_profile_still_work_and_warn_their_caller(enhancer):
             before = enhancer.enhance(samples, 16000, **old).samples
         assert caught[0].filename == __file__
         np.testing.assert_allclose(before, now, atol=1e-4)
-    with pytest.raises(UsageError, match="`strength` says what `mix` and `profile` said"):
+    with pytest.raises(UsageError, match="`strength` replaces `mix` and `profile`"):
         enhancer.enhance(samples, 16000, strength=0.5, mix=0.5)
 
 

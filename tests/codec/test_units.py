@@ -134,7 +134,7 @@ def test_decoding_is_exact_in_windows():
     assert np.abs(whole - parts).max() < 1e-5 and whole.std() > 0
 
 
-@pytest.mark.parametrize(("wrong", "says"), [(20, "knows 0 to 19"), (-1, "codes from -1")])
+@pytest.mark.parametrize(("wrong", "says"), [(20, "has 0 to 19"), (-1, "codes from -1")])
 def test_units_of_another_codec_are_refused(wrong, says):
     with pytest.raises(InputError, match=says):
         codec().decode(np.full((1, 1, 3), wrong, np.int16))

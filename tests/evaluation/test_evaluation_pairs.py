@@ -73,7 +73,7 @@ def test_names_of_systems_are_distinct(tmp_path):
         (["ours/b.wav"], NoInputError, "no recording of ours"),
         (["ours/a.txt"], NoInputError, "no audio files"),
         ([], NoInputError, "does not exist"),
-        (["ours/a.wav", "ours/a.flac"], UsageError, "one name"),
+        (["ours/a.wav", "ours/a.flac"], UsageError, "differ only in suffix"),
     ],
 )
 def test_mistakes_are_named(tmp_path, files, error, message):

@@ -158,7 +158,7 @@ def test_a_name_that_is_nothing(
 ) -> None:
     """A misspelt folder must not become a request to the Hub; the empty name is not the current folder."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(HubError, match="no folder here and no Hub id"):
+    with pytest.raises(HubError, match="neither a folder here nor a Hub id"):
         resolve(name, kind="model")
 
 
