@@ -26,7 +26,7 @@ from transformers import DacConfig, DacModel
 from dacse_cli.codec.loading import load_codec
 from dacse_cli.codec.memory import tune_allocator
 
-RATE = 44100
+RATE, HOP = 44100, 512
 RELEASED = {
     "encoder_hidden_size": 64,
     "decoder_hidden_size": 1536,
@@ -80,11 +80,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         theirs.save_pretrained(folder)
         ours = load_codec(Path(folder))
     own = None if options.small else descript()
-    sound = np.random.default_rng(0).normal(0, 0.1, (1, round(options.seconds * RATE))).astype(np.float32)
+    length = round(options.seconds * RATE) // HOP * HOP  # whole frames: transformers drops what is left
+    sound = np.random.default_rng(0).normal(0, 0.1, (1, length)).astype(np.float32)
     tensor = torch.from_numpy(sound)[None]
     with torch.inference_mode():
         codes, given = ours.encode(sound), theirs.encode(tensor).audio_codes
-        given = given[..., : codes.shape[-1]]
         same = torch.from_numpy(codes.astype(np.int64))
         written, heard = ours.decode(codes), theirs.decode(audio_codes=same).audio_values
         work = {
