@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dacse_cli.set.conformer import Conformer, set_initial_weights
 from dacse_cli.set.shape import PredictorShape, SetShape
+from dacse_cli.weights.outline import drawn
 
 
 class CodeEmbedding(nn.Module):
@@ -36,7 +37,7 @@ class CodeEmbedding(nn.Module):
             self.hidden, self.score = nn.Linear(width, width), nn.Linear(width, 1, bias=False)
 
     def _offsets(self) -> Tensor:
-        return torch.arange(self.codebooks) * self.entries
+        return torch.arange(0, self.codebooks * self.entries, self.entries)
 
     def set_offsets(self) -> None:
         """Compute the buffer that is not stored, after the module was created without memory."""
@@ -105,7 +106,7 @@ class FactoredHead(nn.Module):
         super().__init__()
         self.out_features = codebooks * size
         self.project = nn.Linear(inputs, codebooks * width)
-        self.codes = nn.Parameter(torch.randn(codebooks, width, size) * width**-0.5)
+        self.codes = drawn(codebooks, width, size, std=width**-0.5)
         self.bias = nn.Parameter(torch.zeros(codebooks, size))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Networks built without numbers, to say which tensors a file must hold and to be filled from it.
 
-torch draws normal numbers on its meta device through the compiler, whose import takes 1.4 s
-of every start, so nothing is drawn here.
+Whatever torch computes on its meta device, random numbers and quotients for example, makes it import its
+compiler, which takes 1.4 to 2 s of every start. So nothing is drawn here, and networks that are built here
+compute nothing in their constructors: they take random parameters from `drawn`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
 _DRAWN = {"normal_", "trunc_normal_"}
@@ -24,6 +26,11 @@ class _Undrawn(TorchFunctionMode):
         if getattr(func, "__name__", "") in _DRAWN:
             return args[0] if args else named["tensor"]
         return func(*args, **named)
+
+
+def drawn(*shape: int, std: float) -> nn.Parameter:
+    """A parameter of normal random numbers with standard deviation `std`; in an outline only its shape."""
+    return nn.Parameter(nn.init.normal_(torch.empty(shape), std=std))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -45,6 +46,6 @@ def kaiser_lowpass() -> Tensor:
     half_width = 0.3
     attenuation = 2.285 * (TAPS // 2 - 1) * math.pi * 4 * half_width + 7.95
     beta = 0.1102 * (attenuation - 8.7)  # Kaiser's rule above 50 dB
-    window = torch.kaiser_window(TAPS, periodic=False, beta=beta, dtype=torch.float64)
-    taps = window * 0.5 * torch.sinc(0.5 * (torch.arange(TAPS, dtype=torch.float64) - TAPS / 2 + 0.5))
-    return (taps / taps.sum()).float()
+    times = np.arange(TAPS) - (TAPS - 1) / 2
+    taps = np.kaiser(TAPS, beta) * 0.5 * np.sinc(0.5 * times)
+    return torch.from_numpy((taps / taps.sum()).astype(np.float32))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -22,6 +21,7 @@ from dacse_cli.codec.vae.shape import HOP, GriffinLimShape, VaeShape, read_vae_s
 from dacse_cli.errors import CodecError, DeviceError, InputError
 from dacse_cli.interfaces import CodecSpec
 from dacse_cli.weights.loading import load_folder
+from dacse_cli.weights.outline import outline
 from dacse_cli.weights.stored import Shape, check_shapes
 
 
@@ -48,7 +48,7 @@ def new_vocoder(shape: VaeShape) -> nn.Module:
 
 def vae_shapes(shape: VaeShape) -> dict[str, Shape]:
     """Names and shapes of the tensors of a codec of `shape`, weight norm folded."""
-    with torch.device("meta"):
+    with outline():
         parts: dict[str, nn.Module] = {"autoencoder": Autoencoder(shape.autoencoder)}
         if not isinstance(shape.vocoder, GriffinLimShape):
             parts["vocoder"] = BigVgan(shape.vocoder)

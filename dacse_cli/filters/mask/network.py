@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dacse_cli.filters.mask.config import BINS, MaskConfig
+from dacse_cli.weights.outline import drawn
 
 GROUPS = ((0, 16, 4), (64, 8, 8), (128, 8, 16))
 """First bin, number of bands, bins per band: 125 Hz wide bands to 2 kHz, 250 Hz to 4, 500 Hz to 8."""
@@ -26,7 +27,7 @@ class BandLinear(nn.Module):
 
     def __init__(self, bands: int, inputs: int, outputs: int, scale: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(scale * torch.randn(bands, inputs, outputs) / inputs**0.5)
+        self.weight = drawn(bands, inputs, outputs, std=scale / inputs**0.5)
         self.bias = nn.Parameter(torch.zeros(bands, 1, outputs))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,12 +56,12 @@ class Block(nn.Module):
         self.dilation, self.taps = dilation, config.taps
         self.past, self.future = config.past_taps * dilation, config.future_taps * dilation
         self.norm = Norm(width)
-        self.depth = nn.Parameter(torch.randn(config.taps, width) / config.taps**0.5)
+        self.depth = drawn(config.taps, width, std=config.taps**-0.5)
         self.depth_bias = nn.Parameter(torch.zeros(width))
         self.wide = nn.Linear(width, 2 * width)
         self.narrow = nn.Linear(width, width)
         self.mix_norm = Norm(width)
-        self.mix = nn.Parameter(torch.randn(BANDS, BANDS) / BANDS**0.5)
+        self.mix = drawn(BANDS, BANDS, std=BANDS**-0.5)
         self.mix_bias = nn.Parameter(torch.zeros(BANDS, 1))
         self.mix_out = nn.Linear(width, width)
 
@@ -92,7 +93,7 @@ class MaskNetwork(nn.Module):
         self.split = nn.ModuleList(
             BandLinear(bands, bins * config.features, config.width) for _, bands, bins in GROUPS
         )
-        self.place = nn.Parameter(torch.randn(BANDS, 1, config.width) * 0.1)
+        self.place = drawn(BANDS, 1, config.width, std=0.1)
         self.blocks = nn.ModuleList(Block(config, dilation) for dilation in config.dilations)
         self.norm = Norm(config.width)
         self.head = nn.ModuleList(
