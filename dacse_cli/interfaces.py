@@ -98,6 +98,9 @@ class Window:
 class Codec(Protocol):
     """Samples <-> units. Results do not depend on the windows, up to float rounding."""
 
+    rows: int
+    """Rows (channels of windows) that are computed at once; may be set."""
+
     @property
     def spec(self) -> CodecSpec:
         """Rates, sizes, margins."""

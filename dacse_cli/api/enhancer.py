@@ -233,7 +233,7 @@ class Enhancer:
         waiting = [(0, lambda: enhance_task(source, sink, models, sound))]
         rows = 1 if sound.channels == "mono" else len(set(source.signal.duplicates))
         engine = Engine[int](
-            models.translator,
+            models,
             min(batch_size or rows, self.batch_size),
             lambda block: waiting.pop() if waiting else None,
             lambda key, finished: ended.append(finished),
@@ -281,7 +281,7 @@ class Enhancer:
         failed: list[Exception] = []
         with self._lock, applied(self._threads):
             engine = Engine[int](
-                models.translator,
+                models,
                 self.batch_size,
                 lambda block: waiting.pop() if waiting else None,
                 done.__setitem__,

@@ -36,6 +36,7 @@ from dacse_cli.api.enhancer import Enhancer
 from dacse_cli.config import SoundOptions
 from dacse_cli.hub import resolve
 from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task.codec_work import alone
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
 from dacse_cli.pipeline.task.task import Chunk
@@ -97,7 +98,7 @@ def by_dacse(enhancer: Enhancer, clips: list[ArraySource]) -> list[dict[int, np.
     def failed(task, failure):
         raise failure
 
-    Engine(enhancer.models.translator, enhancer.batch_size, next_task, lambda task, done: None, failed).run()
+    Engine(enhancer.models, enhancer.batch_size, next_task, lambda task, done: None, failed).run()
     return [task.codes for task in tasks]
 
 
@@ -108,11 +109,11 @@ def one_by_one(
     layout = enhancer.models.translator.layout
     tasks = [Recorder(clip, ArraySink(), enhancer.models, PLAIN) for clip in clips]
     for task in tasks:
-        for chunk in task.chunks():
+        for chunk in alone(enhancer.models.codec, task.chunks()):
             if isinstance(chunk, Chunk):
                 prompt = layout.prompt(chunk.units)
                 ids = hf_generate(hf, [prompt], chunk.units.size, PublishedMask(list(layout.ranges)))[0]
-                task.deliver(chunk, layout.unflatten(np.asarray(ids)))
+                list(alone(enhancer.models.codec, task.deliver(chunk, layout.unflatten(np.asarray(ids)))))
         task.finish()
     return [task.codes for task in tasks]
 

@@ -38,6 +38,7 @@ from dacse_cli.lm.gpu.graphs import GraphDecoder
 from dacse_cli.lm.rows import plan_batch
 from dacse_cli.pipeline.request.find_models import FoundModels, find_models
 from dacse_cli.pipeline.request.request import Request
+from dacse_cli.pipeline.task.codec_work import alone
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.task import Chunk
 from dacse_cli.pipeline.task.writing.sinks import ArraySink
@@ -82,7 +83,8 @@ def chunks_of_speech(enhancer: Enhancer, count: int) -> list[np.ndarray]:
     models, prompts = enhancer.models, []
     for _, noisy in pairs_of_speech(enhancer, count):
         task = EnhanceAudio(source_of(noisy, RATE), ArraySink(), models, SoundOptions())
-        codes = next(chunk.units for chunk in task.chunks() if isinstance(chunk, Chunk))
+        steps = alone(models.codec, task.chunks())
+        codes = next(chunk.units for chunk in steps if isinstance(chunk, Chunk))
         prompts.append(models.translator.layout.prompt(codes[:, : models.grid.chunk]))
     return prompts
 

@@ -23,6 +23,7 @@ from dacse_cli.interfaces import Codes, Latents
 from dacse_cli.pipeline.request.find_models import find_models
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.request.settings import settings_hash_of
+from dacse_cli.pipeline.task.codec_work import alone
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.open import open_task
 from dacse_cli.pipeline.task.token_files import read_tokens
@@ -44,7 +45,7 @@ def request(form="tokenize", **options):
 def made_by(codec, source, target, form, latents="float32", scanned=None):
     work = Work(0, source, target, Form(form), SoundOptions(), scanned, latents=latents)
     task = open_task(work, Models(codec, codec_name="tiny"))
-    for _ in task.chunks():
+    for _ in alone(codec, task.chunks()):
         pass
     return task.finish().files[0].temp
 

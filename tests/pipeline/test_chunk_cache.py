@@ -260,7 +260,7 @@ class Doubting(EnhanceAudio):
     def deliver(self, chunk, codes):
         if chunk.index % 3 == 1 and chunk.attempt < 2:
             return chunk.again(Draw(0.5, chunk.attempt))
-        return super().deliver(chunk, codes)
+        return (yield from super().deliver(chunk, codes))
 
 
 def enhance(path, samples, left, batch, kind=EnhanceAudio):
@@ -273,7 +273,7 @@ def enhance(path, samples, left, batch, kind=EnhanceAudio):
     task = Resuming(kind(source, sink, models, SoundOptions()), kept_at(path), heard.append)
     entries = [("a", lambda: task)]
     engine = Engine(
-        models.translator,
+        models,
         batch,
         lambda block: entries.pop() if entries else None,
         lambda key, finished: done.append(finished),

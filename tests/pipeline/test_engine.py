@@ -17,6 +17,7 @@ from dacse_cli.interfaces import Draw
 from dacse_cli.pipeline.engine.batching import pick_batch, pick_retries
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
+from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.open import enhance_task
 from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
 from dacse_cli.pipeline.task.tokens import EnhanceTokens
@@ -60,7 +61,7 @@ def enhance(sources, models, batch_size=4, sound=None, sinks=None):
     def failed(key, error):
         ends[key] = failure_of(error)
 
-    engine = Engine(models.translator, batch_size, next_task, finished, failed, beside=BESIDE[0])
+    engine = Engine(models, batch_size, next_task, finished, failed, beside=BESIDE[0])
     engine.run()
     return [ends[key] for key in range(len(sources))]
 
@@ -196,7 +197,7 @@ class Doubting(EnhanceAudio):
     def deliver(self, chunk, codes):
         if chunk.attempt == 0:
             return chunk.again(Draw(0.5, chunk.index))
-        return super().deliver(chunk, codes)
+        return (yield from super().deliver(chunk, codes))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 64])
@@ -220,7 +221,7 @@ def test_a_second_try_comes_back_to_its_place(batch_size):
 
     heard = []
     Engine(
-        models.translator,
+        models,
         batch_size,
         next_task,
         lambda k, f: ended.append(k),
@@ -307,7 +308,7 @@ def test_thousands_of_inputs_that_cannot_be_opened():
         raise InputError("not a token file", reason="not-tokens")
 
     engine = Engine(
-        None,
+        Models(),
         4,
         lambda block: (ids.pop(), bad) if ids else None,
         pytest.fail,
@@ -367,7 +368,7 @@ def test_tokens_in_tokens_out(frames, fixed):
     saved = []
     tasks = [(0, lambda: EnhanceTokens(tokens, models, save=lambda t, levels: saved.append(t) or []))]
     Engine(
-        models.translator,
+        models,
         3,
         lambda block: tasks.pop() if tasks else None,
         lambda k, f: None,
@@ -406,9 +407,7 @@ def test_the_pool_stays_small_however_many_inputs_there_are():
     def failed(key, failure):
         pytest.fail(str(failure))
 
-    engine = Engine(
-        models.translator, 4, next_task, lambda key, result: done.append(key), failed, beside=BESIDE[0]
-    )
+    engine = Engine(models, 4, next_task, lambda key, result: done.append(key), failed, beside=BESIDE[0])
     engine.run()
     assert len(done) == 100
 
@@ -440,9 +439,7 @@ def test_the_codec_works_while_the_next_batch_is_generated():
         key, source = todo.pop()
         return key, lambda: EnhanceAudio(source, ArraySink(), models, SoundOptions())
 
-    Engine(
-        models.translator, 4, next_task, lambda key, result: done.append(key), pytest.fail, beside=True
-    ).run()
+    Engine(models, 4, next_task, lambda key, result: done.append(key), pytest.fail, beside=True).run()
     assert sorted(done) == list(range(8))
     assert len(models.translator.batches) >= 2
 
@@ -473,7 +470,5 @@ def test_a_caller_that_leaves_ends_the_batch_under_way():
         )
 
     with pytest.raises(KeyboardInterrupt):
-        Engine(
-            models.translator, 4, lambda block: next_task(block) or None, leave, pytest.fail, beside=True
-        ).run()
+        Engine(models, 4, lambda block: next_task(block) or None, leave, pytest.fail, beside=True).run()
     assert len(steps) < 900

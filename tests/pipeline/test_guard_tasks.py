@@ -64,7 +64,7 @@ def run(source, models, batch_size=2, **sound):
         return (0, tasks.pop()) if tasks else None
 
     failed = lambda k, error: ends.append(failure_of(error))  # noqa: E731
-    Engine(models.translator, batch_size, next_task, lambda k, end: ends.append(end), failed).run()
+    Engine(models, batch_size, next_task, lambda k, end: ends.append(end), failed).run()
     (end,) = ends
     return sink.samples if not isinstance(end, Failure) else None, end
 
@@ -158,7 +158,7 @@ def test_token_files_are_guarded_too(guard):
     def next_task(block):
         return (0, tasks.pop()) if tasks else None
 
-    Engine(models.translator, 2, next_task, lambda k, end: ends.append(end), lambda k, f: 1 / 0).run()
+    Engine(models, 2, next_task, lambda k, end: ends.append(end), lambda k, f: 1 / 0).run()
     same = (saved[0].codes == codes).all(axis=(0, 1))
     if guard == "off":
         assert not same[span.start + 200 : span.stop - 200].any() and ends[0].guard is None

@@ -13,6 +13,7 @@ from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError
 from dacse_cli.lm.checkpoint import load_language_model
 from dacse_cli.pipeline.engine.engine import Engine
+from dacse_cli.pipeline.task.codec_work import alone
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.open import open_task
 from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
@@ -37,7 +38,7 @@ def enhance(samples, **sound):
         pytest.fail(str(failure))
 
     engine = Engine(
-        models.translator,
+        models,
         4,
         lambda block: tasks.pop() if tasks else None,
         lambda key, done: results.append(done),
@@ -130,8 +131,9 @@ def test_a_token_file_does_not_choose_its_outputs_name(tmp_path, source):
     path.write_bytes(save({"codes": file.codes}, metadata=file.metadata()))
     target = tmp_path / "out" / "x.wav"
     work = Work(0, path, target, Form.DETOKENIZE, SoundOptions(format="wav"), None)
-    task = open_task(work, fake_models())
-    list(task.chunks())
+    models = fake_models()
+    task = open_task(work, models)
+    list(alone(models.codec, task.chunks()))
     (made,) = task.finish().files
     assert made.target == target
     assert made.temp.parent == target.parent

@@ -29,7 +29,7 @@ def enhanced(samples, **sound):
     models = fake_models(1000, 50, 250)
     task = [(0, lambda: EnhanceAudio(source, sink, models, SoundOptions(**sound).check()))]
     Engine(
-        models.translator,
+        models,
         4,
         lambda block: task.pop() if task else None,
         lambda key, end: ends.append(end),

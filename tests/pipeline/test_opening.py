@@ -41,7 +41,7 @@ def make(source, target, form="enhance", **sound):
         models = replace(models, translator=None)
     tasks, ends = [(0, lambda: open_task(work, models))], []
     Engine(
-        models.translator,
+        models,
         4,
         lambda block: tasks.pop() if tasks else None,
         lambda key, finished: ends.append(finished),

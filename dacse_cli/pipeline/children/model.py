@@ -52,7 +52,7 @@ class Worker:
         """Run until the supervisor says that no more work will come."""
         threading.Thread(target=self._listen, args=(messages,), daemon=True).start()
         engine = Engine[int](
-            self._models.translator,
+            self._models,
             batch,
             self._next_task,
             lambda key, finished: self._answer(Ready(key, finished)),

@@ -29,6 +29,8 @@ def load_models(plan: ModelPlan) -> Models:
         expansion=plan.expansion,
         codec=spec,
     )
+    if codec is not None and plan.deterministic:
+        codec.rows = 1  # the rounding of a batch may depend on the other files in it
     translator = grid = filter_ = recogniser = None
     if plan.translator:
         assert codec is not None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 from dacse_cli import __version__
 from dacse_cli.interfaces import Units
 from dacse_cli.pipeline.engine.chunk_cache import ChunkCache
 from dacse_cli.pipeline.record.chunk_cache import binding
+from dacse_cli.pipeline.task.codec_work import Asking, CodecWork, Results, send
 from dacse_cli.pipeline.task.models import Models
-from dacse_cli.pipeline.task.task import Chunk, Task
+from dacse_cli.pipeline.task.task import Chunk, Steps, Task
 from dacse_cli.pipeline.wire.messages import Keep
 from dacse_cli.pipeline.wire.outcome import Finished
 
@@ -30,27 +31,32 @@ class Resuming:
         self._seconds = 0.0
         self._asked = 0
 
-    def chunks(self) -> Iterator[Chunk | float]:
-        for chunk in self._task.chunks():
-            if isinstance(chunk, Chunk):
+    def chunks(self) -> Steps:
+        steps = self._task.chunks()
+        results: Results | None = None
+        while (step := send(steps, results)) is not None:
+            results = None
+            if isinstance(step, CodecWork):
+                results = yield step
+            elif isinstance(step, Chunk):
                 self._asked += 1
-                yield self._recalled(chunk) or 0.0
+                yield (yield from self._recalled(step)) or 0.0
             else:
-                yield chunk
+                yield step
 
-    def _recalled(self, chunk: Chunk) -> Chunk | None:
+    def _recalled(self, chunk: Chunk) -> Asking[Chunk | None]:
         """None if its output and those of its retries were cached; else the chunk still to translate."""
         again: Chunk | None = chunk
         while again is not None and (units := self._cache.recall(again)) is not None:
             self._seconds += again.seconds
             self._on_recalled(again.seconds)
-            again = self._task.deliver(again, units)
+            again = yield from self._task.deliver(again, units)
         return again
 
-    def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
+    def deliver(self, chunk: Chunk, units: Units) -> Asking[Chunk | None]:
         if self._lasting or self._asked > 1:  # a single chunk is written immediately
             self._cache.keep(chunk, units)
-        return self._task.deliver(chunk, units)
+        return (yield from self._task.deliver(chunk, units))
 
     def finish(self) -> Finished:
         finished = self._task.finish()

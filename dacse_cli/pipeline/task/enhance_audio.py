@@ -9,13 +9,14 @@ import numpy as np
 from dacse_cli.config import SoundOptions
 from dacse_cli.interfaces import Samples, Units
 from dacse_cli.pipeline.task.chunks import CrossFade, Span, fill
+from dacse_cli.pipeline.task.codec_work import Asking, decoded, encoded
 from dacse_cli.pipeline.task.filtering import Guided
 from dacse_cli.pipeline.task.guarding import Ruling, Watch
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.reading.encode import Encoding, SpanBuffer
 from dacse_cli.pipeline.task.reading.sources import Source
 from dacse_cli.pipeline.task.recording import open_task_recording
-from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.task import Chunk, Steps
 from dacse_cli.pipeline.task.writing.sinks import Sink
 from dacse_cli.pipeline.wire.outcome import Finished
 
@@ -64,11 +65,12 @@ class EnhanceAudio:
         if self._watch is not None:
             self._inputs.append(samples)
 
-    def chunks(self) -> Iterator[Chunk | float]:
+    def chunks(self) -> Steps:
         buffer = SpanBuffer()
         ready = 0
-        for units in self._encoding.units(self._recording.one_pass.reader()):
-            buffer.append(units)
+        for windows in self._encoding.windows(self._recording.one_pass.reader()):
+            if windows:
+                buffer.append((yield from encoded(windows)))
             while ready < len(self._spans) and self._spans[ready].last <= buffer.stop:
                 yield from self._cut(ready, buffer)
                 ready += 1
@@ -98,11 +100,11 @@ class EnhanceAudio:
         inputs: Samples = self._inputs.take(first, stop)
         return np.pad(inputs, ((0, 0), (0, stop - first - inputs.shape[1])))
 
-    def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
+    def deliver(self, chunk: Chunk, units: Units) -> Asking[Chunk | None]:
         span = self._spans[chunk.index]
         both = np.stack([units, chunk.units]) if self._signals == 2 else units[None]
         kept = slice(span.lead * self._hop, (span.lead + span.frames) * self._hop)
-        signals = self._codec.decode(both)[:, kept]
+        signals = (yield from decoded(self._codec, both))[:, kept]
         if self._watch is not None:
             ruling = self._watch.rule(chunk, span.kept, units, signals[0])
             if ruling is Ruling.TRY_AGAIN:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from dacse_cli.audio.resample import StreamResampler
 from dacse_cli.config import SoundOptions
 from dacse_cli.interfaces import Filter, FilterStream, Samples, Units
+from dacse_cli.pipeline.task.codec_work import Asking
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.reading.sources import DryBlocks, Source
 from dacse_cli.pipeline.task.recording import open_task_recording
-from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.task import Chunk, Steps
 from dacse_cli.pipeline.task.writing.sinks import Sink
 from dacse_cli.pipeline.wire.outcome import Finished
 
@@ -33,7 +32,7 @@ class FilterAudio:
             assert models.filter is not None
             self._stream = models.filter.start(self._recording.rows.count, rate)
 
-    def chunks(self) -> Iterator[Chunk | float]:
+    def chunks(self) -> Steps:
         output, stream = self._recording.output, self._stream
         for dry in self._dry.rest():
             output.write(dry if stream is None else stream.push(dry))
@@ -41,7 +40,7 @@ class FilterAudio:
         if stream is not None:
             output.write(stream.finish())
 
-    def deliver(self, chunk: Chunk, units: Units) -> None:
+    def deliver(self, chunk: Chunk, units: Units) -> Asking[Chunk | None]:
         raise AssertionError("a filter has no chunks")
 
     def finish(self) -> Finished:

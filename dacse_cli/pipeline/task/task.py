@@ -1,16 +1,18 @@
 """What the engine needs to know of a piece of work.
 
 A task yields chunks (units to be translated), takes the outputs back in any order, and finishes with files or
-arrays. Tasks do not depend on batches, and the engine does not depend on audio.
+arrays. What it needs from the codec it asks of the engine too. Tasks do not depend on batches, and the engine
+does not depend on audio.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from dacse_cli.interfaces import Draw, Units
+from dacse_cli.pipeline.task.codec_work import Asking, CodecWork, Results
 from dacse_cli.pipeline.wire.outcome import Finished
 
 
@@ -34,16 +36,18 @@ class Chunk:
         return replace(self, attempt=self.attempt + 1, draw=draw, seconds=0.0)
 
 
+Steps = Generator[Chunk | float | CodecWork, Results | None, None]
+"""Chunks in order; seconds of audio (possibly 0) that were finished without a chunk; codec work, which is
+answered with its results."""
+
+
 class Task(Protocol):
     """One file's or one array's way through the models."""
 
-    def chunks(self) -> Iterator[Chunk | float]:
-        """Chunks in order, interleaved with seconds of audio (possibly 0) that were finished without a chunk.
+    def chunks(self) -> Steps:
+        """Read the input; reading happens while iterating."""
 
-        Reading and encoding happen while iterating.
-        """
-
-    def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
+    def deliver(self, chunk: Chunk, units: Units) -> Asking[Chunk | None]:
         """Take the output `[U, t]` of a chunk, in any order. A returned chunk is `chunk` to be tried again.
 
         Decisions here depend only on the chunk, its attempt and the output, not on the order of outputs, so

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,15 +10,16 @@ from numpy.typing import DTypeLike
 
 from dacse_cli.audio.info import resampled_length
 from dacse_cli.audio.loudness import SHORTEST, LoudnessMeter
-from dacse_cli.codec.stream import DecodeStream
-from dacse_cli.interfaces import Codec, Codes, Latents, Samples, Units
+from dacse_cli.codec.stream import DecodeStream, no_units
+from dacse_cli.interfaces import Codec, Codes, Latents, Samples, Units, Window
 from dacse_cli.pipeline.task.chunks import Span, fill, join_units
+from dacse_cli.pipeline.task.codec_work import Asking, CodecWork, Results, alone, decoded, encoded
 from dacse_cli.pipeline.task.guarding import Ruling, Watch
 from dacse_cli.pipeline.task.models import Models
 from dacse_cli.pipeline.task.reading.encode import Encoding
 from dacse_cli.pipeline.task.reading.rows import Rows
 from dacse_cli.pipeline.task.reading.sources import Signal, Source, first_equal
-from dacse_cli.pipeline.task.task import Chunk
+from dacse_cli.pipeline.task.task import Chunk, Steps
 from dacse_cli.pipeline.task.token_files import Save
 from dacse_cli.pipeline.task.writing.output import Output
 from dacse_cli.pipeline.task.writing.sinks import Sink
@@ -53,7 +54,7 @@ class Tokenise:
         self._encoding = Encoding(source.signal, self._rows, models.need_codec)
         rate = source.signal.sample_rate
         self._meters = [LoudnessMeter(rate, 1) for _ in range(self._rows.channels if levels else 0)]
-        self._units: list[Units] = []
+        self._units = [no_units(models.spec, self._rows.count)]
 
     def _blocks(self) -> Iterator[Samples]:
         for block in self._source.blocks():
@@ -62,12 +63,15 @@ class Tokenise:
                 meter.push(channel[None])
             yield block
 
-    def chunks(self) -> Iterator[Chunk | float]:
-        for units in self._encoding.units(self._blocks()):
-            self._units.append(units)
-            yield float(units.shape[2] / self._models.spec.frame_rate)
+    def chunks(self) -> Steps:
+        for windows in self._encoding.windows(self._blocks()):
+            if windows:
+                self._units.append((yield from encoded(windows)))
+                yield float(self._units[-1].shape[2] / self._models.spec.frame_rate)
+            else:
+                yield 0.0
 
-    def deliver(self, chunk: Chunk, units: Units) -> None:
+    def deliver(self, chunk: Chunk, units: Units) -> Asking[Chunk | None]:
         raise AssertionError("nothing is translated here")
 
     def finish(self) -> Finished:
@@ -124,15 +128,24 @@ class UnitsToSound:
         self._output = Output(sink, self.rows, (codec_rate, rate), self.signal.frames_at(rate))
         self._samples = resampled_length(tokens.original_length, tokens.original_sample_rate, codec_rate)
 
-    def run(self, units: Units) -> Iterator[float]:
+    def run(self, units: Units) -> Generator[CodecWork | float, Results | None, None]:
         """Decode everything; yields the seconds of audio of each step."""
         stream = DecodeStream(self._codec, self.rows.count)
+        windows: list[Window] = []
         for start in range(0, units.shape[2], DECODE_FRAMES):
             piece = units[:, :, start : start + DECODE_FRAMES]
-            self._write(stream.push(piece))
+            windows += stream.windows(piece)
+            if len(windows) * self.rows.count >= self._codec.rows:
+                yield from self._decode(windows)
+                windows = []
             yield float(piece.shape[2] / self._codec.spec.frame_rate)
-        self._write(stream.finish())
+        yield from self._decode([*windows, *stream.last_windows()])
         self._output.close()
+
+    def _decode(self, windows: Sequence[Window]) -> Asking[None]:
+        if windows:
+            for samples in (yield CodecWork(windows, decode=True)):
+                self._write(samples)
 
     def _write(self, samples: Samples) -> None:
         samples = samples[:, : self._samples]
@@ -153,10 +166,10 @@ class Detokenise:
         self._sound = UnitsToSound(tokens, models.need_codec, sink, rate)
         self._units = self._sound.rows.first_of(tokens.units)
 
-    def chunks(self) -> Iterator[Chunk | float]:
+    def chunks(self) -> Steps:
         yield from self._sound.run(self._units)
 
-    def deliver(self, chunk: Chunk, units: Units) -> None:
+    def deliver(self, chunk: Chunk, units: Units) -> Asking[Chunk | None]:
         raise AssertionError("nothing is translated here")
 
     def finish(self) -> Finished:
@@ -198,26 +211,27 @@ class EnhanceTokens:
         self._done: dict[tuple[int, int], Units] = {}
         self._seconds = tokens.original_length / tokens.original_sample_rate
 
-    def chunks(self) -> Iterator[Chunk | float]:
+    def chunks(self) -> Steps:
         share = self._seconds / max(1, len(self._spans) * self._rows.count)
         for index, span in enumerate(self._spans):
             for row in range(self._rows.count):
                 units = fill(self._units[row, :, span.first : span.last], span, self._models.silence)
                 if self._watch is not None:
                     start, stop = (float(frame / self._frame_rate) for frame in (span.start, span.stop))
-                    self._watch.hear(index, row, self._decode(span, units), start, stop)
+                    self._watch.hear(index, row, (yield from self._decode(span, units)), start, stop)
                 yield Chunk(self, index, row, units, share)
 
-    def _decode(self, span: Span, units: Units) -> Samples:
+    def _decode(self, span: Span, units: Units) -> Asking[Samples]:
         """Decode the kept frames of units `[U, translated]` of a span to samples `[n]`."""
         hop = self._models.spec.hop_length
-        decoded: Samples = self._models.need_codec.decode(units[None])[0]
-        return decoded[span.lead * hop : (span.lead + span.frames) * hop]
+        samples: Samples = (yield from decoded(self._models.need_codec, units[None]))[0]
+        return samples[span.lead * hop : (span.lead + span.frames) * hop]
 
-    def deliver(self, chunk: Chunk, units: Units) -> Chunk | None:
+    def deliver(self, chunk: Chunk, units: Units) -> Asking[Chunk | None]:
         span = self._spans[chunk.index]
         if self._watch is not None:
-            ruling = self._watch.rule(chunk, span.kept, units, self._decode(span, units))
+            samples = yield from self._decode(span, units)
+            ruling = self._watch.rule(chunk, span.kept, units, samples)
             if ruling is Ruling.TRY_AGAIN:
                 return self._watch.again(chunk)
             if ruling is Ruling.PASS_THROUGH:
@@ -234,7 +248,7 @@ class EnhanceTokens:
         rows = join_units(pieces, self._spans)  # [R, U, T]
         report = self._watch.report if self._watch else None
         if self._sound is not None:
-            for _ in self._sound.run(rows):
+            for _ in alone(self._models.need_codec, self._sound.run(rows)):
                 pass
             return replace(self._sound.finish(), guard=report)
         assert self._save is not None

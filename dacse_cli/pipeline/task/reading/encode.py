@@ -1,8 +1,8 @@
-"""A recording -> units, block by block: rows chosen, peaks lowered, resampled, encoded."""
+"""A recording -> windows to encode, block by block: rows chosen, peaks lowered, resampled."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dacse_cli.audio.resample import StreamResampler
 from dacse_cli.codec.stream import EncodeStream
-from dacse_cli.interfaces import Codec, Samples, Units
+from dacse_cli.interfaces import Codec, Samples, Window
 from dacse_cli.pipeline.task.reading.rows import Activity, Rows
 from dacse_cli.pipeline.task.reading.sources import Signal
 
@@ -37,7 +37,7 @@ class SpanBuffer:
 
 
 class Encoding:
-    """Runs blocks through resampler and encoder. `gain` brings peaks above full scale down to 1.
+    """Runs blocks through the resampler. `gain` brings peaks above full scale down to 1.
 
     `on_samples` gets the encoder's input: rows `[R, n]` at the codec's rate.
     """
@@ -59,17 +59,24 @@ class Encoding:
             rows.count, self.frames, signal.sample_rate, spec.sample_rate, spec.hop_length
         )
 
-    def units(self, blocks: Iterator[Samples]) -> Iterator[Units]:
-        """Units `[R, U, t]`, piece by piece, `frames` in all; independent of how the source is cut."""
+    def windows(self, blocks: Iterator[Samples]) -> Iterator[Sequence[Window]]:
+        """Windows to encode: none yet, or a batch of the codec. Joined in order, their units `[R, U, t]` are
+        `frames` in all, independent of how the source is cut.
+        """
         resampler = StreamResampler(self._signal.sample_rate, self._codec.spec.sample_rate, self._rows.count)
         encoder = EncodeStream(self._codec, self._rows.count)
+        waiting: list[Window] = []
         for block in blocks:
             rows = self._rows.select(block)
             self.activity.mark(rows)
-            yield self._encode(encoder, resampler.push(rows * np.float32(self.gain)))
-        yield self._encode(encoder, resampler.finish())
-        yield encoder.finish()
+            waiting += self._windows(encoder, resampler.push(rows * np.float32(self.gain)))
+            if len(waiting) * self._rows.count < self._codec.rows:
+                yield []
+                continue
+            yield waiting
+            waiting = []
+        yield [*waiting, *self._windows(encoder, resampler.finish()), *encoder.last_windows()]
 
-    def _encode(self, encoder: EncodeStream, samples: Samples) -> Units:
+    def _windows(self, encoder: EncodeStream, samples: Samples) -> list[Window]:
         self._on_samples(samples)
-        return encoder.push(samples)
+        return encoder.windows(samples)
