@@ -295,7 +295,7 @@ def test_without_a_name_the_model_is_chosen_as_by_the_command(monkeypatch):
 def test_a_file_is_decoded_twice_and_no_more(enhancer, built_in, sound, tmp_path, monkeypatch):
     """Once to check it, once for the model and every option that needs the input."""
     source = tmp_path / "a.flac"
-    soundfile.write(source, noise(2, 80_000).T, 16000)
+    soundfile.write(source, noise(2, 12_000).T, 16000)
     decoded, begin, step = {}, AudioReader.__init__, AudioReader._next
 
     def opened(reader, path, *args, **options):
@@ -312,4 +312,4 @@ def test_a_file_is_decoded_twice_and_no_more(enhancer, built_in, sound, tmp_path
         monkeypatch.setattr(AudioReader, "_next", counted)
         model.enhance_file(source, tmp_path / "b.wav", **sound)
     frames = [frames for path, frames in decoded.values() if path == str(source)]
-    assert sum(frames) == 2 * 80_000
+    assert sum(frames) == 2 * 12_000

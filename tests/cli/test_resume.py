@@ -13,12 +13,12 @@ import pytest
 import soundfile
 from typed import start, typed
 
-SECONDS = 6
+SECONDS = 3
 
 
 @pytest.fixture(scope="module")
 def talk(tmp_path_factory):
-    """A recording of some twenty-five chunks."""
+    """A recording of some twelve chunks."""
     path = tmp_path_factory.mktemp("long") / "talk.wav"
     rng = np.random.default_rng(0)
     loud = np.abs(np.sin(np.arange(SECONDS * 16000) / 16000 * 9))
@@ -51,7 +51,7 @@ def chunks_in(folder):
     return list((folder / ".dacse" / "work").glob("*.chunks"))
 
 
-def stop_midway(source, output, folder, model, number, size=2500):
+def stop_midway(source, output, folder, model, number, size=1200):
     """Start a run and send its supervisor `number` when `size` bytes of chunks are kept."""
     run = start("enhance", *words(source, output, model))
     until = time.monotonic() + 600
@@ -88,6 +88,7 @@ def test_a_stopped_run_of_one_file_continues_and_leaves_nothing_else(talk, whole
     assert [path.name for path in tmp_path.iterdir()] == ["clean.wav"]
 
 
+@pytest.mark.ci
 def test_chunks_of_other_inputs_or_options_are_not_reused(talk, whole, tiny_model, tmp_path):
     """A result of two recordings, or of two settings, in one file."""
     stop_midway(talk, tmp_path / "out", tmp_path / "out", tiny_model, signal.SIGKILL)

@@ -35,6 +35,7 @@ def bad_disk(shim, tmp_path):
     disk.victim.close()
 
 
+@pytest.mark.ci
 def test_a_command_on_a_disk_that_fails(bad_disk, inputs, tmp_path):
     """A sample of the loop: the supervisor, its worker, and the chunks the worker keeps."""
     arms = [{"error": errno.ENOSPC, **EVER}, {"kill": True}]
@@ -176,6 +177,7 @@ def kill_workers(command, tmp_path, points, seed=0):
     return lost
 
 
+@pytest.mark.ci
 def test_a_worker_may_die_at_any_moment(command, tmp_path):
     """One file too many was given up, or an output written twice."""
     assert kill_workers(command, tmp_path, 5) == 0

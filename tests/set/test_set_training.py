@@ -97,7 +97,7 @@ LEARN = Stage(steps=80, rows=8, rate=1.5e-2, annealing=Annealing(shrink=1.0), co
         (EASY, LEARN),
         (EASY, replace(LEARN, past="greedy")),
         (BASELINE | {"dropout": 0.0}, LEARN),
-        (LSTM | {"dropout": 0.0}, LEARN),
+        pytest.param(LSTM | {"dropout": 0.0}, LEARN, marks=pytest.mark.ci),
     ],
     ids=["set", "set fed by itself", "baseline", "lstm"],
 )

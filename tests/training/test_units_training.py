@@ -95,6 +95,7 @@ def dacse(*line):
     return done
 
 
+@pytest.mark.ci
 def test_a_killed_vocoder_goes_on_as_if_never_stopped(place):
     """The decoder learns from what the units say, units stay, and the folder is a codec."""
     log = place / "killed" / "log.csv"
