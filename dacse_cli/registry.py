@@ -40,6 +40,8 @@ class LoadOptions:
     """Of a codec that has both: whether it makes latents instead of codes,"""
     quantised: bool = False
     """and whether those after quantisation."""
+    exact: bool = True
+    """Of a codec on CUDA: whether it decodes in float32, without TF32."""
     codec: CodecSpec | None = None
     """For translators and guided filters: the codec beside them."""
 

@@ -16,9 +16,10 @@ import traceback
 from contextlib import suppress
 
 import forked
+import typer
 from numba.core.registry import cpu_target
 
-from dacse_cli.cli.app import main
+from dacse_cli.cli.app import _commands_of, app, main
 
 WARM = (
     "numba",
@@ -32,6 +33,7 @@ WARM = (
     "dacse_cli.cli.render.screen",
     "dacse_cli.codec.loading",
     "dacse_cli.codec.memory",
+    "dacse_cli.filters.mask.load",
     "dacse_cli.hub.choice",
     "dacse_cli.lm.checkpoint",
     "dacse_cli.lm.cpu.kernel",
@@ -106,6 +108,8 @@ def serve(connection):
 if __name__ == "__main__":
     for name in WARM:
         importlib.import_module(name)
+    for _ in _commands_of(typer.main.get_command(app)):
+        pass  # commands are imported when they are built
     # what numba knows of Python and numpy is collected when it compiles or loads its first function
     for context in (cpu_target.typing_context, cpu_target.target_context):
         context.refresh()

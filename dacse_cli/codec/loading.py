@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dacse_cli.codec.dac.codec import UnitKind, load_dac
 from dacse_cli.codec.descript.weights import load_descript
+from dacse_cli.codec.placed import NetworkCodec
 from dacse_cli.codec.units.codec import load_units
 from dacse_cli.codec.units.shape import is_units
 from dacse_cli.codec.vae.codec import load_vae
@@ -40,4 +41,7 @@ def load_codec(
 def load(where: Path, options: LoadOptions) -> Codec:
     """`load_codec` as the registry calls it."""
     units: UnitKind = "quantised" if options.quantised else "latents" if options.latents else "codes"
-    return load_codec(where, device=options.device, name=options.name or None, units=units)
+    codec = load_codec(where, device=options.device, name=options.name or None, units=units)
+    if not options.exact and isinstance(codec, NetworkCodec):
+        codec.decoding = "tf32"
+    return codec

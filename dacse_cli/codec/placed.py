@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dacse_cli.codec.numerics import exact_float32
+from dacse_cli.codec.numerics import Precision, float32_products
 from dacse_cli.codec.windowed import WindowedCodec
 from dacse_cli.interfaces import CodecSpec, Samples, Units
 
@@ -21,7 +21,12 @@ ROWS_ON_ACCELERATOR = 8
 
 
 class NetworkCodec(WindowedCodec):
-    """Numpy outside, torch tensors on `device` inside."""
+    """Numpy outside, torch tensors on `device` inside.
+
+    `decoding` is the precision of products when decoding on CUDA; encoding is exact, as TF32 flips codes.
+    """
+
+    decoding: Precision = "ieee"
 
     def __init__(self, spec: CodecSpec, device: str = "cpu") -> None:
         super().__init__(spec, device)
@@ -42,14 +47,14 @@ class NetworkCodec(WindowedCodec):
         """Raise `InputError` for units `[R, U, t]` that are not this codec's."""
 
     def encode_rows(self, samples: Samples) -> Units:
-        with self._computing():
+        with self._computing("ieee"):
             return self.encode_tensor(self._placed(samples)).cpu().numpy()
 
     def decode_rows(self, units: Units, kept: slice) -> Samples:
         self.check_units(units)
         if units.dtype == np.float16:  # latents may be stored so
             units = units.astype(np.float32)
-        with self._computing():
+        with self._computing(self.decoding):
             samples: Samples = self.decode_tensor(self._placed(units), kept).cpu().numpy()
             return samples
 
@@ -57,8 +62,8 @@ class NetworkCodec(WindowedCodec):
         return torch.from_numpy(np.ascontiguousarray(rows)).to(self.device)
 
     @contextmanager
-    def _computing(self) -> Iterator[None]:
-        """On CUDA: exact products, on a stream apart from the language model's in another thread.
+    def _computing(self, precision: Precision) -> Iterator[None]:
+        """On CUDA: products of this precision, on a stream apart from the language model's in another thread.
 
         Inputs come from the host and results go there, so nothing else has to wait for this stream.
         """
@@ -68,5 +73,5 @@ class NetworkCodec(WindowedCodec):
             return
         if self._stream is None:
             self._stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
-        with torch.inference_mode(), exact_float32(), torch.cuda.stream(self._stream):
+        with torch.inference_mode(), float32_products(precision), torch.cuda.stream(self._stream):
             yield

@@ -67,10 +67,13 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--decoding", choices=("ieee", "tf32"), default="ieee", help="products on CUDA")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args(arguments)
     tune_allocator()
     found = codecs(options.device)
+    for codec in found.values():
+        codec.decoding = options.decoding
     rng = np.random.default_rng(0)
     works, kinds = [], []
     for name, codec in found.items():

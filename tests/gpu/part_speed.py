@@ -153,6 +153,10 @@ def codec(rows: Rows, device: str, scale: Scale) -> None:
         for way in ("encode", "decode"):
             speed = 1 / max(result[f"{way}, s per s"], 1e-9)
             rows.add("codec", f"audio seconds per second, {result['codec']}, {way}", speed)
+    if device != "cpu":
+        for result in bench_codec.main([*words, "--decoding", "tf32"]):
+            speed = 1 / max(result["decode, s per s"], 1e-9)
+            rows.add("codec", f"audio seconds per second, {result['codec']}, decode with TF32", speed)
 
 
 def quality(rows: Rows, device: str, scale: Scale) -> None:

@@ -217,25 +217,27 @@ def test_a_cpu_is_told_from_a_gpu(pair: tuple[LanguageModel, LanguageModel]) -> 
 def test_an_old_torch_says_what_it_lacks(
     pair: tuple[LanguageModel, LanguageModel], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fails when torch 2.10 and 2.11, whose varlen_attn reads no lengths from the device, stop a run."""
+    """Fails when torch 2.10 and 2.11, whose varlen_attn_out reads no lengths from the device, stop a run."""
     network = pair[0].network
     monkeypatch.setattr(network, "device", torch.device("cuda"))
     monkeypatch.setattr(network, "dtype", torch.bfloat16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(varlen, "NEEDED", ("seqused_k", "an_argument_of_the_future"))
-    with pytest.raises(BackendUnavailableError, match=r"varlen_attn of torch 2.* has no (seqused_k|an_arg)"):
+    with pytest.raises(
+        BackendUnavailableError, match=r"_out of torch 2.* has no (seqused_k|an_arg)"
+    ):
         load_varlen(network, torch.bfloat16)
     with pytest.raises(BackendUnavailableError, match="takes bfloat16 or float16"):
         load_varlen(network, torch.float8_e4m3fn)
 
 
 def test_the_stand_in_is_called_as_torch_allows() -> None:
-    """Fails when the fallback passes `varlen_attn` an argument it does not have (torch 2.12 on)."""
+    """Fails when the fallback passes `varlen_attn_out` an argument it does not have (torch 2.12 on)."""
     import inspect
 
-    from torch.nn.attention.varlen import varlen_attn
+    from torch.nn.attention.varlen import varlen_attn_out
 
-    theirs = inspect.signature(varlen_attn).parameters
+    theirs = inspect.signature(varlen_attn_out).parameters
     if "seqused_k" not in theirs:
         pytest.skip("torch before 2.12")
     ours = inspect.signature(varlen_stand_in).parameters

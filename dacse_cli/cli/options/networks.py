@@ -33,7 +33,9 @@ DeviceOpt = Annotated[
 DTypeOpt = Annotated[
     Literal["auto", "bfloat16", "float16", "float32"],
     _network(
-        "--dtype", help="Precision of the language model; auto: bfloat16 where that is fast, else float32."
+        "--dtype",
+        help="Precision of the language model; auto: bfloat16 where that is fast, else float32. With "
+        "float32, and with --deterministic, the codec decodes on a GPU without TF32.",
     ),
 ]
 BatchOpt = Annotated[

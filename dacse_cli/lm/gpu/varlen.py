@@ -1,8 +1,9 @@
-"""Attention by `torch.nn.attention.varlen.varlen_attn`, where Triton cannot run.
+"""Attention by `torch.nn.attention.varlen`, where Triton cannot run.
 
 It reads the number of valid keys of each row from device memory (`seqused_k`), so a captured step serves all
 lengths. With as many key heads as query heads it does not split a row's keys over processors, so batches
-of few rows leave most of the device idle.
+of few rows leave most of the device idle. `varlen_attn_out` is called: `varlen_attn` allocates its result and
+fills two numbers of a random state at every call, a kernel per layer and step.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from dacse_cli.lm.model import Llama
 
 Attend = Callable[..., Any]
 NEEDED = ("seqused_k", "enable_gqa")
-"""Arguments that `varlen_attn` has had since torch 2.12."""
+"""Arguments that `varlen_attn_out` has had since torch 2.12."""
 
 
 def load_varlen(network: Llama, stored: torch.dtype) -> VarlenAttention:
@@ -31,13 +32,13 @@ def load_varlen(network: Llama, stored: torch.dtype) -> VarlenAttention:
     if torch.cuda.get_device_capability(network.device) < (8, 0):
         raise BackendUnavailableError("needs compute capability 8.0")
     try:
-        from torch.nn.attention.varlen import varlen_attn
+        from torch.nn.attention.varlen import varlen_attn_out
     except ImportError as error:
         raise BackendUnavailableError(str(error)) from error
-    missing = [name for name in NEEDED if name not in (varlen_attn.__kwdefaults__ or {})]
+    missing = [name for name in NEEDED if name not in (varlen_attn_out.__kwdefaults__ or {})]
     if missing:
-        raise BackendUnavailableError(f"varlen_attn of torch {torch.__version__} has no {missing[0]}")
-    return VarlenAttention(network, varlen_attn)
+        raise BackendUnavailableError(f"varlen_attn_out of torch {torch.__version__} has no {missing[0]}")
+    return VarlenAttention(network, varlen_attn_out)
 
 
 class VarlenAttention:
@@ -63,6 +64,10 @@ class BoundVarlen:
         # [layers, 2, rows * slots, H, D]
         self.flat = store.values.transpose(3, 4).flatten(2, 3)
         self.longest = store.values.shape[4]
+        shape = owner.network.shape
+        self.out = torch.empty(
+            rows, shape.heads, shape.head_dim, dtype=store.values.dtype, device=positions.device
+        )
         bounds = torch.arange(rows + 1, device=positions.device)
         self.first_slots = bounds[:rows] * self.longest
         self.key_bounds, self.query_bounds = (bounds * self.longest).int(), bounds.int()
@@ -78,7 +83,8 @@ class BoundVarlen:
         q, kv = split_heads(heads, shape.kv_heads)
         cache = self.flat[layer]
         cache.index_copy_(1, self.slots, kv.transpose(0, 1))
-        out: Tensor = self.owner.attend(
+        self.owner.attend(
+            self.out,
             q,
             cache[0],
             cache[1],
@@ -89,4 +95,4 @@ class BoundVarlen:
             enable_gqa=shape.heads != shape.kv_heads,
             seqused_k=self.used,
         )
-        return out.flatten(1)
+        return self.out.flatten(1)

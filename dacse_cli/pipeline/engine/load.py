@@ -75,7 +75,13 @@ def _codec(plan: ModelPlan, part: Part) -> Codec:
     from dacse_cli.lm.device import resolve_device
 
     device = resolve_device(plan.device)
-    options = registry.LoadOptions(part.name, device, latents=part.latents, quantised=part.quantised)
+    options = registry.LoadOptions(
+        part.name,
+        device,
+        latents=part.latents,
+        quantised=part.quantised,
+        exact=plan.deterministic or plan.dtype == "float32",
+    )
     return registry.load_codec(registry.by_name(part.kind), Path(part.folder), options)
 
 

@@ -212,7 +212,7 @@ class CodecTrainer:
         if stage.revive_every and (number + 1) % stage.revive_every == 0:
             unused = self._counts == 0 if books is None else books.unused(self._latents())
             self._revive(unused, made.extra["asked"], number)
-            numbers["revived"] = float(unused.sum())
+            numbers["revived"] = unused.sum()
             self._counts.zero_()
         return numbers
 

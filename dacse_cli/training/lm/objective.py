@@ -7,10 +7,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import LlamaForCausalLM
+from transformers import AttentionInterface, LlamaForCausalLM
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from dacse_cli.tokens.layout import EOS, SPECIALS, TokenLayout
 from dacse_cli.training.lm.batch import Batch, by_row, input_ids, time_major
+
+CAUSAL = "dacse-causal"
+"""torch's attention under a name for which transformers makes no mask: to see whether one is needed it would
+read positions from the device, once per forward pass. Without a mask each position sees those up to itself."""
+AttentionInterface.register(CAUSAL, sdpa_attention_forward)
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Objective(nn.Module):
     def __init__(self, model: LlamaForCausalLM, layout: TokenLayout, whole_vocabulary: bool) -> None:
         super().__init__()
         self.model, self.layout, self.whole_vocabulary = model, layout, whole_vocabulary
+        model.set_attn_implementation(CAUSAL)
 
     def forward(self, batch: Batch, read: Tensor, wanted: Tensor) -> Scores:
         """Scores of `wanted` [B, K, T] after the noisy side of `batch` and the past `read` [B, K, T]."""
