@@ -223,9 +223,7 @@ def test_an_old_torch_says_what_it_lacks(
     monkeypatch.setattr(network, "dtype", torch.bfloat16)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
     monkeypatch.setattr(varlen, "NEEDED", ("seqused_k", "an_argument_of_the_future"))
-    with pytest.raises(
-        BackendUnavailableError, match=r"_out of torch 2.* has no (seqused_k|an_arg)"
-    ):
+    with pytest.raises(BackendUnavailableError, match=r"_out of torch 2.* has no (seqused_k|an_arg)"):
         load_varlen(network, torch.bfloat16)
     with pytest.raises(BackendUnavailableError, match="takes bfloat16 or float16"):
         load_varlen(network, torch.float8_e4m3fn)

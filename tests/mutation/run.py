@@ -32,28 +32,28 @@ from mutants import Mutant, mutants
 ROOT = Path(__file__).parents[2]
 TARGETS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "tokens": (("tokens/*.py",), ("tests/tokens",)),
-    "chunks": (("pipeline/task/chunks.py",), ("tests/pipeline/test_chunks.py",)),
+    "chunks": (("pipeline/task/chunks.py",), ("tests/pipeline/task/test_chunks.py",)),
     "journal": (
         ("pipeline/record/journal.py", "pipeline/record/records.py"),
-        ("tests/pipeline/test_journal.py", "tests/pipeline/test_shards.py"),
+        ("tests/pipeline/record/test_journal.py", "tests/pipeline/request/test_shards.py"),
     ),
     "place": (
         ("pipeline/record/place.py",),
-        ("tests/pipeline/test_place.py", "tests/pipeline/test_journal.py"),
+        ("tests/pipeline/record/test_place.py", "tests/pipeline/record/test_journal.py"),
     ),
     "ledger": (
         ("pipeline/record/ledger.py", "pipeline/record/claims.py"),
         (
-            "tests/pipeline/test_ledger.py",
+            "tests/pipeline/record/test_ledger.py",
             "tests/reliability/test_outputs.py",
-            "tests/pipeline/test_keep_mtime.py",
+            "tests/pipeline/record/test_keep_mtime.py",
             "tests/reliability/test_runs.py",
         ),
     ),
     "search": (("set/search.py",), ("tests/set/test_set_search.py", "tests/set/test_set_golden.py")),
     "guard": (
         ("pipeline/guard/*.py",),
-        ("tests/pipeline/test_guard_limits.py", "tests/pipeline/test_guard_verdict.py"),
+        ("tests/pipeline/guard/test_guard_limits.py", "tests/pipeline/guard/test_guard_verdict.py"),
     ),
 }
 """By name: modules of `dacse_cli`, and the tests that should notice a fault in them."""

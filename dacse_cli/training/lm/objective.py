@@ -14,8 +14,8 @@ from dacse_cli.tokens.layout import EOS, SPECIALS, TokenLayout
 from dacse_cli.training.lm.batch import Batch, by_row, input_ids, time_major
 
 CAUSAL = "dacse-causal"
-"""torch's attention under a name for which transformers makes no mask: to see whether one is needed it would
-read positions from the device, once per forward pass. Without a mask each position sees those up to itself."""
+"""torch's attention under a name for which transformers makes no mask: to see whether one is needed it
+would read positions from the device, once per forward pass. Without one, a position sees those up to it."""
 AttentionInterface.register(CAUSAL, sdpa_attention_forward)
 
 

@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from engine_runs import BESIDE, enhance, noise
 from fakes import LEVELS, EchoTranslator, ExactCodec, fake_models, on_grid
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from dacse_cli.pipeline.engine.batching import pick_batch, pick_retries
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.task.enhance_audio import EnhanceAudio
 from dacse_cli.pipeline.task.models import Models
-from dacse_cli.pipeline.task.open import enhance_task
 from dacse_cli.pipeline.task.reading.sources import ArraySource, Signal
 from dacse_cli.pipeline.task.tokens import EnhanceTokens
 from dacse_cli.pipeline.task.writing.sinks import ArraySink
@@ -26,44 +26,10 @@ from dacse_cli.pipeline.wire.failures import failure_of
 from dacse_cli.tokens.files import TokenFile
 
 
-def noise(channels, samples, seed=0, rate=16000):
-    wave = np.random.default_rng(seed).uniform(-0.5, 0.5, (channels, samples))
-    wave = on_grid(wave)
-    return ArraySource(wave, Signal.of_array(wave, rate))
-
-
-BESIDE = [False]
-
-
 @pytest.fixture(params=["in turn", "beside"], autouse=True, scope="module")
 def _beside(request):
     """Everything twice: generation in the engine's own thread, and in another."""
     BESIDE[0] = request.param == "beside"
-
-
-def enhance(sources, models, batch_size=4, sound=None, sinks=None):
-    """Outcome of each source: samples `[C, S]` or a Failure."""
-    sound = sound or SoundOptions()
-    sinks = sinks or [ArraySink() for _ in sources]
-    todo = list(enumerate(zip(sources, sinks, strict=True)))[::-1]
-    ends = {}
-
-    def next_task(block):
-        if not todo:
-            return None
-        key, (source, sink) = todo.pop()
-        return key, lambda: enhance_task(source, sink, models, sound)
-
-    def finished(key, result):
-        assert key not in ends
-        ends[key] = sinks[key].samples
-
-    def failed(key, error):
-        ends[key] = failure_of(error)
-
-    engine = Engine(models, batch_size, next_task, finished, failed, beside=BESIDE[0])
-    engine.run()
-    return [ends[key] for key in range(len(sources))]
 
 
 @settings(max_examples=25, deadline=None)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from engine_runs import enhance, noise
 from fakes import LEVELS, EchoTranslator, fake_models
-from test_engine import enhance, noise
 
 from dacse_cli import Enhancer
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from test_engine import enhance
+from engine_runs import enhance
 
 from dacse_cli import Enhancer, registry
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions

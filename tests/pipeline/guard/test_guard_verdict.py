@@ -20,7 +20,7 @@ from dacse_cli.pipeline.wire.coding import from_json, to_json
 from dacse_cli.pipeline.wire.guard_report import KEPT, PASSED, REPAIRED, GuardReport, Stretch, joined
 from dacse_cli.training.mix.signals import add_at_snr
 
-SOURCES = sorted((Path(__file__).parents[2] / "examples" / "sources").glob("*.opus"))
+SOURCES = sorted((Path(__file__).parents[3] / "examples" / "sources").glob("*.opus"))
 
 
 def speech(which: int, start: float = 0.7, seconds: float = 1.0) -> np.ndarray:

@@ -10,7 +10,7 @@ from test_workers import _stub_on_the_path, run  # noqa: F401 - a fixture of all
 
 from dacse_cli.pipeline.request.shards import parse_shard
 
-SCALE = Path(__file__).parents[2] / "examples" / "scale"
+SCALE = Path(__file__).parents[3] / "examples" / "scale"
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from dacse_cli.config import ChunkOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.task.chunks import ChunkGrid, CrossFade, Span, fill, join_units
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 PLANS = json.loads((GOLDEN / "layout.json").read_text())["chunk_plans"]
 FRAME_RATE = Fraction(44100, 512)
 

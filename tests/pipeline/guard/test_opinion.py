@@ -33,7 +33,7 @@ from dacse_cli.speech.recogniser import BUNDLED, PACKAGE, RATE, Transcript
 from dacse_cli.tokens.files import TokenFile
 from dacse_cli.tokens.formats import dump
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 WORDS = st.lists(st.sampled_from("abcde"), max_size=12)
 
 

@@ -1,6 +1,6 @@
 """Minutes to hours of real speech: codes that windows do not change, memory that length does not move.
 
-Slow: run with `pytest -m slow tests/pipeline/test_long_files.py -s`; each test prints its figures.
+Slow: run with `pytest -m slow tests/pipeline/task/test_long_files.py -s`; each test prints its figures.
 """
 
 import json
@@ -17,7 +17,7 @@ from dacse_cli.codec.memory import tune_allocator
 from dacse_cli.hub import BUILT_IN
 
 pytestmark = pytest.mark.slow
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 NANO = BUILT_IN["nano"]
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import soundfile
+from engine_runs import enhance, noise
 from fakes import ExactCodec, fake_models, on_grid
 from hypothesis import given
 from hypothesis import strategies as st
-from test_engine import enhance, noise
 
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import InputError

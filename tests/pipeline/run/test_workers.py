@@ -28,7 +28,7 @@ from dacse_cli.pipeline.wire.model_plan import ModelPlan, Part
 
 @pytest.fixture(autouse=True)
 def _stub_on_the_path(monkeypatch):
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join((here, os.environ["PYTHONPATH"])))
 
 
