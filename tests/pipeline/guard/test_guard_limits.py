@@ -58,6 +58,7 @@ def test_a_loop_lasts_and_its_period_is_short() -> None:
 
     assert Repetition(20, 50, 1) in find_repetitions(looping(1, 30), 100.0)
     assert find_repetitions(looping(1, 29), 100.0) == []
+    assert Repetition(0, 30, 1) in find_repetitions(looping(1, 30)[:, 20:50], 100.0)  # the whole of a chunk
     assert Repetition(20, 95, 25) in find_repetitions(looping(25, 75), 100.0)
     assert find_repetitions(looping(25, 74), 100.0) == []
     assert find_repetitions(looping(26, 150), 100.0) == []
