@@ -1,26 +1,26 @@
 """Wrong codes of language models on held-out pairs, by distortion.
 
-    python judge.py HELD joint=RUN/joint 'two stages=RUN/{}' --out scores.csv
+    python judge.py HELD joint=RUN/joint 'two stages=RUN/{}' --out tokens.csv
+    python ../set/table.py --tokens tokens.csv --out by_distortion
 
 HELD has a folder per distortion, made by `dacse mix`: `clean/`, `noisy/`. A system is NAME=FOLDER; `{}` in
 FOLDER stands for the distortion. `copied` is what the noisy side has right already. Codes are generated
-greedily; the interval is a bootstrap over pairs.
+greedily. With --all, one line per system over all distortions.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import soundfile as sf
 import torch
 
 from dacse_cli import registry
 from dacse_cli.codec.loading import load_codec
-from dacse_cli.evaluation.bootstrap import estimate
 from dacse_cli.interfaces import Units
 
 Pair = tuple[Units, Units]
@@ -35,22 +35,23 @@ def main() -> None:
     parser.add_argument("held", type=Path)
     parser.add_argument("systems", nargs="+", metavar="NAME=FOLDER")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--all", action="store_true")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    for distortion in sorted(path.name for path in given.held.iterdir() if path.is_dir()):
-        for system in given.systems:
-            name, _, folder = system.partition("=")
-            place = Path(folder.replace("{}", distortion))
-            pairs = coded(given.held / distortion, place / "codec")
-            if system == given.systems[0]:
-                rows.append(["copied", distortion, *wrong([noisy for noisy, _ in pairs], pairs)])
-            rows.append([name, distortion, *wrong(written(place, pairs), pairs)])
-            print(*rows[-1])
     with given.out.open("w", newline="") as file:
         lines = csv.writer(file)
-        lines.writerow(["system", "distortion", "pairs", "wrong", "low", "high", "wrong_first"])
-        lines.writerows(rows)
+        lines.writerow(["system", "clip", "codebooks", "frames", "error", "error_first"])
+        for distortion in sorted(path.name for path in given.held.iterdir() if path.is_dir()):
+            for place, system in enumerate(given.systems):
+                name, _, folder = system.partition("=")
+                model = Path(folder.replace("{}", distortion))
+                pairs = coded(given.held / distortion, model / "codec")
+                ways = {"copied": [noisy for noisy, _ in pairs]} if place == 0 else {}
+                for way, found in {**ways, name: written(model, pairs)}.items():
+                    label = way if given.all else f"{distortion}: {way}"
+                    rows = wrong(found, pairs)
+                    lines.writerows([label, f"{distortion} {clip}", *row] for clip, row in enumerate(rows))
+                    print(label, len(pairs), "pairs")
 
 
 def coded(pairs: Path, codec_folder: Path) -> list[Pair]:
@@ -74,16 +75,11 @@ def written(folder: Path, pairs: list[Pair]) -> list[Units]:
     return [codes for batch in batches for codes in translator.translate(batch)]
 
 
-def wrong(found: list[Units], pairs: list[Pair]) -> list[Any]:
-    """Pairs; share of wrong codes with the ends of its interval; share of the first codebook."""
-    differ = [codes != clean for codes, (_, clean) in zip(found, pairs, strict=True)]
-    totals = np.array([one.sum() for one in differ], float)
-    counts = np.array([one.size for one in differ], float)
-    mean = estimate(totals, counts, 2000, 0)
-    assert mean is not None
-    first = sum(one[0].sum() for one in differ) / sum(one.shape[1] for one in differ)
-    low, high = (None if end is None else round(end, 4) for end in (mean.low, mean.high))
-    return [len(pairs), round(mean.mean, 4), low, high, round(float(first), 4)]
+def wrong(found: list[Units], pairs: list[Pair]) -> Iterator[list[Any]]:
+    """Of every pair: codebooks, frames, share of wrong codes, share of the first codebook."""
+    for codes, (_, clean) in zip(found, pairs, strict=True):
+        differ = codes != clean
+        yield [len(clean), clean.shape[1], float(differ.mean()), float(differ[0].mean())]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     dacse evaluate WORK/score/clean WORK/judged/* --noisy WORK/score/noisy --json > WORK/scores.json
     python table.py --scores WORK/scores.json --tokens WORK/judged/tokens.csv --out WORK/set
 
-Writes OUT.md and OUT.svg. Wrong codes come from `judge.py`; their interval is a bootstrap over clips.
+Writes OUT.md and OUT.svg, of either of the two or of both. Wrong codes come from `judge.py`; their interval
+is a bootstrap over clips.
 """
 
 from __future__ import annotations
@@ -74,11 +75,12 @@ def cell(value: tuple[float, float | None, float | None] | None, decimals: int) 
 
 def markdown(means: Means, systems: list[str]) -> str:
     """One line a system."""
-    heads = [name for name, *_ in COLUMNS.values()] + list(TOKENS.values())
+    columns = {name: column for name, column in COLUMNS.items() if any(name in means[s] for s in systems)}
+    heads = [name for name, *_ in columns.values()] + list(TOKENS.values())
     lines = ["| | " + " | ".join(heads) + " |", "|---" + "|---" * len(heads) + "|"]
     for system in systems:
         own = means[system]
-        cells = [cell(own.get(name), decimals) for name, (_, decimals, _, _) in COLUMNS.items()]
+        cells = [cell(own.get(name), decimals) for name, (_, decimals, _, _) in columns.items()]
         cells += [cell(own.get(name), 1) for name in TOKENS]
         lines.append(f"| {system} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
@@ -89,7 +91,8 @@ def plot(means: Means, systems: list[str]) -> str:
     heads = {name: head for name, (head, *_) in COLUMNS.items()} | TOKENS
     wide, high, left = 250, 24 * len(systems), 170
     parts = []
-    for panel, name in enumerate(PLOTTED):
+    plotted = PLOTTED if any("wer" in means[system] for system in systems) else tuple(TOKENS)
+    for panel, name in enumerate(plotted):
         x0 = left + panel * (wide + 30)
         top = max((means[s][name][2] or means[s][name][0] for s in systems if name in means[s]), default=1.0)
         parts.append(_text(x0, 28, heads[name]))
@@ -103,7 +106,7 @@ def plot(means: Means, systems: list[str]) -> str:
             parts.append(_rect(x0, y, wide * mean / top, 16, BAR, 0.75))
             if low is not None and upper is not None:
                 parts.append(_rect(x0 + wide * low / top, y + 7, wide * (upper - low) / top, 2, INK, 1.0))
-    size = f"{left + len(PLOTTED) * (wide + 30)} {high + 60}"
+    size = f"{left + len(plotted) * (wide + 30)} {high + 60}"
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" role="img" '
@@ -126,11 +129,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--scores", type=Path, required=True)
+    parser.add_argument("--scores", type=Path)
     parser.add_argument("--tokens", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
-    means: Means = of_sound(given.scores)
+    means: Means = of_sound(given.scores) if given.scores else {}
     for system, own in (of_tokens(given.tokens) if given.tokens else {}).items():
         means.setdefault(system, {}).update(own)
     systems: list[Any] = list(means)
