@@ -122,7 +122,8 @@ def main(arguments: list[str] | None = None) -> list[dict[str, Any]]:
 
 
 def row(name: str, weights: int, what: str, speed: float) -> dict[str, Any]:
-    """A line of the table."""
+    """A line of the table; printed at once, since the longest recordings take minutes."""
+    print(f"{name}, {what}: {speed:.2f} seconds of sound per second", flush=True)
     return {"way": name, "weights": f"{weights / 1e6:.1f} M", "sound": what, "seconds per second": speed}
 
 
