@@ -177,7 +177,7 @@ def main(
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     models = ModelOptions(options.model, device=options.device, dtype="float32")
-    request = Request(Form.ENHANCE, (), None, models, ChunkOptions(), SoundOptions())
+    request = Request(Form.ENHANCE, (), None, models, ChunkOptions(), SoundOptions(method="generate"))
     found = find_models(request)
     with Enhancer.from_found(found) as enhancer:
         layout = enhancer.models.translator.layout

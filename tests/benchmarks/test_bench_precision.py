@@ -28,3 +28,11 @@ def test_float32_agrees_with_itself(tiny_model, monkeypatch):
     for mode in ("float32, torch's attention", "float32, one row"):
         assert results[mode]["agreement"] == results[mode]["free"] == 1
     assert 0.3 < results["bfloat16"]["agreement"] <= 1
+
+
+@pytest.mark.ci
+def test_of_the_built_in_model_it_is_the_language_model(monkeypatch):
+    """It ended with an error once the built-in model was a filter by default."""
+    monkeypatch.delitem(bench_precision.METRICS, "dnsmos_ovrl")
+    results = bench_precision.main(["--clips", "1", "--modes", "float32, one row"])
+    assert [result["mode"] for result in results] == ["float32", "float32, one row"]
