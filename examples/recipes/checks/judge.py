@@ -25,6 +25,8 @@ from dacse_cli.interfaces import Units
 
 Pair = tuple[Units, Units]
 ROWS = 20
+FRAMES = 40
+"""Of each pair: the recipes train on this length alone, and a longer chunk is garbled."""
 
 
 def main() -> None:
@@ -61,7 +63,7 @@ def coded(pairs: Path, codec_folder: Path) -> list[Pair]:
     for path in sorted((pairs / "clean").glob("*.wav")):
         sides = (sf.read(pairs / side / path.name, dtype="float32")[0] for side in ("noisy", "clean"))
         noisy, clean = (codec.encode(side[None])[0] for side in sides)
-        found.append((noisy, clean))
+        found.append((noisy[:, :FRAMES], clean[:, :FRAMES]))
     return found
 
 
