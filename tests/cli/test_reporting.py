@@ -1,7 +1,10 @@
 """What a report is told of a result: which files have players, and the guard's stretches without gaps."""
 
+from types import SimpleNamespace
+
 import pytest
 
+from dacse_cli.cli.batch import launch
 from dacse_cli.cli.batch.reporting import entry_of, spans_of
 from dacse_cli.pipeline.wire.guard_report import GuardReport, Stretch
 from dacse_cli.pipeline.wire.outcome import Outcome, Result
@@ -37,3 +40,32 @@ def test_guard_spans_cover_the_whole_file():
         (7.0, 9.0, "kept"),
     ]
     assert found[1].why == "invented"
+
+
+class Screen:
+    """A screen that keeps the summaries it is given."""
+
+    def __init__(self):
+        self.summaries = []
+        self.summary = self.summaries.append
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+
+def test_a_signal_while_the_report_is_drawn_does_not_lose_the_summary(monkeypatch, tmp_path):
+    """All files were done, and the command ended without a word about them."""
+
+    def stopped(*_):
+        raise SystemExit(143)
+
+    screen, done = Screen(), SimpleNamespace(exit_code=0)
+    monkeypatch.setattr(launch, "_run", lambda *_: done)
+    monkeypatch.setattr(launch, "_report", stopped)
+    with pytest.raises(SystemExit) as end:
+        launch._do(SimpleNamespace(inlet=None, outlet=None), screen, tmp_path, None)
+    assert end.value.code == 143
+    assert screen.summaries == [done]

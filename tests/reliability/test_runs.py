@@ -22,6 +22,7 @@ from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError
 from dacse_cli.files.atomic import stage_bytes
 from dacse_cli.pipeline.record.journal import Journal
+from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.place import LocalPlace
 from dacse_cli.pipeline.record.records import Recipe
 from dacse_cli.pipeline.request.jobs import input_stamp
@@ -162,6 +163,20 @@ def test_a_signal_ends_a_run_in_order(tmp_path, name, code):
     again = enhance(source, tmp_path / "out")
     assert again.counts["skipped"] == summary.counts["done"]
     assert len(outputs(tmp_path / "out")) == 21
+
+
+def test_a_signal_after_the_last_file_waits_for_the_journal(tmp_path, monkeypatch):
+    """It ended the command while the journal was closed, and no summary was printed."""
+    closing = Ledger.close
+
+    def close(ledger):
+        os.kill(os.getpid(), signal.SIGTERM)
+        closing(ledger)
+
+    monkeypatch.setattr(Ledger, "close", close)
+    summary = enhance(record(tmp_path / "in", "a.wav"), tmp_path / "out")
+    assert (summary.exit_code, summary.counts["done"]) == (143, 1)
+    assert enhance(tmp_path / "in", tmp_path / "out").counts["skipped"] == 1
 
 
 def test_nohup_is_honoured(tmp_path):

@@ -61,10 +61,14 @@ def launch(
 
 def _do(ready: Piped, screen: Screen, report: Path | None, ray: str | None) -> int:
     """Run, write the report, print the summary; returns the exit code."""
-    with screen:
-        summary = _run(ready, screen, ray)
-        page = _report(summary, report, screen) if report else None
-    screen.summary(summary)
+    summary = page = None
+    try:
+        with screen:
+            summary = _run(ready, screen, ray)
+            page = _report(summary, report, screen) if report else None
+    finally:  # also where a signal or an error ends the report: the files are done
+        if summary is not None:
+            screen.summary(summary)
     if ready.inlet is None and ready.outlet is None:
         say_how_to_go_on(ready.request, summary, screen)
     if page is not None:

@@ -42,6 +42,7 @@ from dacse_cli.pipeline.wire.failures import Failure
 from dacse_cli.pipeline.wire.messages import Form
 from dacse_cli.pipeline.wire.outcome import Outcome, Summary
 from dacse_cli.pipeline.wire.process import Inbox
+from dacse_cli.platform import handling_stop_signals
 from dacse_cli.store.store import Store
 from dacse_cli.tokens.names import has_token_suffix
 
@@ -113,31 +114,33 @@ def _run_waves(
     supervisor = Supervisor(todo.request, model_plan, ledger, tell, pool.workers, decoders)
     publish = transfers[0].publish if transfers and journal.place.remote else None
     reached = begun = 0
-    try:
-        with supervisor.watching_signals():
-            for wave in todo.waves:
-                reached += len(wave)
-                jobs = ledger.begin(wave, publish)
-                if jobs:
-                    check_folders(todo, jobs)
-                    if not begun:
-                        journal.note_run(todo.count - reached + len(jobs), ended=False)
-                    begun += len(jobs)
-                ledger.sweep_kept()
-                _run_wave(todo, supervisor, ledger, jobs)
-                journal.place.sync()
-                if todo.count > len(wave):
-                    ledger.summary.forget_results()
-            supervisor.end()
-            remember(pace_key(todo.request, found), *supervisor.pace)
-    finally:
-        ledger.close()
-        _fail_collided(todo, ledger)
-        ledger.summary.not_reached(todo.count - reached)
-        if begun:
-            with suppress(OutputError):  # it is a note for `dacse status`
-                journal.note_run(ledger.summary.counts[Outcome.NOT_REACHED.value], ended=True)
-        journal.place.sync()
+    with ExitStack() as stack:
+        stack.callback(journal.place.sync)  # the last step: it may wait for a network, so a signal may end it
+        stack.enter_context(handling_stop_signals(supervisor.stop))
+        try:
+            with supervisor.ending_children():
+                for wave in todo.waves:
+                    reached += len(wave)
+                    jobs = ledger.begin(wave, publish)
+                    if jobs:
+                        check_folders(todo, jobs)
+                        if not begun:
+                            journal.note_run(todo.count - reached + len(jobs), ended=False)
+                        begun += len(jobs)
+                    ledger.sweep_kept()
+                    _run_wave(todo, supervisor, ledger, jobs)
+                    journal.place.sync()
+                    if todo.count > len(wave):
+                        ledger.summary.forget_results()
+                supervisor.end()
+                remember(pace_key(todo.request, found), *supervisor.pace)
+        finally:
+            ledger.close()
+            _fail_collided(todo, ledger)
+            ledger.summary.not_reached(todo.count - reached)
+            if begun:
+                with suppress(OutputError):  # it is a note for `dacse status`
+                    journal.note_run(ledger.summary.counts[Outcome.NOT_REACHED.value], ended=True)
 
 
 def _run_wave(todo: Plan, supervisor: Supervisor, ledger: Ledger, jobs: list[Job]) -> None:

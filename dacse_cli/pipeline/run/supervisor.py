@@ -41,7 +41,6 @@ from dacse_cli.pipeline.wire.messages import (
 from dacse_cli.pipeline.wire.model_plan import ModelPlan
 from dacse_cli.pipeline.wire.outcome import Outcome
 from dacse_cli.pipeline.wire.process import Inbox
-from dacse_cli.platform import handling_stop_signals
 from dacse_cli.tokens.names import has_token_suffix
 
 SCAN_AHEAD = 8
@@ -251,24 +250,23 @@ class Supervisor:
 
     # -- signals -----------------------------------------------------------------------------------------
 
+    def stop(self, signum: int) -> None:
+        """A stop signal arrived: the run ends soon, at the second one now. May be called at any moment."""
+        self._ledger.summary.stopped_by = self._ledger.summary.stopped_by or signum
+        self._inbox.put((None, None))
+
     @contextmanager
-    def watching_signals(self) -> Iterator[None]:
-        """Context manager: stop signals become messages; on exit, all children are ended."""
-
-        def note(signum: int) -> None:
-            self._ledger.summary.stopped_by = self._ledger.summary.stopped_by or signum
-            self._inbox.put((None, None))
-
-        with handling_stop_signals(note):
-            try:
-                yield
-            except StoppedError:
-                self._drop()
-            except BaseException:
-                self._drop()
-                raise
-            finally:
-                self.close()
+    def ending_children(self) -> Iterator[None]:
+        """Context manager: ends all children on exit; a stopped run is no error."""
+        try:
+            yield
+        except StoppedError:
+            self._drop()
+        except BaseException:
+            self._drop()
+            raise
+        finally:
+            self.close()
 
     def close(self) -> None:
         """End all children."""

@@ -67,7 +67,7 @@ def run(root, device, names, seconds, monkeypatch, results=None):
 
 
 def _run(supervisor, ledger, jobs):
-    with supervisor.watching_signals():
+    with supervisor.ending_children():
         jobs = ledger.begin(jobs)
         supervisor.probe(jobs)
         supervisor.run(jobs, probed=True)
