@@ -154,8 +154,8 @@ class _Handler(BaseHTTPRequestHandler):
         cut = self.hub.cut_after if is_content else None
         try:
             for piece in self._pieces(body[:cut], is_content):
+                self.hub.sent += len(piece) if is_content else 0  # before the client can have it and go on
                 self.wfile.write(piece)
-                self.hub.sent += len(piece) if is_content else 0
         except (BrokenPipeError, ConnectionResetError):
             self.close_connection = True
         if cut is not None and cut < len(body):
