@@ -235,3 +235,14 @@ def test_no_line_of_a_table_ends_in_blanks(capsys):
     table.add_row("long", "200", "")
     console(Outlet(sys.stdout)).print(table)
     assert capsys.readouterr().out == "title\na       1  x\nlong  200\n"
+
+
+def test_steps_before_a_training_say_how_long_they_take(monkeypatch, capsys):
+    """Decoding a corpus took ten minutes without a line where there was no terminal."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    screen = Screen()
+    for done in range(1, 5):
+        screen.prepared("decoding recordings", done, 100)
+        now[0] += 20
+    assert capsys.readouterr().err.splitlines() == ["decoding recordings  3/100  32:20 left"]

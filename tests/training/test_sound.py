@@ -57,7 +57,11 @@ def test_decoded_recordings_are_those_of_the_files_and_are_decoded_once(tmp_path
 
 
 def test_a_speed_is_a_speaker_more(tmp_path):
-    kept = decode(found(tmp_path, [0.5], ["a/r.wav"]), tmp_path / "kept", RATE, speeds=(1.0, 1.1))
+    speech, told = found(tmp_path, [0.5], ["a/r.wav"]), []
+    kept = decode(
+        speech, tmp_path / "kept", RATE, speeds=(1.0, 1.1), progress=lambda *counts: told.append(counts)
+    )
+    assert told == [(1, 2), (2, 2)]
     plain, fast = kept.recordings
     assert (plain.name, fast.name, fast.speaker) == ("a/r.wav", "a/r.wav@1.1", "a")
     assert kept.length(fast) == pytest.approx(plain.frames / 1.1, abs=2)

@@ -154,7 +154,7 @@ class TrainingOutputOptions(OutputOptions):
             outcome = train(
                 Listener(
                     step=lambda report: _log(screen, report),
-                    stage=screen.doing,
+                    prepared=screen.prepared,
                     remark=screen.remark,
                     download=screen.download,
                 )

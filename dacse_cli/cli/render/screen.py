@@ -12,7 +12,7 @@ from rich.text import Text
 
 from dacse_cli.cli.outlet import Outlet
 from dacse_cli.cli.render.results import STYLE, Printer, console, failed_line
-from dacse_cli.cli.render.text import clock, files_text, planned, speed
+from dacse_cli.cli.render.text import clock, files_text, planned, remaining, speed
 from dacse_cli.cli.usage import with_options
 from dacse_cli.files.names import shown
 from dacse_cli.pipeline.wire.events import Detail, Ended, Event, Planned, Stage
@@ -54,6 +54,7 @@ class Screen:
         self._hinted: set[str] = set()
         self._files = self._ended = 0
         self._total = 0.0
+        self._preparing = ("", 0, 0.0)
         self._last_line = time.monotonic()
         self._notes: list[str] = []
 
@@ -131,6 +132,16 @@ class Screen:
     def drawn(self, done: int, files: int) -> None:
         """`done` of `files` files are in the report."""
         self._move(done, files, f"report: {done}/{files_text(files)}")
+
+    def prepared(self, what: str, done: int, total: int) -> None:
+        """`done` of `total` pieces of a step before the first step of a training, and the time left."""
+        now = time.monotonic()
+        if self._preparing[0] != what:
+            self._preparing = (what, done, now)
+        _, before, began = self._preparing
+        left = remaining(done - before, total - done, now - began)
+        self._stage(what)
+        self._move(done, total, f"{what}  {done}/{total}{left}")
 
     def doing(self, text: str) -> None:
         """Show the name of a step whose progress is not measured."""

@@ -112,6 +112,11 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def remaining(done: int, left: int, elapsed: float) -> str:
+    """Time left by the pace of `done` pieces in `elapsed` seconds; empty in the first second."""
+    return f"  {clock(left * elapsed / done)} left" if done > 0 and elapsed >= 1 else ""
+
+
 def speed(event: Progress, total: float) -> str:
     """Real-time factor and, where `total` is known (above 0), time left; empty in the first second."""
     if event.elapsed < 1 or event.seconds <= 0:

@@ -45,7 +45,8 @@ class Listener:
     """Callbacks for the display of a run."""
 
     step: Callable[[StepReport], None] = lambda report: None
-    stage: Callable[[str], None] = lambda text: None
+    prepared: Callable[[str, int, int], None] = lambda what, done, total: None
+    """What is done before the first step, such as "decoding", and how many recordings of how many."""
     remark: Callable[[str], None] = lambda text: None
     download: Callable[[str, int, int], None] = lambda file, done, total: None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -73,10 +73,12 @@ def decode(
     *,
     speeds: Sequence[float] = (1.0,),
     jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Decoded:
     """`recordings` at `rate` Hz in `folder`; files from an earlier call are reused.
 
-    A speed of 1.1 plays a recording a tenth faster and higher: one speaker more for a small corpus. Raises
+    A speed of 1.1 plays a recording a tenth faster and higher: one speaker more for a small corpus.
+    `progress` is called with (recordings decoded, recordings to decode), each speed counted. Raises
     `InputError` for a recording that cannot be read, `OutputError`.
     """
     name = hashlib.sha256(f"{digest(recordings)} {rate} {list(speeds)}".encode()).hexdigest()[:16]
@@ -85,7 +87,7 @@ def decode(
     if kept is None:
         numbers = range(len(recordings) * len(speeds))
         pieces = in_order(_piece, (tuple(recordings), rate, tuple(speeds)), numbers, jobs)
-        kept = _write(path, pieces)
+        kept = _write(path, _counted(pieces, len(numbers), progress))
     named = [
         replace(r, name=_at_speed(r.name, speed), frames=samples, sample_rate=rate, channels=1)
         for (r, speed), samples in zip(_spoken(recordings, speeds), kept["samples"], strict=True)
@@ -113,6 +115,15 @@ def _piece(fixed: tuple[tuple[Recording, ...], int, tuple[float, ...]], number: 
         sound = resample(sound[None], own, rate)[0]
     step = float(np.abs(sound).max(initial=0.0)) / FULL or 1.0 / FULL
     return np.round(sound / np.float32(step)).astype("<i2"), step
+
+
+def _counted(
+    pieces: Iterator[Piece], total: int, progress: Callable[[int, int], None] | None
+) -> Iterator[Piece]:
+    for done, piece in enumerate(pieces, 1):
+        yield piece
+        if progress is not None:
+            progress(done, total)
 
 
 def _write(path: Path, pieces: Iterator[Piece]) -> dict[str, list[Any]]:

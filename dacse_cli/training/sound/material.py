@@ -53,8 +53,8 @@ def find_material(
     train, *others = (FromFiles(use.rate, each) for each in (found.train, found.valid, noises))
     if not use.decoded:
         return Material(train, *others)
-    listener.stage(f"decoding {sum(len(each.recordings) for each in (train, *others))} recordings")
-    decoded = partial(decode, folder=out / SOUND, rate=use.rate, jobs=jobs)
+    progress = partial(listener.prepared, "decoding recordings")
+    decoded = partial(decode, folder=out / SOUND, rate=use.rate, jobs=jobs, progress=progress)
     return Material(
         decoded(train.recordings, speeds=use.speeds),
         *(decoded(each.recordings) if each.recordings else each for each in others),

@@ -6,6 +6,7 @@ The runs of the language model and of SET add their networks.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,7 @@ def open_data(request: PairRequest, around: Surroundings, listener: Listener) ->
         data: Data = MixedData(request.clean, request.noise, request.rooms, around, request.jobs)
     else:
         cache = request.cache or request.out / TOKENS
-
-        def encoded(done: int, total: int) -> None:
-            listener.stage(f"encoding, pair {done:,} of {total:,}")
-
+        encoded = partial(listener.prepared, "encoding pairs")
         data = CachedData(request.data, around, cache, encoded, request.jobs)
     for refused in data.refused:
         listener.remark(str(refused))
