@@ -100,7 +100,8 @@ def _values(rows: Sequence[Row], name: str, column: str) -> dict[str, str]:
     for row in rows:
         file, value = row.get(by), row.get(column)
         if isinstance(file, str) and isinstance(value, str | int | float) and str(value).strip():
-            found[PurePosixPath(file).with_suffix("").as_posix() if file else ""] = str(value).strip()
+            path = PurePosixPath(file)
+            found[path.with_suffix("").as_posix() if path.name else ""] = str(value).strip()
     return found
 
 

@@ -74,6 +74,8 @@ class ScoringOptions(Options):
         found = []
         if self.resamples < 1:
             found.append(f"the number of bootstrap resamples must be at least 1, not {self.resamples}")
+        if self.seed < 0:
+            found.append(f"the seed must be 0 or more, not {self.seed}")
         if self.wavlm_layer < 0:
             found.append(f"the WavLM layer must be 0 or more, not {self.wavlm_layer}")
         return found

@@ -18,6 +18,7 @@ from dacse_cli.files.documents import read_config
 
 ARCHITECTURE = "LlamaForCausalLM"
 MAX_SIZE = 1 << 20  # larger than in any real model, so that a wrong number cannot cause a huge allocation
+MAX_ROTATIONS = 1 << 26  # positions x head_dim: a table of half a gigabyte while it is made
 MAX_LAYERS = 4096  # each has nine tensors, whose names are listed before any weight is looked for
 
 
@@ -125,6 +126,11 @@ def parse_shape(config: Mapping[str, Any]) -> LlamaShape:
     if shape.heads % shape.kv_heads:
         raise CheckpointError(
             f"config.json: {shape.heads} attention heads cannot share {shape.kv_heads} key-value heads"
+        )
+    if shape.head_dim * shape.max_positions > MAX_ROTATIONS:
+        raise CheckpointError(
+            f"config.json: max_position_embeddings {shape.max_positions} x head_dim {shape.head_dim} "
+            f"is more than {MAX_ROTATIONS}"
         )
     if shape.head_dim % 2:
         raise CheckpointError(f"config.json: head_dim {shape.head_dim} is odd, rotary positions need pairs")

@@ -124,6 +124,8 @@ class Conformer(nn.Module):
         """
         real = None if frames is None else torch.arange(x.shape[1], device=x.device) < frames[:, None]
         x = self.dropout(self.input(x))
+        if torch.is_autocast_enabled(x.device.type):  # the sum over layers stays float32
+            x = x.float()
         x = x + positions(x.shape[1], self.shape.width).to(x)
         for layer in self.layers:
             x = layer(x, real)

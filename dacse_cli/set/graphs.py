@@ -96,11 +96,12 @@ class GraphSearch:
     ) -> tuple[Tensor, Tensor, bool]:
         """Codes `[B, N, T, K]`, scores `[B, N]`, and whether all computed values are finite.
 
-        `encoded` `[B, T, J]`, `frames` of each row, longest first; without `propose` the search is greedy and
-        scores mean nothing. Raises `RuntimeError` where graphs cannot be captured, before the first frame.
+        `encoded` `[B, T, J]`; `frames` of each row, longest first, without those that only fill the shape.
+        Without `propose` the search is greedy and scores mean nothing. Raises `RuntimeError` where graphs
+        cannot be captured, before the first frame.
         """
-        B, T = encoded.shape[:2]
-        state = self._prepare(B, beam, T, propose)
+        B, T = len(encoded), frames[0]
+        state = self._prepare(B, beam, encoded.shape[1], propose)
         spans = [min(-(-(frame + 1) // SPAN) * SPAN, len(state.written)) for frame in range(T)]
         for upto in sorted(set(spans) - state.replays.keys()):
             state.scorer.frame.zero_()
@@ -117,7 +118,10 @@ class GraphSearch:
         left = [sum(own > frame for own in frames) for frame in range(T)]
         parts = [(written[frame, :rows], links[frame, :rows]) for frame, rows in enumerate(left)]
         codes = read_back([part[0] for part in parts], [part[1] for part in parts], B)
-        return codes, state.scores[:B].cpu(), state.scorer.healthy()
+        scores, healthy = state.scores[:B].cpu(), state.scorer.healthy()
+        if not healthy:  # NaN in caches and in rows beyond a smaller batch would reach later batches
+            self.release()
+        return codes, scores, healthy
 
     def _prepare(self, rows: int, beam: int, frames: int, propose: Propose | None) -> _State:
         if self._state is None or not self._state.holds(rows, beam, frames, propose):

@@ -4,8 +4,9 @@ Greedy search takes the best code of every codebook; beam search keeps the N bes
 have the same number of frames, so no end symbol is needed: a row ends with its last frame. Hypotheses are
 kept as links to their parents and read back at the end; no prefix is copied.
 
-Rows come longest first; those that have ended are dropped from the work. Axes: `B` rows, `N` hypotheses,
-`K` codebooks, `T` frames, `V` codebook size.
+Rows come longest first; those that have ended are dropped from the work, unless the shape is fixed (`fixed`):
+then all rows are computed to the end of the longest. Axes: `B` rows, `N` hypotheses, `K` codebooks,
+`T` frames, `V` codebook size.
 """
 
 from __future__ import annotations
@@ -46,51 +47,66 @@ class Scorer(Protocol):
 
 
 def greedy(
-    scorer: Scorer, frames: Sequence[int], noise: Noise | None = None, report: Report | None = None
+    scorer: Scorer,
+    frames: Sequence[int],
+    noise: Noise | None = None,
+    report: Report | None = None,
+    *,
+    fixed: bool = False,
 ) -> Tensor:
     """The best codes `[B, T, K]`, frame by frame; after its own end a row holds zeros.
 
-    `frames` of each row, longest first. With `noise`, codes are sampled.
+    `frames` of each row, longest first. With `noise`, codes are sampled. `fixed`: no row is dropped, and the
+    scorer may have more rows than `frames`.
     """
     last = scorer.first
     whole = last.new_zeros(len(frames), frames[0], last.shape[2])
     for frame, rows in enumerate(rows_left(frames)):
-        if rows < len(last):
+        if rows < len(last) and not fixed:
             scorer.keep(rows)
-        logits = scorer.logits(last[:rows], None)
+            last = last[:rows]
+        logits = scorer.logits(last, None)
         if noise is not None:
-            logits = logits + noise(rows).unsqueeze(1)
+            logits = logits + noise(len(last)).unsqueeze(1)
         last = logits.argmax(dim=-1)
-        whole[:rows, frame] = last[:, 0]
+        whole[:rows, frame] = last[:rows, 0]
         if report is not None and (frame + 1) % REPORT_EVERY == 0:
             report(frame + 1)
     return whole
 
 
 def beam_search(
-    scorer: Scorer, frames: Sequence[int], propose: Propose, report: Report | None = None
+    scorer: Scorer,
+    frames: Sequence[int],
+    propose: Propose,
+    report: Report | None = None,
+    *,
+    fixed: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Codes `[B, N, T, K]` and scores `[B, N]` of the N best hypotheses, best first.
+    """Codes `[B, N, T, K]` and scores `[B, N]` of the N best hypotheses of each row at its end, best first.
 
-    `frames` of each row, longest first; after its own end a row holds zeros.
+    `frames` of each row, longest first; after its own end a row holds zeros. `fixed`: as in `greedy`.
     """
-    B, N, _ = scorer.first.shape
-    device = scorer.first.device
-    kept = Kept(scorer.first, _themselves(B, N, device), first_scores(B, N, device))
+    R, N, _ = scorer.first.shape
+    device, B = scorer.first.device, len(frames)
+    kept = Kept(scorer.first, _themselves(R, N, device), first_scores(R, N, device))
+    left = B
     written: list[Tensor] = []
     links: list[Tensor] = []
     ended: list[Tensor] = []
     for frame, rows in enumerate(rows_left(frames)):
-        if rows < len(kept.scores):
-            scorer.keep(rows)
-            ended.append(kept.scores[rows:])
-            kept = Kept(kept.codes[:rows], kept.parents[:rows], kept.scores[:rows])
+        if rows < left:
+            ended.append(kept.scores[rows:left])
+            left = rows
+            if not fixed:
+                scorer.keep(rows)
+                kept = Kept(kept.codes[:rows], kept.parents[:rows], kept.scores[:rows])
         kept = expand(scorer.logits(kept.codes, kept.parents), kept.scores, propose)
-        written.append(kept.codes)
-        links.append(kept.parents)
+        written.append(kept.codes[:rows])
+        links.append(kept.parents[:rows])
         if report is not None and (frame + 1) % REPORT_EVERY == 0:
             report(frame + 1)
-    return read_back(written, links, B), torch.cat([kept.scores, *reversed(ended)])
+    return read_back(written, links, B), torch.cat([kept.scores[:left], *reversed(ended)])
 
 
 def read_back(written: Sequence[Tensor], links: Sequence[Tensor], rows: int) -> Tensor:

@@ -231,8 +231,7 @@ class SetTranslator:
         own = torch.tensor(lengths, device=self._where) if uneven else None
         given = torch.from_numpy(padded).to(self._where)
         encoded = self._network.encoder(given.to(self.dtype) if self.shape.latents else given, own)
-        searched = frames if self._fixed is None else [T] * B
-        found = self._written(encoded, searched, draws, report)
+        found = self._written(encoded, frames, draws, report)
         result: Units = found[: len(rows)].cpu().numpy()
         return result
 
@@ -243,7 +242,7 @@ class SetTranslator:
         draws: list[Draw] | None,
         report: Callable[[int], None] | None,
     ) -> Tensor:
-        """Clean units `[B, T, U]`."""
+        """Clean units `[B, T, U]` of encoded `[B, T, J]`; `frames` of each row, without filler rows."""
         noise = (
             None if draws is None or self.shape.latents else RowNoise(draws, self.shape.codes, self._where)
         )
@@ -262,12 +261,13 @@ class SetTranslator:
             else:
                 self._require(healthy)
                 return codes[:, 0]
+        fixed = self._fixed is not None
         scorer = NetworkScorer(self._scoring, len(encoded), beam, encoded.shape[1])
         scorer.begin(encoded)
         if propose is None:
-            codes = greedy(scorer, frames, noise, report)
+            codes = greedy(scorer, frames, noise, report, fixed=fixed)
         else:
-            codes = beam_search(scorer, frames, propose, report)[0][:, 0]
+            codes = beam_search(scorer, frames, propose, report, fixed=fixed)[0][:, 0]
         self._require(scorer.healthy())
         return codes
 
@@ -276,7 +276,7 @@ class SetTranslator:
     ) -> Tensor:
         """Clean units of a network without a predictor, in blocks of frames that limit memory."""
         joined = self._network.joined(encoded, None)
-        self._require(bool(torch.isfinite(joined.sum())))
+        self._require(bool(torch.isfinite(joined).all()))
         B, T, _ = joined.shape
         at_once = 1 if noise is not None else max(1, HEAD_VALUES // (B * self._network.head.out_features))
         parts = []

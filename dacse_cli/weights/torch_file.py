@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,6 +195,8 @@ class _Values:
         tensor = TorchTensor(member, dtype, shape, strides, offset)
         if (offset + tensor.span) * _BYTES[dtype] > info.file_size:
             raise PickleError("it has a tensor that reaches beyond its storage")
+        if prod(shape) > tensor.span:  # a stride of 0 would make a small file any size in memory
+            raise PickleError("it has a tensor that uses numbers of its storage more than once")
         return tensor
 
 

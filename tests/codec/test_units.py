@@ -247,6 +247,15 @@ def test_folders_that_are_no_speech_encoder(tmp_path):
     HubertModel(HubertConfig(**SMALL)).save_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="layer 4 was asked for"):
         read_encoder_folder(tmp_path, 4)
+    config = json.loads((tmp_path / "config.json").read_text())
+    huge = config | {
+        "hidden_size": 8192,
+        "num_attention_heads": 16,
+    }  # gigabytes, if built before it is compared
+    (tmp_path / "config.json").write_text(json.dumps(huge))
+    with pytest.raises(CheckpointError, match="do not fit"):
+        read_encoder_folder(tmp_path, 2)
+    (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
     with pytest.raises(CheckpointError, match=r"no model\.safetensors, only pytorch_model\.bin"):
         read_encoder_folder(tmp_path, 1)

@@ -119,6 +119,7 @@ def test_processes_change_nothing(examples):
         ({"metrics": ["loudness"]}, UsageError),
         ({"jobs": 0}, UsageError),
         ({"options": ScoringOptions(resamples=0)}, UsageError),
+        ({"options": ScoringOptions(seed=-1)}, UsageError),
         ({"noisy": None}, UsageError),
     ],
 )

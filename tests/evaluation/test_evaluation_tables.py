@@ -176,6 +176,11 @@ def test_lists_that_cannot_be_used(tmp_path, source, words):
         read_groups(str(tmp_path / source) if ":" in source else source, ["y"])
 
 
+def test_rows_that_name_no_file_do_not_stop_the_others(tmp_path):
+    (tmp_path / "a.csv").write_text("file,snr\n/,1\n.,2\nx.wav,3\n")
+    assert read_groups(f"{tmp_path / 'a.csv'}:snr", ["x"]).of("x") == "3"
+
+
 def test_english_numbers_and_contractions_are_no_word_errors():
     pytest.importorskip("transformers")
     from dacse_cli.evaluation.metrics.wer import normalised

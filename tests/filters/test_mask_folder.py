@@ -61,6 +61,9 @@ def test_samples_do_not_depend_on_anything_later_than_the_lookahead(folder):
         ({"dilations": 3}, "dilations must be a list"),
         ({"dilations": [1, "2"]}, "dilations must be a list"),
         ({"width": 8}, "do not fit"),
+        ({"filter_taps": [1]}, "must contain 0"),
+        ({"dilations": [1024] * 64, "past_taps": 16}, "keep .* numbers per band"),
+        ({"dilations": [1024] * 4, "width": 4, "past_taps": 0, "future_taps": 2}, "frames ahead"),
         ({"dilations": [1]}, "blocks.1"),
     ],
 )

@@ -173,6 +173,7 @@ WRONG: dict[str, tuple[Spoil, str]] = {
     ),
     "text as flag": (config(tie_word_embeddings="yes"), "tie_word_embeddings must be"),
     "odd heads": (config(head_dim=7), "odd"),
+    "a table of 137 GB": (config(head_dim=1 << 16, max_position_embeddings=1 << 20), "is more than"),
     "heads do not share": (config(num_key_value_heads=3), "cannot share 3"),
     "heads do not divide": (config(head_dim=..., num_attention_heads=5), "not a multiple of 5"),
     "missing number": (config(max_position_embeddings=...), "max_position_embeddings must be"),

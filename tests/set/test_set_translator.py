@@ -50,13 +50,20 @@ def test_a_batch_is_its_rows_in_their_order(config: dict[str, Any], beam: int) -
         np.testing.assert_array_equal(clean, made.translate([row])[0])
 
 
-@pytest.mark.parametrize("config", [CONFIG, BASELINE], ids=["conformer", "baseline"])
+@pytest.mark.parametrize(
+    ("config", "beam"), [(CONFIG, 1), (CONFIG, 4), (BASELINE, 1)], ids=["conformer", "beam", "baseline"]
+)
 @settings(max_examples=10, deadline=None)
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=4))
-def test_in_a_fixed_shape_no_row_depends_on_the_others(config: dict[str, Any], lengths: list[int]) -> None:
-    made = translator(config)
+def test_in_a_fixed_shape_no_row_depends_on_the_others(
+    config: dict[str, Any], beam: int, lengths: list[int]
+) -> None:
+    made, free = translator(config, beam=beam), translator(config, beam=beam)
     made.fix(4, 20)
     given_rows = rows(lengths)
+    if beam > 1:  # the best hypothesis was that of the last frame of the shape
+        for clean, want in zip(made.translate(given_rows), free.translate(given_rows), strict=True):
+            np.testing.assert_array_equal(clean, want)
     for row, clean in zip(given_rows, made.translate(given_rows), strict=True):
         np.testing.assert_array_equal(clean, made.translate([row])[0])
     with pytest.raises(ValueError, match="does not fit"):
@@ -209,3 +216,27 @@ def test_a_model_folder_is_loaded_and_its_faults_are_named(tmp_path: Path) -> No
         load_set(tmp_path / "baseline", beam=2)
     with pytest.raises(CheckpointError, match="over 3 codebooks of 11 codes, the codec over 14 codebooks"):
         load_set(tmp_path / "set", units=Codes(14, 1024))
+
+
+def test_nan_in_one_batch_does_not_reach_the_next() -> None:
+    """It stayed in the caches of the captured steps, and every later chunk failed with it."""
+    made = translator(CONFIG)
+    assert made._scoring is not None
+    made._graphs = GraphSearch(made._scoring, lambda body: body)
+    network = made._network.encoder
+    whole = network.forward
+    network.forward = lambda *given: whole(*given) * torch.tensor([1.0, torch.nan])[:, None, None]  # type: ignore[method-assign]
+    with pytest.raises(CheckpointError, match="NaN"):
+        made.translate(rows([9, 9]))
+    network.forward = whole  # type: ignore[method-assign]
+    for clean, want in zip(made.translate(rows([9])), translator(CONFIG).translate(rows([9])), strict=True):
+        np.testing.assert_array_equal(clean, want)
+
+
+def test_long_chunks_do_not_overflow_in_half_precision() -> None:
+    """The sum over all values is above 65,504, the largest number of float16, long before a value is."""
+    made = SetTranslator(tiny_network(BASELINE), CPU, torch.float16, SearchShape())
+    with torch.inference_mode():
+        made._network.joined = lambda encoded, past: torch.full((1, 400, 8), 30.0, dtype=torch.float16)  # type: ignore[method-assign,assignment]
+        made._network.head = torch.nn.Linear(8, K * V).half()
+        assert made._each_frame_alone(torch.zeros(1, 400, 8), None, None).shape[:2] == (1, 400)

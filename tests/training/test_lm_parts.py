@@ -286,6 +286,30 @@ def test_pairs_are_held_out_by_speaker_and_tasks_are_known(tmp_path):
     assert not find_pairs(tmp_path, 0.0).valid
 
 
+def test_pairs_of_one_recording_are_held_out_together(tmp_path):
+    """Of one speaker: each row is a file of its own, and every held-out recording was also trained on."""
+    shared = {"task": "clip", "speaker": "s", "samples": 16000, "sample_rate": 16000}
+    records = [
+        {"row": n, "speech": f"s/{n % 20}.wav", "clean": f"clean/{n}.flac", "noisy": f"noisy/{n}.flac"}
+        | shared
+        for n in range(200)
+    ]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    found = find_pairs(tmp_path, 0.1)
+    assert found.valid and len(found.train) + len(found.valid) == 200
+    assert not {pair.source for pair in found.train} & {pair.source for pair in found.valid}
+
+
+def test_a_small_share_does_not_hold_out_half_of_two_speakers(tmp_path):
+    shared = {"task": "clip", "samples": 16000, "sample_rate": 16000}
+    records = [
+        {"row": n, "speaker": f"s{n % 2}", "clean": f"clean/{n}.flac", "noisy": f"noisy/{n}.flac"} | shared
+        for n in range(400)
+    ]
+    (tmp_path / "manifest.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert 0 < len(find_pairs(tmp_path, 0.02).valid) < 40
+
+
 def test_folders_of_pairs_name_what_has_no_twin(tmp_path):
     from training_runs import write_pairs
 

@@ -3,7 +3,8 @@
 import torch
 from training_runs import fresh_codec
 
-from dacse_cli.training.lm.pasts import ResidualTargets
+from dacse_cli.training.lm.pairs.recipe import Corruption
+from dacse_cli.training.lm.pasts import ResidualTargets, corrupt
 
 K, N, T = 4, 32, 6
 
@@ -40,3 +41,19 @@ def test_targets_under_autocast_are_those_of_float32():
     wanted = targets(clean, read)
     with torch.autocast("cpu", torch.bfloat16):
         assert (targets(clean, read) == wanted).all()
+
+
+def test_a_past_of_its_own_leaves_nothing_for_the_training_pass_in_autocast():
+    """On torch 2.10 weights cast without gradients were used again, and got none."""
+    layer = torch.nn.Linear(4, 4)
+    clean = torch.zeros(1, K, 3, dtype=torch.int64)
+
+    def answer(read):
+        with torch.no_grad():
+            layer(torch.ones(1, 4))
+        return read
+
+    with torch.autocast("cpu", torch.bfloat16):
+        corrupt(clean, clean, 8, Corruption(own=1.0), torch.Generator().manual_seed(0), answer)
+        layer(torch.ones(1, 4)).sum().backward()
+    assert layer.weight.grad is not None

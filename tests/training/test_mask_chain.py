@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from dacse_cli.audio.resample import resample
 from dacse_cli.cli.app import app
 from dacse_cli.codec.loading import load_codec
+from dacse_cli.filters.mask.analysis import Synthesis
 from dacse_cli.filters.mask.config import MaskConfig
 from dacse_cli.filters.mask.load import load_mask
 from dacse_cli.filters.mask.stream import MaskStream
@@ -112,6 +113,21 @@ def test_training_computes_what_the_stream_does():
     np.testing.assert_allclose(whole, pieces, atol=1e-5)
 
 
+def test_training_filters_on_the_device_of_its_rows():
+    """The window of the synthesis stayed on the CPU, and the first step on any GPU failed."""
+    spectra = torch.zeros(2, 5, 257, dtype=torch.complex64, device="meta")
+    assert Synthesis(2, RATE, "meta").push(spectra).device.type == "meta"
+    if torch.cuda.is_available():
+        torch.manual_seed(0)
+        config = MaskConfig(width=4, dilations=(1, 2))
+        filter_ = WaveFilter(config, Machine(torch.device("cuda")), bf16=False).eval()
+        rows = 0.1 * torch.randn(2, 9000)
+        with torch.no_grad():
+            there = filter_.cuda()(rows.cuda())
+            here = filter_.cpu()(rows)
+        torch.testing.assert_close(there.cpu(), here, atol=1e-4, rtol=1e-3)
+
+
 def test_training_with_a_guide_computes_what_the_stream_does():
     """The second row has none."""
     torch.manual_seed(0)
@@ -152,6 +168,23 @@ def test_guides_are_the_clean_rows_through_the_codec_and_the_same_again(tiny_mod
     clean = resample(rows[0].numpy(), RATE, rate)
     through = resample(codec.decode(codec.encode(clean)), rate, RATE)[:, :8000]
     assert any(np.allclose(made.numpy(), through[row], atol=1e-5) for row, made in first.items())
+
+
+def test_wrong_frames_of_a_guide_are_whole_frames(tiny_model, monkeypatch):
+    """Each codebook was shuffled by itself, and a wrong frame was made of codes that never go together."""
+    codec = load_codec(tiny_model / "codec")
+    seen = []
+    monkeypatch.setattr(
+        codec, "decode", lambda codes: seen.append(codes[0]) or np.zeros((1, 9000), np.float32)
+    )
+    rows = 0.1 * np.stack([voice(8000, 1), voice(8000, 2)])
+    codes = codec.encode(resample(rows, RATE, codec.spec.sample_rate))
+    there = {tuple(frame) for row in codes for frame in row.T}
+    guides = SimulatedGuides(codec, seed=1)
+    for seed in range(20):
+        guides.guide(rows[0], rows[1], np.random.default_rng(seed))
+    whole = [codes for codes in seen if len(codes) == codec.spec.units.books]
+    assert whole and all(tuple(frame) in there for codes in whole for frame in codes.T)
 
 
 def test_a_filter_is_trained_on_with_a_guide(sounds, tiny_model):

@@ -289,3 +289,39 @@ def compare_weights(network, discriminators, tensors):
     assert len(known) == 7
     for name, theirs in known.items():
         torch.testing.assert_close(ours[name].detach(), theirs, atol=1e-4, rtol=0, msg=name)
+
+
+def test_a_process_without_held_out_crops_takes_part_in_the_sum(tmp_path, speech, monkeypatch):
+    """It returned before it, and the others waited for it, or summed what was not meant."""
+    summed = []
+
+    def sums(machine, tensor):
+        summed.append(len(tensor))
+        return tensor + torch.tensor([6.0, 4.0, 2.0])  # another process had two rows
+
+    monkeypatch.setattr(Machine, "sum", sums)
+    result = train_vae(request(tmp_path, speech, "out", 1, **{"data.valid": 0}))
+    assert summed and set(summed) == {3}
+    assert result.last["valid_loss"] == 2.0
+
+
+def test_discriminators_outlive_a_stage_without_them(tmp_path, speech):
+    """A run that was continued in such a stage began the next one with fresh discriminators."""
+
+    def stop(report):
+        if report.stage == "plain" and report.step == 2:
+            raise KeyboardInterrupt
+
+    def run(out, listener=None):
+        made = request(tmp_path, speech, out, 2, **{"run.cadence.save_every": 1})
+        first = made.recipe.stage[0]
+        stages = (first, replace(first, name="plain", adversarial=False), replace(first, name="last"))
+        return train_vae(replace(made, recipe=replace(made.recipe, stage=stages)), listener)
+
+    whole = run("whole")
+    with pytest.raises(KeyboardInterrupt):
+        run("halves", Listener(step=stop))
+    halves = run("halves")
+    one, two = (load_file(result.model / "model.safetensors") for result in (whole, halves))
+    for name, tensor in one.items():
+        torch.testing.assert_close(tensor, two[name], atol=0, rtol=0)

@@ -152,6 +152,7 @@ def rewritten(path, change):
         (b"K\x07K\x0b", b"K\x07J\xff\xff\xff\x7f", "reaches beyond its storage"),
         (b"K\x07K\x0b", b"K\x07J\xff\xff\xff\xff", "impossible shape"),
         (b"K\x07K\x0b", b"K\x07N", "impossible shape"),
+        (b"K\x0bK\x01", b"K\x00K\x00", "more than once"),
         (b"FloatStorage", b"OddStorage", "names"),
     ],
 )

@@ -19,6 +19,7 @@ from dacse_cli.codec.units.whisper import WhisperEncoder, read_whisper
 from dacse_cli.errors import CheckpointError
 from dacse_cli.files.documents import DocumentError, read_config, read_json
 from dacse_cli.files.names import quoted
+from dacse_cli.weights.outline import outline
 from dacse_cli.weights.safetensors_file import find_tensors, read_tensors
 from dacse_cli.weights.stored import Shape, check_floats, check_shapes
 
@@ -76,10 +77,9 @@ def read_encoder_folder(folder: Path, layer: int) -> tuple[EncoderShape, dict[st
         return read_whisper(folder, layer)
     config = read_config(folder / "config.json", CheckpointError)
     shape = _shape_of(config, folder, layer)
+    weights = _stored(folder, shape)
     encoder = SpeechEncoder(shape)
-    network = encoder.network
-    weights = _stored(folder, shape, _transformers_model(shape))
-    network.load_state_dict(weights)
+    encoder.network.load_state_dict(weights)
     return shape, dict(encoder.state_dict())
 
 
@@ -110,8 +110,10 @@ def _normalises(folder: Path) -> bool:
     return isinstance(extractor, dict) and extractor.get("do_normalize") is True
 
 
-def _stored(folder: Path, shape: SpeechShape, network: Any) -> dict[str, Tensor]:
-    """The tensors of `network` in the folder, in its names without weight norm; the rest is not read."""
+def _stored(folder: Path, shape: SpeechShape) -> dict[str, Tensor]:
+    """The encoder's tensors in the folder, in its names without weight norm; the rest is not read."""
+    with outline():  # a small folder may describe a huge network: nothing is allocated before its file fits
+        network = _transformers_model(shape)
     expected: dict[str, Shape] = {name: tuple(t.shape) for name, t in network.state_dict().items()}
     found = find_tensors(folder, CheckpointError)
     theirs: dict[str, str] = {}
@@ -128,6 +130,6 @@ def _stored(folder: Path, shape: SpeechShape, network: Any) -> dict[str, Tensor]
     weights = {own: read[name].float() for own, name in theirs.items()}
     if not all(bool(torch.isfinite(tensor).all()) for tensor in weights.values()):
         raise CheckpointError(f"{folder}: the weights hold NaN or infinite values")
-    network.load_state_dict(weights)
+    network.load_state_dict(weights, assign=True)
     remove_parametrizations(network.get_submodule(_POSITIONS), "weight")
     return dict(network.state_dict())

@@ -60,6 +60,8 @@ class AutoencoderShape:
     def __post_init__(self) -> None:
         _whole("latent_channels", self.latent_channels, 1, 1024)
         _wholes("channels", self.channels, 1, _MAX_CHANNELS)
+        if len(self.channels) < 2:
+            raise CodecError("channels must have at least 2 stages")
         for name in ("encoder_layers", "decoder_layers"):
             _wholes(name, getattr(self, name), 1, 64)
             if len(getattr(self, name)) != len(self.channels):

@@ -74,11 +74,11 @@ class Analysis:
 
 
 class Synthesis:
-    """Spectra `[N, T, hop + 1]` -> samples, in their places."""
+    """Spectra `[N, T, hop + 1]` -> samples, in their places, on the device of the spectra."""
 
-    def __init__(self, rows: int, rate: int) -> None:
+    def __init__(self, rows: int, rate: int, device: torch.device | str = "cpu") -> None:
         self._hop = hop_length(rate)
-        self._window = torch.hann_window(2 * self._hop).sqrt()
+        self._window = torch.hann_window(2 * self._hop, device=device).sqrt()
         self._scale = 2 * self._hop / 512
         self._tail: Tensor | None = None
 
@@ -86,7 +86,7 @@ class Synthesis:
         """The samples `[N, m]` that are final."""
         N, T, _ = spectra.shape
         if T == 0:
-            return torch.zeros(N, 0)
+            return torch.zeros(N, 0, device=spectra.device)
         frames = torch.fft.irfft(spectra, 2 * self._hop, dim=2) * (self._window * self._scale)
         first, second = frames[..., : self._hop], frames[..., self._hop :]
         if self._tail is None:

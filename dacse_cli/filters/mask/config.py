@@ -10,6 +10,12 @@ HOP_SECONDS = 0.016
 """Time between frames; a window is twice as long."""
 
 
+MOST_KEPT = 1 << 18
+"""Numbers per band that the blocks of a stream may keep: 32 MB per channel of a recording."""
+MOST_FUTURE = 4096
+"""Frames of look-ahead, about a minute."""
+
+
 @dataclass(frozen=True)
 class MaskConfig:
     """Everything that decides the shapes of the network's weights."""
@@ -40,9 +46,22 @@ class MaskConfig:
             found.append("past_taps and future_taps must lie between 0 and 16")
         if not 1 <= len(self.filter_taps) <= 9 or not all(-8 <= tap <= 8 for tap in self.filter_taps):
             found.append("filter_taps must be 1 to 9 numbers from -8 to 8")
+        elif 0 not in self.filter_taps:
+            found.append("filter_taps must contain 0, the frame itself")
+        if not found and self._kept > MOST_KEPT:
+            found.append(
+                f"its blocks keep {self._kept} numbers per band between frames, more than {MOST_KEPT}"
+            )
+        if not found and self.future_frames > MOST_FUTURE:
+            found.append(f"it looks {self.future_frames} frames ahead, more than {MOST_FUTURE}")
         if self.guides not in (0, 1):
             found.append(f"guides must be 0 or 1, not {self.guides}")
         return found
+
+    @property
+    def _kept(self) -> int:
+        """Numbers per band and channel of a recording that a stream keeps between frames."""
+        return (self.past_taps + self.future_taps) * sum(self.dilations) * self.width
 
     @property
     def taps(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dacse_cli.errors import UsageError
 from dacse_cli.training.codec.codebooks import (
     count_codes,
     perplexity,
@@ -34,6 +35,9 @@ from dacse_cli.training.steps.optimizers import is_matrix, make_optimizers
 
 Restart = Callable[[CodecNetwork, int, int], None]
 """(network, stage, latents of a step): reinitialises codebooks."""
+
+HEARD_RATE = 16_000
+"""Sample rate of the recogniser, Hz."""
 
 
 class CodecTrainer:
@@ -60,6 +64,10 @@ class CodecTrainer:
         self._discriminators = WaveDiscriminators(options.periods, options.windows, options.width, BANDS)
         self._batches: Ahead[Any] | None = None
         recogniser = recipe.data.recogniser if any(stage.hearing for stage in recipe.stage) else None
+        if recogniser and network.config.sampling_rate != HEARD_RATE:
+            raise UsageError(
+                f"stage.hearing is for codecs of {HEARD_RATE} Hz, not {network.config.sampling_rate}"
+            )
         self._hearing = Hearing(Path(recogniser)).to(machine.device) if recogniser else None
         self._counts = torch.zeros(network.codes.books, network.codes.size, device=machine.device)
 
@@ -120,12 +128,23 @@ class CodecTrainer:
         return {"valid_loss": total / rows} if rows else {}
 
     def state(self) -> dict[str, Any]:
-        """Networks, optimizers, and which codes were used."""
-        return {"codec": self._network.state_dict(), "step": self._moves.state(), "used": self._counts}
+        """Networks, optimizers, and which codes were used.
+
+        Discriminators of any stage: a later one goes on with them, whether or not this one uses them.
+        """
+        judged = any(stage.adversarial for stage in self._recipe.stage)
+        return {
+            "codec": self._network.state_dict(),
+            "discriminators": self._discriminators.state_dict() if judged else None,
+            "step": self._moves.state(),
+            "used": self._counts,
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
         self._network.load_state_dict(state["codec"])
+        if state["discriminators"] is not None:
+            self._discriminators.load_state_dict(state["discriminators"])
         self._moves.restore(state["step"])
         self._counts.copy_(state["used"])
 

@@ -52,6 +52,8 @@ def corrupt(
         places = (draw >= options.noisy + options.random) & (draw < options.total)
         for _ in range(options.passes):
             read = torch.where(places, answer(read), read)
+        # older torch keeps weights cast without gradients for the training pass of the same autocast
+        torch.clear_autocast_cache()
     return read
 
 

@@ -60,7 +60,7 @@ class SimulatedGuides:
         books = self._books if rng.random() < ALL_BOOKS else int(rng.integers(1, self._books + 1))
         share = 0.0 if rng.random() < NO_WRONG_FRAMES else rng.uniform(0, MOST_WRONG_FRAMES)
         if rng.random() < 0.5:
-            wrong = rng.permuted(codes, axis=1)
+            wrong = rng.permutation(codes, axis=1)
         replaced = rng.random(codes.shape[1]) < share
         damaged = np.where(replaced, wrong, codes)[:books]
         samples = resample(self._codec.decode(damaged[None]), rate, RATE)[0]

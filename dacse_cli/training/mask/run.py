@@ -17,7 +17,7 @@ from dacse_cli.filters.mask.config import MaskConfig
 from dacse_cli.filters.mask.load import load_mask_network, read_mask_config
 from dacse_cli.filters.mask.network import MaskNetwork
 from dacse_cli.training.mask.guides import SimulatedGuides
-from dacse_cli.training.mask.recipe import RATE, MaskRecipe
+from dacse_cli.training.mask.recipe import RATE, RATED_SAMPLES, MaskRecipe
 from dacse_cli.training.mask.trainer import MaskTrainer
 from dacse_cli.training.mask.wave import WaveFilter
 from dacse_cli.training.mix.live import LiveMix
@@ -132,6 +132,9 @@ def _check(request: MaskRequest, machine: Machine) -> None:
     """Raise `UsageError` where recipe, recordings and processes do not fit together."""
     for stage in request.recipe.stage:
         machine.check_rows(stage.name, stage.rows)
+        rated = stage.rows // machine.count * round(request.recipe.data.seconds * RATE)
+        if stage.opinion and rated < RATED_SAMPLES:
+            raise UsageError(f"{stage.name}: opinion needs rows of 9.01 s together in each of the processes")
     if NEED_NOISE & parse_recipe(request.recipe.data.mix).keys() and not request.noise:
         raise UsageError("the recipe mixes in noise", hint="Name recordings of noise (`noise`).")
     start = request.recipe.model.start

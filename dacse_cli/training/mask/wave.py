@@ -42,7 +42,7 @@ class WaveFilter(nn.Module):
         before, after = -min(config.filter_taps), max(config.filter_taps)
         spectra = F.pad(spectra.to(noisy.device), (0, 0, before, after))
         filtered = apply_masks(masks.float(), spectra, config.filter_taps, before)
-        return Synthesis(len(noisy), RATE).push(filtered)[:, :size]
+        return Synthesis(len(noisy), RATE, noisy.device).push(filtered)[:, :size]
 
     def _analysed(self, noisy: Tensor, guides: Mapping[int, Tensor]) -> tuple[Tensor, Tensor]:
         """Spectra and features of whole rows."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def seed_of(*key: int) -> int:
-    """A 63-bit seed that differs from that of any other key."""
+    """A 63-bit seed; those of two keys of equal length with numbers below 2^32 differ as good as always."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
 
 

@@ -18,7 +18,7 @@ from dacse_cli.errors import InputError, NoInputError
 from dacse_cli.training.sound.level import Samples
 from dacse_cli.training.sound.manifest import MANIFEST, SETTINGS, Record, read_manifest
 from dacse_cli.training.sound.recordings import Recording, Refused, fingerprint, look, read_part
-from dacse_cli.training.sound.splits import Split, assign
+from dacse_cli.training.sound.splits import Split, assign, by_speakers
 
 TRAIN, VALID = "train", "valid"
 WANTED = ("noisy", "clean", "sample_rate", "samples")
@@ -35,6 +35,8 @@ class PairFiles:
     speaker: str
     mark: str
     """A digest of the contents, which differs even for pairs of equal names and lengths."""
+    source: str
+    """The recording of speech it was made from: pairs of one are held out together."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,10 @@ def _pair(folder: Path, record: Record, settings: bytes) -> PairFiles:
     )
     # what was drawn, and from which recordings, decides what the files hold
     mark = hashlib.sha256(settings + json.dumps(record, sort_keys=True).encode()).hexdigest()[:16]
-    return PairFiles(noisy, clean, record.get("task"), str(record.get("speaker", record["row"])), mark)
+    source = str(record.get("speech", clean.name))
+    return PairFiles(
+        noisy, clean, record.get("task"), str(record.get("speaker", record["row"])), mark, source
+    )
 
 
 def _of_folders(data: Path) -> tuple[tuple[PairFiles, ...], tuple[Refused, ...]]:
@@ -134,7 +139,7 @@ def _of_folders(data: Path) -> tuple[tuple[PairFiles, ...], tuple[Refused, ...]]
             refused.append(Refused(noisy.path, f"is not as long as {clean.path}"))
         else:
             mark = f"{fingerprint(noisy.path)} {fingerprint(clean.path)}"
-            pairs.append(PairFiles(noisy, clean, None, clean.speaker, mark))
+            pairs.append(PairFiles(noisy, clean, None, clean.speaker, mark, clean.name))
     return tuple(pairs), tuple(refused)
 
 
@@ -159,11 +164,11 @@ def _some(pairs: tuple[PairFiles, ...], data: Path) -> tuple[PairFiles, ...]:
 def _hold_out(
     pairs: tuple[PairFiles, ...], share: float
 ) -> tuple[tuple[PairFiles, ...], tuple[PairFiles, ...]]:
-    """Hold out a share of speakers, or of pairs where there is only one speaker."""
-    if share == 0 or len(pairs) < 2:
+    """Hold out a share of the speakers; of the recordings of speech where that is less than one speaker."""
+    by_speaker = by_speakers({pair.speaker for pair in pairs}, share)
+    group = {pair: pair.speaker if by_speaker else pair.source for pair in pairs}
+    if share == 0 or len(set(group.values())) < 2:
         return pairs, ()
-    speakers = {pair.speaker for pair in pairs}
-    group = {pair: pair.speaker if len(speakers) > 1 else pair.clean.name for pair in pairs}
-    splits = assign(set(group.values()), (Split(TRAIN, 1 - share), Split(VALID, share)), "speakers")
+    splits = assign(set(group.values()), (Split(TRAIN, 1 - share), Split(VALID, share)), "recordings")
     train = tuple(pair for pair in pairs if splits[group[pair]] == TRAIN)
     return train, tuple(pair for pair in pairs if splits[group[pair]] == VALID)

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dacse_cli.errors import NoInputError
 from dacse_cli.training.sound.decoded import decode
 from dacse_cli.training.sound.recordings import Files, FromFiles, Reader, look
 from dacse_cli.training.sound.splits import divide
@@ -50,6 +51,8 @@ def find_material(
     noises, unusable = look(noise)
     for refused in (*found.refused, *unusable):
         listener.remark(str(refused))
+    if noise and not noises:
+        raise NoInputError(f"none of the {len(noise)} recordings of noise can be read: {unusable[0]}")
     train, *others = (FromFiles(use.rate, each) for each in (found.train, found.valid, noises))
     if not use.decoded:
         return Material(train, *others)

@@ -1,8 +1,8 @@
 """Training, validation, test: which group of recordings belongs to which set.
 
 A hash of its name decides, so a group stays in its set when others are added, and two corpora that share a
-speaker put that speaker into the same set. Noises and room responses are split by the same rule, so that no
-test material was part of the training.
+speaker put that speaker into the same set. `dacse mix` splits noises and room responses by the same rule, so
+that no test material was part of the training; trainings that mix on the fly hold out speech alone.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def divide(files: Files, rate: int, seconds: float, held_out: float) -> Divided:
     if not long:
         raise NoInputError(f"none of the {len(files)} recordings lasts {seconds:g} s")
     speakers = {recording.speaker for recording in long}
-    by_speaker = len(speakers) > 1 and held_out * len(speakers) >= 1
+    by_speaker = by_speakers(speakers, held_out)
     group = {r.name: r.speaker if by_speaker else r.name for r in long}
     if held_out == 0 or len(long) < 2:
         return Divided(long, (), refused)
@@ -98,6 +98,11 @@ def divide(files: Files, rate: int, seconds: float, held_out: float) -> Divided:
     )
     train = tuple(r for r in long if splits[group[r.name]] == "train")
     return Divided(train, tuple(r for r in long if splits[group[r.name]] == "valid"), refused)
+
+
+def by_speakers(speakers: Collection[str], held_out: float) -> bool:
+    """Whether a share `held_out` can be kept by speakers: it is at least one of several."""
+    return len(speakers) > 1 and held_out * len(speakers) >= 1
 
 
 def shared_out(count: int, splits: tuple[Split, ...]) -> tuple[int, ...]:

@@ -114,16 +114,11 @@ class AdversarialStep:
         return numbers, made
 
     def state(self) -> dict[str, Any]:
-        """State of discriminators and all optimizers; the network's weights are saved by the trainer."""
-        return {
-            "discriminators": None if self._discriminators is None else self._discriminators.state_dict(),
-            "optimizers": [[o.state_dict() for o in optimizers] for optimizers in self._optimizers],
-        }
+        """State of all optimizers; the weights of both sides are saved by the trainer."""
+        return {"optimizers": [[o.state_dict() for o in optimizers] for optimizers in self._optimizers]}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
-        if self._discriminators is not None:
-            self._discriminators.load_state_dict(state["discriminators"])
         for optimizers, stored in zip(self._optimizers, state["optimizers"], strict=True):
             for optimizer, one in zip(optimizers, stored, strict=True):
                 optimizer.load_state_dict(one)

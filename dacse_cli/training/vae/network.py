@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -69,6 +69,8 @@ def weight_norm_all(network: nn.Module) -> None:
 
 class AutoencoderPart:
     """A `Part`: the autoencoder, discriminators of bands and patches, mel distance."""
+
+    measures: Sequence[str] = ("valid_noisy", "valid_loss")
 
     def __init__(self, network: VaeNetwork, shape: AutoencoderShape, recipe: VaeRecipe) -> None:
         self.network: nn.Module = network

@@ -33,6 +33,8 @@ class Part(Protocol):
     discriminators: nn.Module
     weights: Mapping[str, float]
     """Weights of all losses by name."""
+    measures: Sequence[str]
+    """Names of what `measured` finds."""
 
     def batch(self, wav: Tensor, noise: float, chance: torch.Generator) -> Any:
         """The network's input for crops [B, S]."""
@@ -101,27 +103,31 @@ class VaeTrainer:
     def validate(self) -> Mapping[str, float]:
         """Validation numbers of the stage's part on held-out crops; empty where none were held out."""
         self._part.network.eval()
-        sums: dict[str, Tensor] = {}
-        rows = torch.zeros((), device=self._machine.device)
+        names = self._part.measures
+        sums = torch.zeros(len(names) + 1, device=self._machine.device)  # the last one counts rows
         for number, wav in enumerate(self._held_out):
             chance = torch_rng(self._recipe.run.seed, number, 8)
             found = self._part.measured(wav.to(self._machine.device), self._stage.noise, chance)
-            sums = {name: sums.get(name, 0.0) + value * len(wav) for name, value in found.items()}
-            rows = rows + len(wav)
-        if not sums:
-            return {}
-        *totals, count = self._machine.sum(torch.stack([*sums.values(), rows])).tolist()
-        return {name: total / count for name, total in zip(sums, totals, strict=True)}
+            values = [found[name] for name in names]
+            sums += torch.stack([*values, torch.ones_like(values[0])]) * len(wav)
+        *totals, count = self._machine.sum(sums).tolist()  # every process takes part, also without a batch
+        return {name: total / count for name, total in zip(names, totals, strict=True)} if count else {}
 
     def state(self) -> dict[str, Any]:
-        """Networks and optimizers."""
-        networks = {name: part.network.state_dict() for name, part in self._parts.items()}
-        return {"networks": networks, "step": self._moves.state()}
+        """Networks, optimizers, and the discriminators of any stage: a later one goes on with them."""
+        judged = {stage.part for stage in self._recipe.stage if stage.adversarial}
+        return {
+            "networks": {name: part.network.state_dict() for name, part in self._parts.items()},
+            "discriminators": {name: self._parts[name].discriminators.state_dict() for name in judged},
+            "step": self._moves.state(),
+        }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Inverse of `state`."""
         for name, part in self._parts.items():
             part.network.load_state_dict(state["networks"][name])
+            if name in state["discriminators"]:
+                part.discriminators.load_state_dict(state["discriminators"][name])
         self._moves.restore(state["step"])
 
     @torch.no_grad()

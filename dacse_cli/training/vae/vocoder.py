@@ -7,7 +7,7 @@ that BigVGAN gives them (15, 2 and 1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 import torch
@@ -49,6 +49,8 @@ class VocoderNetwork(nn.Module):
 
 class VocoderPart:
     """A `Part`: the vocoder, discriminators of periods and spectra, multi-scale mel distance."""
+
+    measures: Sequence[str] = ("valid_loss",)
 
     def __init__(self, network: VocoderNetwork, recipe: VaeRecipe, machine: Machine) -> None:
         self.network: nn.Module = network

@@ -30,7 +30,7 @@ from dacse_cli.training.runs.machine import Machine
 from dacse_cli.training.sound.folders import digest, find_pairs, of_tasks
 from dacse_cli.training.sound.recordings import Files, Refused
 from dacse_cli.training.sound.segments import Segmenting
-from dacse_cli.training.sound.splits import WHOLE, Split
+from dacse_cli.training.sound.splits import WHOLE, Split, by_speakers
 
 StageBatches = tuple[Source, Sequence[CodeBatch]]
 
@@ -186,7 +186,7 @@ def _mix_options(around: Surroundings, clean: Files) -> MixOptions:
         rate=around.codec.spec.sample_rate,
         lengths=Segmenting(shortest, data.seconds, 1.25 * data.seconds),
         splits=splits,
-        split_by="speaker" if len(speakers) > 1 else "file",
+        split_by="speaker" if by_speakers(speakers, data.valid) else "file",
         seed=around.recipe.run.seed,
     )
 
