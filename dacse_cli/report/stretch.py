@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from dacse_cli.audio.recording import open_recording
 
 STEP = 0.1
-"""Seconds per step of a survey."""
+"""Length of a step of a survey, in seconds."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A whole file in steps of `STEP` seconds, all channels together."""
+    """Energy and extremes of a whole file in steps of `STEP` seconds, all channels together."""
 
     rate: int
     frames: int
