@@ -49,7 +49,7 @@ def survey(path: Path) -> Survey:
 def choose_start(energy: NDArray[np.float64], seconds: float, marks: tuple[float, ...] = ()) -> float:
     """Second at which a stretch of `seconds` begins: around the first of `marks`, else the loudest one.
 
-    Power is limited to that of the loudest twentieth of the file, so that short bangs do not decide.
+    Power is limited to that of the loudest twentieth of the file, so that short bangs are not preferred.
     """
     width = max(1, round(seconds / STEP))
     last = len(energy) - width
