@@ -1,7 +1,7 @@
-"""What a run is asked to do, as frozen dataclasses, checked in one place.
+"""The options of a run as frozen dataclasses, checked in one place.
 
-Holds values only, no paths and no devices; every object goes through JSON unchanged, because a run
-crosses process borders.
+Plain values only, no `Path` or torch objects: every object survives a round trip through JSON, because a run
+uses several processes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dacse_cli.errors import DeviceError, UsageError, did_you_mean
 
 DEFAULT_MODEL = "disco-eth/DAC-SE1"
 AUTO_MODEL = "auto"
-"""The model that suits the machine: `hub.choice` says which one that is."""
+"""The model that suits the machine, chosen by `hub.choice`."""
 DEFAULT_CODEC = "descript/dac_44khz"
 DEFAULT_CHUNK_SECONDS = 4.0
 MIN_RATE, MAX_RATE = 1000, 768_000
@@ -28,7 +28,7 @@ T = TypeVar("T", bound="Options")
 
 
 class Options:
-    """Values for JSON, and `problems()` -> `UsageError`: shared by the option classes."""
+    """Base of the option classes: values for JSON, and a check that raises `UsageError`."""
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
@@ -50,7 +50,7 @@ _DEVICE = re.compile(r"auto|all|cpu|mps|cuda(:\d{1,3})?")
 
 
 def check_devices(text: str) -> None:
-    """Raise `DeviceError` for what names no device, here or anywhere. Several are separated by commas."""
+    """Raise `DeviceError` unless `text` names devices, separated by commas; they need not be present."""
     for name in map(str.strip, text.split(",")):
         if not _DEVICE.fullmatch(name):
             known = ("auto", "all", "cpu", "cuda", "mps")
@@ -59,7 +59,7 @@ def check_devices(text: str) -> None:
 
 
 MAX_BEAM = 64
-"""Hypotheses that a search keeps, at most."""
+"""Highest number of hypotheses of a beam search."""
 EXPANSIONS = ("ranked", "best")
 """`ranked` pairs the n-th best codes of all codebooks; `best` takes the likeliest frames."""
 
@@ -71,22 +71,22 @@ class ModelOptions(Options):
     model: str = DEFAULT_MODEL
     """A Hub id, `id@revision`, a local folder, or `nano`."""
     codec: str | None = None
-    """A Hub id or local folder; None takes what the model names, else `DEFAULT_CODEC`."""
+    """A Hub id or local folder; None: the one named by the model's card, else `DEFAULT_CODEC`."""
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | None = None
-    """Chunks generated at once; None fits free memory."""
+    """Chunks generated at once; None: as many as fit into free memory."""
     offline: bool = False
     deterministic: bool = False
-    """The same bytes for a file whatever else is enhanced with it."""
+    """Whether the bytes of an output are independent of the other inputs of the run."""
     kv: str = "auto"
-    """What the language model's cache holds: `auto` (the numbers it computes with), `int8` or `fp8`."""
+    """Number type of the language model's cache: `auto` (the type it computes in), `int8` or `fp8`."""
     beam: int | None = None
-    """Hypotheses that SET keeps; None: what the model says."""
+    """Hypotheses of SET's beam search; None: as in the model's config.json."""
     expansion: str | None = None
-    """How SET's beam proposes codes: one of `EXPANSIONS`; None: what the model says."""
+    """How SET's beam search proposes codes: one of `EXPANSIONS`; None: as in the model's config.json."""
     second_opinion: str | None = None
-    """Whisper that compares the words of inputs and results: a CTranslate2 folder, or a size."""
+    """Whisper model that transcribes input and output, to compare words: a CTranslate2 folder, or a size."""
 
     def problems(self) -> list[str]:
         found = []
@@ -108,12 +108,12 @@ class ChunkOptions(Options):
     """How a recording is cut for the language model. Seconds; `overlap` is a share of a chunk."""
 
     seconds: float | None = None
-    """None takes what the model names, else `DEFAULT_CHUNK_SECONDS`."""
+    """None: the length named by the model's card, else `DEFAULT_CHUNK_SECONDS`."""
     overlap: float = 0.05
     min_seconds: float | None = None
-    """A shorter last chunk joins its neighbour; None is a quarter of a chunk (1 s of 4 s)."""
+    """A shorter last chunk is merged into the one before; None is a quarter of a chunk (1 s of 4 s)."""
     fixed: bool = False
-    """The model supports no other chunk length; set from its card, never by a user."""
+    """Whether the model supports no other chunk length; set from its card, never by a user."""
 
     def problems(self) -> list[str]:
         found = []
@@ -126,9 +126,9 @@ class ChunkOptions(Options):
         return found
 
     def resolved(self, model_seconds: float | None, fixed: bool = False) -> ChunkOptions:
-        """The same with every None replaced, given the chunk length a model's card names.
+        """The same options with every None replaced; `model_seconds` is the length in the model's card.
 
-        Raises `UsageError` for another length than the only one (`fixed`) that a model knows.
+        Raises `UsageError` if the model supports only that length (`fixed`) and another one is set.
         """
         if fixed and self.seconds not in (None, model_seconds):
             raise UsageError(f"`chunk` {self.seconds:g}: this model takes chunks of {model_seconds:g} s only")
@@ -140,14 +140,14 @@ class ChunkOptions(Options):
 GUARDS = ("strict", "normal", "off")
 METHODS = ("generate", "filter", "mask")
 MATCH = "match"
-"""The loudness of the input, as a goal for the output."""
+"""Value of `loudness` that gives the output the loudness of the input."""
 PROFILES = {"gentle": 0.75, "normal": 1.0, "strong": 1.0}
-"""How much is enhanced, by name -> the share that is enhanced sound. `strong` also lowers pauses."""
+"""Name of a strength -> share of enhanced sound in the output. `strong` also lowers pauses."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What a purpose asks of the sound, where the user does not say otherwise."""
+    """Options of the output for one purpose; options that the user gives have priority."""
 
     strength: str = "normal"
     loudness: float | None = None
@@ -169,9 +169,9 @@ PRESETS = {
 
 
 def strength_of(given: str | float) -> tuple[str, float]:
-    """(profile, mix) of one word for how much is done: a name of `PROFILES`, or a share from 0 to 1.
+    """(profile, mix) for a strength: a name of `PROFILES`, or a share from 0 to 1.
 
-    Raises `UsageError`.
+    Raises `UsageError` for anything else.
     """
     if isinstance(given, str) and given in PROFILES:
         return given, 1.0
@@ -212,32 +212,32 @@ FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3", "m4a")
 
 @dataclass(frozen=True)
 class SoundOptions(Options):
-    """What the output shall sound and look like."""
+    """Options of the output: channels, rate, format, strength, guard, loudness, method."""
 
     channels: str = "keep"
     rate: int | None = None
     """Output samples per second; None keeps the input's."""
     format: str = "keep"
     mix: float = 1.0
-    """1 is all enhanced, 0 the input."""
+    """Share of enhanced sound: 1 is enhanced sound only, 0 the input."""
     guard: str = "normal"
-    """Against answers that say something else: tried again, then `normal` passes the input through there and
-    `strict` fails the file; `off` takes what comes."""
+    """What happens to chunks whose speech differs from the input's: they are generated again; if it still
+    differs, `normal` keeps the input there and `strict` fails the file. `off`: no check."""
     profile: str = "normal"
     """A name of `PROFILES`; its share multiplies `mix`."""
     loudness: str | float | None = None
-    """`match`, a number of LUFS, or None: the level stays as it comes."""
+    """`match`, a number of LUFS, or None: the level is not changed."""
     true_peak: float = -1.0
-    """dBTP that a change of loudness does not exceed."""
+    """Highest true peak, in dBTP, that a change of loudness may cause."""
     method: str = "auto"
-    """`generate`: the voice that the model writes. `filter`: the recording, filtered with that voice as
-    guide. `mask`: the recording, filtered alone. Filters add nothing. `auto`: what the model's card says."""
+    """`generate`: speech generated by the model. `filter`: the recording, filtered with that speech as a
+    guide. `mask`: the recording, filtered by a mask network. Filters add no sound. `auto`: as in the card."""
 
     limiter: bool = False
-    """Whether peaks are turned down so that `loudness` is reached; else the loudness is missed for them."""
+    """Whether a limiter lowers peaks so that `loudness` is reached; without it, the output may be quieter."""
 
     def to_json(self) -> dict[str, Any]:
-        """The fields; `limiter` only where it is on, so that files made before it existed are still known."""
+        """The fields; `limiter` only if it is on, so that outputs of versions without it count as done."""
         fields = super().to_json()
         return fields if self.limiter else {name: v for name, v in fields.items() if name != "limiter"}
 
@@ -251,7 +251,7 @@ class SoundOptions(Options):
 
     @property
     def changes_level(self) -> bool:
-        """Whether more is done to the sound than enhancing it all."""
+        """Whether the enhanced sound is mixed with the input, lowered in pauses, or brought to a loudness."""
         return self.share < 1 or self.profile == "strong" or self.loudness is not None
 
     def problems(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Every error a user can cause, as facts: what failed, where, and what to do next.
+"""Every error that a user can cause, with what failed, where, and what to do next.
 
 Independent of terminals: the command line turns a class into an exit code and a line of text.
 """
@@ -22,7 +22,7 @@ class DacseError(Exception):
         self.hint = hint and sentence(hint)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Errors cross process borders; the default would call the constructor without its keywords."""
+        """For errors sent between processes; the default would call the constructor without keywords."""
         return (_restored, (type(self), self.args, self.__dict__))
 
 
@@ -49,7 +49,7 @@ class NoInputError(DacseError):
 
 
 class ModelError(DacseError):
-    """A model or codec cannot be had, is damaged, or is not one dacse can run."""
+    """A model or codec cannot be found or fetched, is damaged, or is of a kind that dacse cannot run."""
 
     exit_code = 5
 
@@ -79,14 +79,14 @@ class LockedError(DacseError):
 
 
 class DeviceError(DacseError):
-    """The device asked for is absent or cannot run the model."""
+    """The requested device is absent or cannot run the model."""
 
     exit_code = 8
 
 
 _COMMANDS = "cat|dacse|ffmpeg|hf|pip"
 _CODE_AT_END = re.compile(rf"(^|: )({_COMMANDS}) [^`]*$|://\S*$")
-"""A command or an address that ends a hint: with a full stop it could not be copied."""
+"""A command or an address at the end of a hint, which a full stop would make hard to copy."""
 
 
 def sentence(hint: str) -> str:
@@ -97,9 +97,9 @@ def sentence(hint: str) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
-    """The hint for a word that is none of `known`: the closest ones, else `otherwise`.
+    """The hint for a word that is not in `known`: the closest ones, else `otherwise`.
 
-    Case does not count, nor what stands before the last slash.
+    Case, and everything before the last slash, are ignored.
     """
     names = {_last_part(name): name for name in known}
     close = difflib.get_close_matches(_last_part(word), names, 3)

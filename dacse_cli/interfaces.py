@@ -1,8 +1,8 @@
-"""What a model family must offer to take part in a run: codec, translator, filter.
+"""What a model family must implement to take part in a run: codec, translator, filter.
 
-Numpy and the standard library only. A family implements one of these protocols in a room of its own and is
-listed in the registry; everything above (chunks, batches, journal, guard, report) works through them and
-never asks for a family's name.
+Numpy and the standard library only. A family implements one of these protocols in its own package and is
+listed in the registry; all other code (chunks, batches, journal, guard, report) uses the protocols only and
+does not depend on the family.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Samples: TypeAlias = NDArray[np.float32]
     """Audio, `[C, S]`."""
     Units: TypeAlias = NDArray[Any]
-    """What stands for audio, `[..., U, T]`: int16 codes of `U` codebooks, or float32 latents of width `U`."""
+    """A codec's output, `[..., U, T]`: int16 codes of `U` codebooks, or float32 latents of width `U`."""
 else:  # importing numpy takes longer than a command that runs no model
     Samples = Units = Any
 
@@ -38,11 +38,11 @@ class Latents:
 
     width: int
     quantised: bool = False
-    """Whether they are sums of codebook vectors, as decoding codes makes them, not an encoder's output."""
+    """Whether they are taken after quantisation: sums of codebook vectors, not an encoder's output."""
 
 
 def in_words(units: Codes | Latents) -> str:
-    """For messages."""
+    """The kind of units in words, for messages."""
     if isinstance(units, Codes):
         return f"{units.books} codebooks of {units.size} codes"
     return f"latents of width {units.width}"
@@ -50,7 +50,7 @@ def in_words(units: Codes | Latents) -> str:
 
 @dataclass(frozen=True)
 class CodecSpec:
-    """A codec as integers. `hop_length` samples make one frame of units."""
+    """Rates and sizes of a codec. `hop_length` samples make one frame of units."""
 
     name: str
     sample_rate: int
@@ -61,11 +61,11 @@ class CodecSpec:
     decode_margin: int
     """Frames of context on each side of a window that make its samples those of the whole file."""
     decode_tail: int = 0
-    """Samples at the very end that the network does not make (odd strides); zeros stand there."""
+    """Samples at the very end that the network does not produce (odd strides); they are zeros."""
     window_seconds: float = 4.0
-    """Audio computed at once, context not counted: bounds memory."""
+    """Length of a window without context; it bounds memory."""
     also: Codes | Latents | None = None
-    """Other units that it decodes too: latents where it makes codes, codes where it makes latents."""
+    """Other units that it can decode: latents if it makes codes, codes if it makes latents."""
 
     @property
     def frame_rate(self) -> Fraction:
@@ -81,7 +81,7 @@ class CodecSpec:
         return frames * self.hop_length
 
     def seconds_to_frames(self, seconds: float) -> int:
-        """Whole frames within `seconds`, at least one: the float is taken as the decimal it prints as."""
+        """Whole frames within `seconds`, at least one; `seconds` counts as the decimal that it prints as."""
         return max(1, int(Fraction(str(seconds)) * self.frame_rate))
 
 
@@ -124,7 +124,7 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class Draw:
-    """How one row is sampled instead of taking the best units. A temperature near 0 is the best one."""
+    """How one row is sampled, instead of taking the best units; a temperature near 0 is close to that."""
 
     temperature: float
     seed: int
@@ -143,11 +143,11 @@ class Translator(Protocol):
 
     @property
     def context(self) -> tuple[int, int]:
-        """Frames before and after a chunk that it wants to see beside it; the caller drops their answer."""
+        """Frames of context before and after a chunk; the caller discards the output for them."""
 
     @property
     def redraws(self) -> bool:
-        """Whether a doubted chunk may be asked for again with a `Draw`."""
+        """Whether a suspicious chunk can be generated again with a `Draw`."""
 
     @property
     def device(self) -> str:
@@ -155,11 +155,11 @@ class Translator(Protocol):
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of weights that one step reads."""
+        """Bytes of weights that one step reads from memory."""
 
     @property
     def steps_per_frame(self) -> int:
-        """Steps, one after the other, that a frame of a row takes."""
+        """Sequential steps per frame of a row."""
 
     def describe(self) -> str:
         """One line for logs: size, precision, device."""
@@ -172,7 +172,7 @@ class Translator(Protocol):
         """Rows beyond which a larger batch is hardly faster."""
 
     def prepare(self, rows: int, frames: int) -> None:
-        """Take now what batches of up to `rows` rows of `frames` frames need, instead of with the first one.
+        """Allocate now what batches of up to `rows` rows of `frames` frames need, not at the first batch.
 
         Raises `torch.OutOfMemoryError` or `MemoryError` where fewer rows may fit.
         """
@@ -188,15 +188,16 @@ class Translator(Protocol):
     ) -> list[Units]:
         """Clean units `[U, t_i]` of noisy units `[U, t_i]`, one batch.
 
-        `on_frame` is told how many frames of the longest row are done, now and then; it may raise to stop.
+        `on_frame` is called from time to time with the number of frames done in the longest row; it may raise
+        an exception to stop.
         """
 
     def release(self) -> None:
-        """Give working memory back until the next batch."""
+        """Free working memory until the next batch."""
 
 
 class FilterStream(Protocol):
-    """One recording on its way through a filter; channels do not influence each other."""
+    """One recording passing through a filter, piece by piece; channels are independent."""
 
     def push(self, dry: Samples, guides: Samples | None = None) -> Samples:
         """Samples `[C, n]` of the recording, guides `[G, C, n]` -> samples `[C, m]` that are final now."""
@@ -210,12 +211,12 @@ class Filter(Protocol):
 
     @property
     def rate(self) -> int | None:
-        """The only sample rate it takes; None takes any."""
+        """The only sample rate that it supports, in Hz; None: any."""
 
     @property
     def guides(self) -> int:
-        """Guiding signals it needs beside the recording: 0; 1, the voice of a generative model; 2, that voice
-        and the recording through the same codec."""
+        """Guiding signals that it needs beside the recording: 0; 1, the speech of a generative model; 2, that
+        speech and the recording passed through the same codec."""
 
     @property
     def lookahead(self) -> float:

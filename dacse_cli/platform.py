@@ -1,6 +1,6 @@
-"""Differences between operating systems: cores, limits of a process, signals, ends, open flags.
+"""Differences between operating systems: cores, resource limits, signals, exit statuses, open flags.
 
-Everything here works on Linux, macOS and Windows; where a system lacks something, nothing happens.
+Everything here works on Linux, macOS and Windows; what a system lacks is left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def cores() -> int:
 
 
 def limit(name: str, most: int) -> bool:
-    """Lower a resource limit of this process (`RLIMIT_AS`, ...) to `most`; whether that worked.
+    """Lower a resource limit of this process (`RLIMIT_AS`, ...) to `most`; returns whether that worked.
 
     macOS refuses `RLIMIT_AS`, Windows has no limits.
     """
@@ -50,7 +50,7 @@ def stop_signals() -> list[int]:
 
 @contextlib.contextmanager
 def handling_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
-    """While inside, `handle` is called with the number of each stop signal that arrives."""
+    """Inside the context, `handle` is called with the number of each stop signal that arrives."""
 
     def note(signum: int, frame: FrameType | None) -> None:
         handle(signum)
@@ -66,7 +66,7 @@ def handling_stop_signals(handle: Callable[[int], None]) -> Iterator[None]:
 
 
 def how_it_ended(code: int) -> str | None:
-    """A process's exit status as words where it was killed or crashed, else None."""
+    """The exit status of a process that was killed or crashed, in words; else None."""
     if code >= 0:
         return None
     if -code == getattr(signal, "SIGKILL", 9):
@@ -87,14 +87,14 @@ def end_with_parent(parent: int) -> None:
 
 
 def ignore_stop_signals() -> None:
-    """Signals sent to a whole group of processes: the supervisor decides what they mean for its children."""
+    """Ignore stop signals, which a terminal sends to child processes too: the supervisor handles them."""
     for name in STOP_SIGNALS:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
 
 def tolerant_streams() -> None:
-    """Have standard output and error write what their encoding cannot hold as escapes."""
+    """Make standard output and error write characters that their encoding lacks as escapes."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

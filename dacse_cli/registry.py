@@ -1,7 +1,8 @@
-"""The kinds of models dacse runs: how each is recognised, and which function loads it.
+"""The kinds of models that dacse runs: how each is recognised, and which function loads it.
 
-A family adds itself here and implements a protocol of `interfaces`; nothing else asks for its name. Functions
-are named as text, `module:function`, and imported when they are called, so that reading this list is cheap.
+A new family is added here and implements a protocol of `interfaces`; no other code depends on its name.
+Functions are named as text, `module:function`, and imported when they are called, so that reading this list
+is fast.
 """
 
 from __future__ import annotations
@@ -24,22 +25,22 @@ CONFIG = "config.json"
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """How a part is to run."""
+    """How a codec, translator or filter is loaded."""
 
     name: str = ""
-    """What token files and messages call it."""
+    """Its name in token files and messages."""
     device: str = "cpu"
     dtype: str = "auto"
     kv: str = "auto"
-    """What a language model's cache holds."""
+    """Number type of a language model's cache."""
     beam: int | None = None
-    """Hypotheses of a searched translator; None: what its config.json says."""
+    """Hypotheses of a translator's beam search; None: as in its config.json."""
     expansion: str | None = None
-    """How its beam proposes codes; None: what its config.json says."""
+    """How the beam search proposes codes; None: as in its config.json."""
     latents: bool = False
-    """Of a codec that has both: whether it makes latents instead of codes,"""
+    """Of a codec with both: whether it makes latents instead of codes."""
     quantised: bool = False
-    """and whether those after quantisation."""
+    """With `latents`: whether they are taken after quantisation."""
     exact: bool = True
     """Of a codec on CUDA: whether it decodes in float32, without TF32."""
     codec: CodecSpec | None = None
@@ -73,20 +74,20 @@ class Kind:
     recognises: Callable[[Config], bool] = _never
     """Whether a folder's config.json is of this kind."""
     suffix: str = ""
-    """Of a single weights file; empty for a folder with config.json and safetensors."""
+    """Suffix of a single weights file; empty for a folder with config.json and safetensors."""
     needs_files: bool = True
-    """False for a kind that is called by its name alone."""
+    """False for a kind without a folder or file to load."""
     guided: Callable[[Config], bool] = _never
-    """Of a filter: whether it is guided by a translator's voice."""
+    """Of a filter: whether it is guided by the speech of a translator."""
     searched: Callable[[Config], bool] = _never
-    """Whether it is searched with a beam."""
+    """Of a translator: whether it uses beam search."""
     latents: Callable[[Config], bool] = _never
-    """Of a translator: whether it is over latents, not codes. Of a codec: whether it makes only latents."""
+    """Of a translator: whether it reads and writes latents. Of a codec: whether it makes only latents."""
     spec: str = ""
     """Of a codec: `module:function` that reads its `CodecSpec` without weights, given path and name."""
     convert: str = ""
-    """Of published pickles: `module:function` that makes a folder of safetensors of them, given the files
-    and the folder."""
+    """Of a kind published as pickles: `module:function` that converts them into a folder of safetensors,
+    given the files and the folder."""
 
 
 _LM, _SET, _CODEC, _FILTERS = (f"dacse_cli.{room}" for room in ("lm", "set", "codec", "filters"))
@@ -134,7 +135,7 @@ KINDS = (
 
 
 def named(name: str) -> Kind | None:
-    """The kind that a user calls by this name alone."""
+    """The kind that a user can select by this name, without files; None if there is none."""
     alone = (kind for kind in KINDS if not kind.needs_files and not kind.guided({}))
     return next((kind for kind in alone if kind.name == name), None)
 
@@ -157,14 +158,14 @@ def recognise(config: object) -> Kind | None:
 def read_config(folder: Path, role: Role) -> Config:
     """The config.json of a folder, within the `Limits` of `files.documents` (1 MiB).
 
-    Only tells families apart: the loader of each reads the file again and checks its keys. Raises
+    Used only to recognise the family: its loader reads the file again and checks the keys. Raises
     `CheckpointError`, for a codec `CodecError`.
     """
     return documents.read_config(folder / CONFIG, CodecError if role == "codec" else CheckpointError)
 
 
 def is_weights_file(path: Path) -> bool:
-    """Whether a path is named like a codec's single weights file instead of a folder."""
+    """Whether a path has the suffix of a codec's single weights file and is not a folder."""
     return _of_weights_file(path) is not None
 
 
@@ -175,7 +176,7 @@ def _of_weights_file(path: Path) -> Kind | None:
 
 
 def kind_of(path: Path, role: Role | None = None) -> tuple[Kind, Config]:
-    """The kind of a folder or weights file, of a `role` if one is wanted, and its config.
+    """The kind of a folder or weights file, and its config; `role` restricts the kinds.
 
     Raises `CheckpointError` or `CodecError` that name the known kinds.
     """
@@ -212,12 +213,12 @@ def load_filter(kind: Kind, path: Path, options: LoadOptions) -> Filter:
 
 
 def convert(kind: Kind, files: Sequence[Path], folder: Path) -> None:
-    """Make `folder`, which other commands load, of published pickles. Raises `CodecError`, `OSError`."""
+    """Convert published pickles into `folder`, which can be loaded. Raises `CodecError`, `OSError`."""
     _imported(kind.convert)(files, folder)
 
 
 def read_spec(kind: Kind, path: Path, name: str) -> CodecSpec | None:
-    """A codec's numbers without its weights; None where its kind cannot tell."""
+    """A codec's `CodecSpec`, read without its weights; None if its kind has no function for that."""
     if not kind.spec:
         return None
     spec: CodecSpec = _imported(kind.spec)(path, name)

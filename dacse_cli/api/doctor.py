@@ -35,7 +35,7 @@ PACKAGES = (
     "librosa",
 )
 LOW_DISK = 5e9
-"""Bytes; the released model and its codec take about 4."""
+"""Free bytes below which the cache gets a note; the released model and its codec take about 4e9."""
 TEST_SECONDS = 3.0
 
 
@@ -122,7 +122,7 @@ def _try_model(options: ModelOptions) -> Iterator[Finding]:
 
 
 def _limits(enhancer: Enhancer) -> Iterator[Finding]:
-    """The device, its memory and the bandwidth of that, and what they allow a token model."""
+    """The device, its memory and bandwidth, and the batch and speed that they allow a token model."""
     from dacse_cli.lm.bandwidth import read_bandwidth
     from dacse_cli.lm.memory import free_memory
 
@@ -138,7 +138,7 @@ def _limits(enhancer: Enhancer) -> Iterator[Finding]:
     yield Finding("runs", "ok", translator.describe())
     rows, row = enhancer.batch_size, translator.row_bytes(models.need_grid.chunk)
     yield Finding("memory", "ok", f"{memory}; {row / 1e6:.0f} MB per chunk, {rows} chunks at once")
-    step = translator.weight_bytes + rows * 0.75 * row  # a cache that grows to `row` bytes
+    step = translator.weight_bytes + rows * 0.75 * row  # the mean of a cache that grows to `row` bytes
     bound = rows / (step / read) / float(models.spec.frame_rate * translator.steps_per_frame)
     text = f"{read / 1e9:.0f} GB/s read, which allows at most {bound:.1f} x real time"
     yield Finding("bandwidth", "ok", text)

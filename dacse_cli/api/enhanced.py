@@ -18,7 +18,7 @@ from dacse_cli.pipeline.task.open import open_sink
 from dacse_cli.pipeline.wire.guard_report import GuardReport
 
 LONGEST_PLAYER = 600
-"""Seconds: a notebook shows no player for a longer recording, only its length."""
+"""Seconds; for a longer recording a notebook shows only its length, no player."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Enhanced:
     def save(self, target: str | PathLike[str]) -> Path:
         """Write a file in the format of its suffix, completely or not at all.
 
-        Raises `InputError` for a suffix that names no format, `OutputError` where nothing can be written.
+        Raises `InputError` for a suffix of no known format, `OutputError` if the file cannot be written.
         """
         C, S = self.samples.shape
         info = AudioInfo(S, self.sample_rate, C, "WAV", "PCM_16", 0)

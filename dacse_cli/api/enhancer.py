@@ -1,4 +1,4 @@
-"""The library: models held in memory, arrays or files through them, by the same code as the command.
+"""The library: models held in memory that enhance arrays or files, by the same code as the command.
 
 >>> from dacse_cli import Enhancer
 >>> samples, rate = soundfile.read("mono.wav")
@@ -50,12 +50,12 @@ class Enhancer:
     """Models in memory. Calls from several threads are served one after the other, so one object can serve
     a web service.
 
-    `model` is a Hub id, `id@revision`, a local folder, `"nano"`, or `"auto"`, as the command has it: the
-    released model where there is a GPU, or where it is in the cache and `device` is given; else `nano`. The
-    attribute `model` says which. The other arguments are those of the command line; `device` and `dtype` may
-    also be torch objects, and `chunk` is in seconds. `method` is the default of all calls and decides which
-    models are loaded now; a call with another method loads what that needs. `progress(seconds)` is called
-    with the seconds of audio generated so far in a call.
+    `model` is a Hub id, `id@revision`, a local folder, `"nano"`, or `"auto"`, as on the command line: the
+    released model if there is a GPU, or if it is in the cache and `device` is given; else `nano`. The
+    attribute `model` is the one chosen. The other arguments are those of the command line; `device` and
+    `dtype` may also be torch objects, and `chunk` is in seconds. `method` is the default of all calls and
+    decides which models are loaded now; a call with another method loads the models it needs.
+    `progress(seconds)` is called with the seconds of audio generated so far in a call.
 
     Raises `UsageError` for impossible options, `ModelError` for a model that cannot be found or loaded,
     `DeviceError` for a device that cannot be used; all are `DacseError`s.
@@ -140,7 +140,7 @@ class Enhancer:
         self._load(found)
 
     def _load(self, found: FoundModels) -> None:
-        """Load the models of a method in place of those in memory, which lack some of them."""
+        """Load the models of `found`, in place of those in memory."""
         plan = found.plan
         self.models = load_models(plan)
         self.batch_size = prepared_batch(self.models, fitting_batch(plan, self.models))
@@ -159,7 +159,7 @@ class Enhancer:
             self.models.translator.release()
 
     def _models_for(self, sound: SoundOptions) -> Models:
-        """The models for a method; what it needs beyond those in memory is loaded. Raises `UsageError`."""
+        """The models for a method; those that are not in memory are loaded. Raises `UsageError`."""
         method = self.found.method if sound.method == "auto" else sound.method
         with self._lock:
             if method not in self._by_method:
@@ -220,8 +220,8 @@ class Enhancer:
         Takes the arguments of `enhance`. A file is read block by block. Other calls may be made between two
         pieces; with `loudness` all samples come at the end. `batch_size` is the number of chunks per piece:
         None gives the first piece as early as possible, `Enhancer.batch_size` is fastest overall.
-        The last piece carries the guard's report on the whole recording. Raises as `enhance` does, for the
-        audio itself at once.
+        The last piece contains the guard's report on the whole recording. Raises as `enhance` does: errors in
+        `audio` and the other arguments from this call itself, all others while iterating.
         """
         options = sound_options("stream", sound)
         return self._pieces(source_of(audio, sample_rate), batch_size, self._models_for(options), options)
@@ -296,5 +296,5 @@ class Enhancer:
 
 
 def _name(value: object) -> str:
-    """The command line's name of a device or dtype, which may be an object of torch."""
+    """The command line's name of a device or dtype, which may be a torch object."""
     return str(value).removeprefix("torch.")

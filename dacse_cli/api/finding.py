@@ -1,4 +1,4 @@
-"""Models named by options: found at once, without torch; loaded when they are needed."""
+"""Models named by options: found immediately, without torch; loaded when they are needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An enhanced recording given another strength, loudness, rate or format, without running a model.
+"""Another strength, loudness, rate or format of an enhanced recording, without running a model.
 
 Enhancing fully (`mix=1`, `profile="normal"`, no `loudness`) is the expensive part and depends on none of
 these. The results of this module equal, sample for sample, those of `Enhancer` with the same options.
@@ -63,7 +63,7 @@ def render_file(
 
 
 def _write(source: Source, enhanced: Samples, sink: Sink, sound: SoundOptions) -> Written:
-    """Write through the output stage that enhancing uses, too."""
+    """Write through the same output stage as an enhancement."""
     signal = source.signal
     if sound.channels != "keep":
         raise UsageError("channels are chosen when a recording is enhanced, not afterwards")

@@ -45,7 +45,7 @@ def source_of(audio: Audio, sample_rate: int | None) -> Source:
 
 
 def full_scale(samples: NDArray[Any]) -> Samples:
-    """Float32 samples with a full scale of 1: signed integers are divided by their own, as in a WAV file.
+    """Float32 samples with a full scale of 1: signed integers are divided by the full scale of their type.
 
     Raises `UsageError` for other kinds of values.
     """

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 SPEECH_ABOVE = 4.0
 """A stretch contains speech if its louder parts have this many times the energy of its noise (6 dB)."""
 _QUIET, _LOUD = 0.2, 0.9
-"""Quantiles of a stretch's energy that stand for its noise and for its louder parts."""
+"""Quantiles of a stretch's energy that are taken as its noise and as its louder parts."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A stretch of a recording in several strengths. Files are WAV; `made` is by strength."""
+    """A stretch of a recording in several strengths. Files are WAV; `made` maps a strength to its file."""
 
     start: float
     seconds: float

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Writer(Protocol):
 
 @contextmanager
 def whole_files(writer: Writer) -> Iterator[list[OutputFile]]:
-    """Names for the finished files that the block puts into the list, once it is through.
+    """Collect finished files in the list; after the block they get their final names.
 
-    Where it fails, or Ctrl-C ends it, `writer` is abandoned and no file is left. Raises `OutputError` for a
-    name that cannot be given.
+    If the block fails or Ctrl-C ends it, `writer` is abandoned and no file is left. Raises `OutputError` if a
+    file cannot be renamed.
     """
     files: list[OutputFile] = []
     try:

@@ -1,4 +1,4 @@
-"""The `dacse` command: its subcommands, and the place where errors become messages and exit codes."""
+"""The `dacse` command: its subcommands, and how errors become messages and exit codes."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class _Stopped(SystemExit):
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    """Raise `_Stopped`; a moment later if soundfile is active, whose callbacks from C drop exceptions."""
+    """Raise `_Stopped`. While soundfile runs, try again later: its callbacks from C drop exceptions."""
     if any(one.f_globals.get("__name__") == "soundfile" for one, _ in traceback.walk_stack(frame)):
         threading.Timer(0.01, _signal_self, (number,)).start()
     else:
@@ -139,9 +139,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _signal_self(number: int) -> None:
     if sys.platform == "win32":
-        signal.raise_signal(number)  # kill would end the process without its handlers
+        signal.raise_signal(number)  # os.kill would end the process without calling its handlers
     else:
-        os.kill(os.getpid(), number)  # also interrupts what the main thread waits for
+        os.kill(os.getpid(), number)  # also interrupts a blocking call of the main thread
 
 
 def main() -> None:

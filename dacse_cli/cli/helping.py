@@ -133,7 +133,7 @@ def _argument(parameter: Any) -> str:
 
 
 def _commands(group: Any, ctx: Any, width: int, lines: int) -> Iterator[list[str]]:
-    """Commands by their panel, in the order in which panels appear."""
+    """Commands grouped by panel, in the order in which panels first appear."""
     panels: dict[str, list[tuple[str, str]]] = {}
     for name in group.list_commands(ctx):
         below = group.get_command(ctx, name)
@@ -145,7 +145,7 @@ def _commands(group: Any, ctx: Any, width: int, lines: int) -> Iterator[list[str
 
 
 def _options(command: Any, ctx: Any, width: int, everything: bool) -> Iterator[list[str]]:
-    """Options by their panel; without `everything` only the common ones, in one list."""
+    """Options grouped by panel; without `everything` only the common ones, in one list."""
     options = [p for p in command.get_params(ctx) if p.param_type_name == "option" and not p.hidden]
     chosen = [p for p in options if not {"--help", *_SHELL} & set(p.opts)]
     if everything:
@@ -172,7 +172,7 @@ def _row(option: Any, ctx: Any) -> tuple[str, str]:
 
 
 def _in_short(left: str, right: str) -> tuple[str, str]:
-    """The first sentence and the default; of an option with many choices the choices instead."""
+    """The first sentence of the help and the default; for an option with many choices, those instead."""
     default = re.search(r"\[default: ([^\];]{1,22})[\];]", right)
     said = re.split(r"(?<=[\w)])[.;] |  \[|\.$", right)[0]
     if " / --no-" in left and len(left) > _LEFT:

@@ -34,7 +34,7 @@ class LazyGroup(Group):
 
 
 class _Commands(MutableMapping[str, Any]):
-    """Name -> command, built at its first use; names are known before."""
+    """Name -> command, imported at its first use; listing the names imports nothing."""
 
     def __init__(self, later: Mapping[str, Later]) -> None:
         self._later, self._built = later, dict[str, Any]()

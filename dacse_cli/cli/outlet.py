@@ -43,7 +43,7 @@ class Outlet:
         return getattr(self._stream, "encoding", None) or "utf-8"
 
     def _stop(self, stream: TextIO, error: OSError) -> None:
-        """Remember the error and drop the buffer, or Python fails again when it flushes at exit."""
+        """Store the error and discard the buffer, so that Python's flush at exit does not fail again."""
         self.error = error
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -4,9 +4,9 @@ The command line has priority, then the variable, then the file, then the defaul
 command line without the leading dashes: `batch-size = 8`, `DACSE_BATCH_SIZE=8`. A table `[enhance]` holds
 settings for one command. Unknown settings are refused: a misspelt one would otherwise have no effect.
 
-Typer's `envvar` and `auto_envvar_prefix` read variables too, but know one command at a time: they cannot
-tell a misspelt variable from another command's, leave a variable out for commands that refuse its value, or
-name the variable in the message on a bad value. So both sources fill click's `default_map` here.
+Typer's `envvar` and `auto_envvar_prefix` read variables too, but for one command at a time: they cannot
+distinguish a misspelt variable from another command's, leave a variable out for commands that refuse its
+value, or name the variable in the message on a bad value. So both sources fill click's `default_map` here.
 """
 
 from __future__ import annotations

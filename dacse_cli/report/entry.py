@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 VERDICTS = ("kept", "repaired", "passed-through", "doubted")
-"""Outcomes of a stretch: the model's first output, a second attempt, the input itself; or an output that is
+"""Outcomes of a stretch: the model's first output, its second one, or the input itself; or an output that is
 kept although a recogniser finds other words in it."""
 
 
@@ -23,7 +23,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Entry:
-    """One input of the run. Paths are as the user knows them; times in seconds."""
+    """One input of the run. Paths are as the user gave them; times are in seconds."""
 
     source: str
     target: str
@@ -33,7 +33,7 @@ class Entry:
     seconds: float = 0.0
     """Seconds of audio."""
     elapsed: float = 0.0
-    """Seconds from its start to its final name; files of one batch overlap."""
+    """Seconds from the start of the file to its final name; files of one batch overlap."""
     playable: bool = False
     """Whether source and target are both audio and both on this disk."""
     spans: tuple[Span, ...] = ()
@@ -45,7 +45,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What was done, and what is needed to do it again."""
+    """What the run did, and what is needed to repeat it."""
 
     command: str
     version: str

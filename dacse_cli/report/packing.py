@@ -1,6 +1,6 @@
 """Versions of one stretch of sound -> what a player needs: pictures on one scale, previews, levels, gains.
 
-Knows samples only; the report packs two versions, before and after, and `dacse serve` one per strength.
+Works on samples only; the report packs two versions, before and after, `dacse serve` one per strength.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from dacse_cli.report.budget import Budget
 Side: TypeAlias = tuple[NDArray[np.float32], int]
 """Mono samples `[S]` and their rate."""
 COMFORT = -20.0
-"""LUFS at which previews are played where their peaks allow it."""
+"""Loudness of previews, in LUFS, if their peaks allow it."""
 
 
 def levels(sides: Sequence[Side]) -> dict[str, Any]:
-    """`loudness` in LUFS, None for what is too quiet to have one, and the `gains` in dB that equalise it."""
+    """`loudness` in LUFS, None for sides too quiet to measure, and the `gains` in dB that equalise it."""
     measured = [loudness(samples, rate) for samples, rate in sides]
     known = [None if level <= FLOOR else level for level in measured]
     peaks = [float(np.abs(samples).max(initial=0.0)) for samples, _ in sides]
@@ -49,7 +49,7 @@ def matching_gains(measured: Sequence[float | None], peaks: Sequence[float]) -> 
 
 
 def pack(sides: Sequence[Side], budget: Budget) -> dict[str, Any]:
-    """`sides`, each with `audio` (Opus), `picture` (PNG) and `wave`; `ticks` of the frequency axis."""
+    """`sides`, each with `audio` (Opus), `picture` (PNG) and `wave`; and `ticks` of the frequency axis."""
     top = min(24_000.0, max(rate for _, rate in sides) / 2)
     powers = [spectrum.power(samples, rate, budget.columns, budget.rows, top) for samples, rate in sides]
     loudest = max(float(np.quantile(power, 0.999)) for power in powers)

@@ -1,4 +1,4 @@
-"""Scenes -> one HTML file and one file of JSON lines. Text from outside never becomes markup.
+"""Scenes -> one HTML file and one file of JSON lines. File names and messages never become markup.
 
 The page cannot use the network: its policy allows only its own style and script, named by their hashes, and
 pictures that are part of it. File names are passed as JSON and shown as text.
@@ -65,9 +65,9 @@ def _row(scene: Scene, folder: Path) -> dict[str, Any]:
 
 
 def link(target: Path, folder: Path) -> str:
-    """The address of `target` in a page in `folder`; names that are not UTF-8 work, too.
+    """The address of `target` for a page in `folder`; names that are not UTF-8 work, too.
 
-    It is relative, so that both can be moved together.
+    It is relative, so that target and page can be moved together.
     """
     try:
         relative = os.path.relpath(target.absolute(), folder.absolute())

@@ -32,7 +32,7 @@ class Scene:
 
 
 def scene(entry: Entry, budget: Budget, score: Score | None) -> Scene:
-    """Draw one file. A file that can no longer be read gets a row without a player, never an error."""
+    """Draw one file. A file that can no longer be read gets a row without a player; nothing is raised."""
     if not entry.playable:
         return Scene(entry)
     try:

@@ -35,13 +35,13 @@ def shades(levels: NDArray[np.float64], loudest: float) -> NDArray[np.uint8]:
 
 
 def ticks(top: float) -> list[tuple[int, float]]:
-    """(Hz, height as a share from the bottom) of the frequencies worth naming below `top`."""
+    """(Hz, height as a share from the bottom) of the labelled frequencies below `top`."""
     named = [500, 1000, 2000, 4000, 8000, 16_000]
     return [(hz, float(_mel(hz) / _mel(top))) for hz in named if hz < 0.97 * top]
 
 
 def _starts(samples: int, size: int, columns: int) -> tuple[NDArray[np.int64], int]:
-    """First samples of all frames, and how many frames make a column: enough to miss nothing."""
+    """First samples of all frames, and frames per column: enough frames to cover every sample."""
     group = max(1, -(-samples // (columns * (size // 2))))
     return np.linspace(0, max(samples - 1, 0), columns * group).astype(np.int64), group
 

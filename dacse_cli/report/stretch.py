@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from dacse_cli.audio.recording import open_recording
 
 STEP = 0.1
-"""Seconds per step of a survey."""
+"""Length of a step of a survey, in seconds."""
 
 
 @dataclass(frozen=True)
 class Survey:
-    """A whole file in steps of `STEP` seconds, all channels together."""
+    """Energy and extremes of a whole file in steps of `STEP` seconds, all channels together."""
 
     rate: int
     frames: int
@@ -49,7 +49,7 @@ def survey(path: Path) -> Survey:
 def choose_start(energy: NDArray[np.float64], seconds: float, marks: tuple[float, ...] = ()) -> float:
     """Second at which a stretch of `seconds` begins: around the first of `marks`, else the loudest one.
 
-    Power is limited to that of the loudest twentieth of the file, so that short bangs do not decide.
+    Power is limited to that of the loudest twentieth of the file, so that short bangs are not preferred.
     """
     width = max(1, round(seconds / STEP))
     last = len(energy) - width

@@ -17,7 +17,7 @@ def outline(samples: NDArray[np.float32], columns: int) -> tuple[list[int], list
 def envelope(
     low: NDArray[np.float32], high: NDArray[np.float32], columns: int
 ) -> tuple[list[int], list[int]]:
-    """Like `outline`, from the lowest and highest values of equal steps, [n] each."""
+    """Like `outline`, from the lowest and highest values of steps of equal length, `[n]` each."""
     if not low.size:
         return [], []
     starts = np.unique(np.linspace(0, low.size, columns, endpoint=False).astype(np.int64))

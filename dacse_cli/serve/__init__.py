@@ -5,12 +5,12 @@
     problems     every error as JSON in the form of OpenAI's API
     workspace    a private folder that is removed when the server ends, even if it is killed
     recordings   the uploaded recordings and their progress
-    worker       the one thread that runs the models: first seconds of everything first
-    preview      the first seconds in every strength, to see and hear
+    worker       the one thread that runs the models; it enhances all first seconds before anything else
+    preview      the first seconds in every strength, for the player
     downloads    a finished recording as the requested file
     pages        the page, from its own assets and the report's player
     app          the handlers of all addresses
     server       starts and stops the server
 
-Uses the library (`dacse_cli.api`) and the report's pictures; loads no model itself.
+Uses the library (`dacse_cli.api`) and the report's pictures; does not load models itself.
 """

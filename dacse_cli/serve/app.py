@@ -1,4 +1,4 @@
-"""The handlers of all addresses. Everything else about a request has been checked before (`security`)."""
+"""The handlers of all addresses. Requests that reach them have passed the checks of `security`."""
 
 from __future__ import annotations
 

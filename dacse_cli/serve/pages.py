@@ -11,7 +11,7 @@ from importlib.resources import files
 PLAYER = ("player.js", "dom.js", "panel.js")
 """Scripts of the report, in order of dependency."""
 NOTHING = '{"run":{},"files":[]}'
-"""The report's scripts get this in place of the data of a report."""
+"""Passed to the report's scripts in place of the data of a report."""
 
 
 def page(model: str) -> tuple[str, str]:

@@ -15,7 +15,7 @@ class ApiError(Exception):
         self.status, self.code, self.message, self.param = status, code, message, param
 
     def to_json(self) -> dict[str, Any]:
-        """The body of the answer."""
+        """The body of the response."""
         kind = "server_error" if self.status >= 500 else "invalid_request_error"
         kind = "authentication_error" if self.status == 401 else kind
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}

@@ -111,12 +111,12 @@ class Shelf:
             return [one for one in self._all.values() if one.wants_preview]
 
     def unfinished(self) -> list[Recording]:
-        """Those that the worker has not finished."""
+        """The recordings that the worker has not finished."""
         with self._changed:
             return [one for one in self._all.values() if one.unfinished]
 
     def get(self, key: str) -> Recording:
-        """One of them. Raises `ApiError`."""
+        """One recording. Raises `ApiError` if it does not exist."""
         with self._changed:
             found = self._all.get(key)
         if found is None:
@@ -125,7 +125,7 @@ class Shelf:
         return found
 
     def remove(self, key: str) -> None:
-        """Remove one and its files; the worker stops working on it after the current piece."""
+        """Remove a recording and its files; the worker stops working on it after the current piece."""
         with self._changed:
             found = self._all.pop(key, None)
             self._changed.notify_all()
@@ -151,7 +151,7 @@ class Shelf:
         return None
 
     def close(self) -> None:
-        """Make the worker stop."""
+        """Make the worker stop: `next` returns None from now on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()

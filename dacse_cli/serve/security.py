@@ -20,7 +20,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Gate:
-    """ASGI middleware around `app`. `policy` is the Content-Security-Policy of all answers."""
+    """ASGI middleware around `app`. `policy` is the Content-Security-Policy of all responses."""
 
     def __init__(self, app: ASGIApp, *, port: int, token: str, policy: str) -> None:
         self._app, self._token = app, token.encode()

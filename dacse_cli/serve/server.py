@@ -33,7 +33,7 @@ def run(
     token: str | None = None,
     most_bytes: int = MOST_BYTES,
 ) -> None:
-    """Serve until a signal arrives. `load` loads the models in another thread, while the page is already up.
+    """Serve until a signal arrives. `load` loads the models in another thread while the page is available.
 
     `on_open(address, token)` is called once the server listens. Raises `UsageError` for a port in use or an
     invalid token, and what `load` raises.
@@ -50,7 +50,7 @@ def run(
         except SystemExit as stop:  # a signal
             shelf.close()
             worker.join(_LEAVE_SECONDS)
-            if worker.is_alive():  # a thread inside torch would abort the interpreter's orderly end
+            if worker.is_alive():  # a thread that runs torch code makes the interpreter abort at exit
                 workspace.remove()
                 sys.stdout.flush()
                 os._exit(stop.code if isinstance(stop.code, int) else 1)

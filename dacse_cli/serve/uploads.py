@@ -28,7 +28,7 @@ _BLOCK = 1 << 20
 
 
 def plain_name(name: str) -> str:
-    """A client's file name made safe to show and to suggest: no folders, no control characters."""
+    """A client's file name made safe to show and to use for downloads: no folders, no control characters."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     shown = "".join(c for c in last if unicodedata.category(c) not in ("Cc", "Cf", "Cs", "Zl", "Zp"))
     stem, dot, suffix = shown.strip().rpartition(".")

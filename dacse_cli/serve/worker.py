@@ -1,7 +1,7 @@
-"""The thread that runs the models. The first seconds of every recording are enhanced before the rest of any.
+"""The thread that runs the models. The first seconds of all recordings are enhanced before the rest of any.
 
 A recording is enhanced piece by piece, fully (`mix` 1) and without a change of level: options that a listener
-chooses later are applied to that result without the models. After every piece the thread looks for newer
+chooses later are applied to that result without the models. After every piece the thread checks for newer
 recordings.
 """
 
@@ -48,7 +48,7 @@ class Models(Protocol):
     batch_size: int
 
     def stream(self, audio: Path, *, batch_size: int | None = None) -> Generator[Piece, None, None]:
-        """A recording in pieces."""
+        """Enhance a recording and yield it in pieces."""
 
     def close(self) -> None:
         """Free memory."""

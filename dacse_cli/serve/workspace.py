@@ -1,7 +1,7 @@
 """A private folder for recordings that is removed when the server ends, even if it is killed.
 
-A second, tiny process waits for the end of a pipe that only the server holds open, and then removes the
-folder. So files left by `kill -9` are removed after a moment.
+A second, small process waits until a pipe that only the server holds open is closed, and then removes the
+folder. So files are removed shortly after `kill -9`, too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Workspace:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for the server alone
+            start_new_session=True,  # so that Ctrl-C reaches only the server
         )
         return self
 

@@ -1,1 +1,1 @@
-"""Samples -> words, by a recogniser; words compared with words. Independent of files and of scores."""
+"""Samples -> words, by a speech recogniser; comparing words. Independent of files and of scores."""

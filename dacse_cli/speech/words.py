@@ -8,9 +8,10 @@ from difflib import SequenceMatcher
 
 
 def words(text: str) -> list[str]:
-    """The words of `text`: case, punctuation and the forms of a character do not count.
+    """The words of `text` in lower case, without punctuation, in one Unicode form (NFKC).
 
-    Marks inside a word vanish ("don't" -> "dont", "3,5" -> "35"); every other mark ends one.
+    Apostrophes, full stops and commas inside a word are removed ("don't" -> "dont", "3,5" -> "35"); every
+    other mark ends a word.
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     kept = []
@@ -37,7 +38,7 @@ def word_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
 
 
 def differences(reference: Sequence[str], hypothesis: Sequence[str]) -> list[tuple[str, str]]:
-    """Runs of words that differ, for display: the words of one and those of the other; one may be empty."""
+    """Passages that differ, for display: the words of one text and of the other; either may be empty."""
     matcher = SequenceMatcher(None, reference, hypothesis, autojunk=False)
     return [
         (" ".join(reference[i:j]), " ".join(hypothesis[k:n]))

@@ -2,5 +2,5 @@
 
 layout   the vocabulary of DAC-SE1 as integer arithmetic
 text     codes as the text of the published tokenizer
-files    token files as values;  formats: as bytes;  header: the codec one names;  names: what they are called
+files    token files as values;  formats: as bytes;  header: the codec that one names;  names: file names
 """

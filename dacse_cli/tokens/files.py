@@ -1,4 +1,4 @@
-"""Token files as values: the units of one recording, and what decoding them needs.
+"""Token files as values: the units of one recording, and the facts needed to decode them.
 
 Version 2 holds codes `[C, K, T]` or latents `[C, W, T]`; version 1 held codes only and can still be read.
 Bytes are handled in `formats.py`. File names are never taken from the content of a file.
@@ -28,12 +28,12 @@ _MAX_TEXT = 4096
 
 @dataclass(frozen=True)
 class TokenFile:
-    """Units of one recording. `sample_rate` is the codec's; `original_length` counts original samples."""
+    """Units of one recording. `sample_rate` is the codec's; `original_length` is in original samples."""
 
     units: Units
     """Codes `[C, K, T]`, int16; or latents `[C, W, T]`, float32 or float16."""
     codec: str
-    """Its name or hash; empty where the file does not say."""
+    """The codec's name or hash; empty if the file does not contain it."""
     sample_rate: int
     hop_length: int
     codebook_size: int
@@ -42,11 +42,11 @@ class TokenFile:
     original_length: int
     source: str
     quantised: bool = False
-    """Of latents: whether they are the sums of codebook vectors that codes stand for."""
+    """Of latents: whether they are taken after quantisation, as sums of codebook vectors."""
 
     @property
     def kind(self) -> Codes | Latents:
-        """What the units are, by their type and shape."""
+        """The kind of the units, from their type and shape."""
         width = self.units.shape[1]
         return Codes(width, self.codebook_size) if self.holds_codes else Latents(width, self.quantised)
 
@@ -64,7 +64,7 @@ class TokenFile:
 
     def metadata(self) -> dict[str, str]:
         """The header's strings."""
-        # a name need not be UTF-8, a header must be
+        # the codec's name may not be valid UTF-8, but the header must be
         source = os.fsencode(self.source).decode("utf-8", "backslashreplace")
         numbers = {name: str(getattr(self, name)) for name in _NUMBERS}
         if not self.holds_codes:
@@ -92,7 +92,7 @@ def refuse(why: str, *, reason: str = "not-tokens") -> InputError:
 
 
 def build(units: NDArray[Any], metadata: object) -> TokenFile:
-    """A token file of what was read, checked to the last number. Raises `InputError`."""
+    """A token file from what was read, with every value checked. Raises `InputError`."""
     if not isinstance(metadata, Mapping) or metadata.get("format") != FORMAT:
         raise refuse("not a dacse token file: its metadata does not say dacse-tokens")
     version = metadata.get("version")
@@ -119,14 +119,14 @@ def _whole(metadata: Mapping[Any, Any], name: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**15:
         return value
     if not isinstance(value, str) or not _WHOLE.fullmatch(value):
-        raise refuse(f"metadata: {name} is missing or no whole number of at most 15 digits")
+        raise refuse(f"metadata: {name} is missing or not a whole number of at most 15 digits")
     return int(value)
 
 
 def _text(metadata: Mapping[Any, Any], name: str) -> str:
     value = metadata.get(name)
     if not isinstance(value, str) or len(value) > _MAX_TEXT:
-        raise refuse(f"metadata: {name} is missing or no text of at most {_MAX_TEXT} characters")
+        raise refuse(f"metadata: {name} is missing or not a text of at most {_MAX_TEXT} characters")
     return value
 
 
@@ -150,7 +150,7 @@ def _as_latents(latents: NDArray[Any]) -> NDArray[Any]:
 
 
 def check(tokens: TokenFile) -> None:
-    """Raise `InputError` if shape, range and lengths of `tokens` contradict each other."""
+    """Raise `InputError` if shape, values or lengths of `tokens` are out of range or contradictory."""
     units, kind = tokens.units, "codes" if tokens.holds_codes else "latents"
     if units.ndim != 3 or 0 in units.shape:
         raise refuse(f"{kind} have shape {list(units.shape)}, expected [channels, {kind}, frames]")

@@ -46,9 +46,9 @@ def dump(tokens: TokenFile, form: str) -> bytes:
 
 
 def load(data: bytes, form: str) -> TokenFile:
-    """Inverse of `dump`, checked to the last number; `InputError` if anything is wrong.
+    """Inverse of `dump`, with every value checked; raises `InputError` if anything is wrong.
 
-    A txt file says nothing about its codec: `codec` is empty there and the numbers are 0.
+    A txt file has no data about its codec: `codec` is empty there and the codec's numbers are 0.
     """
     if form == "safetensors":
         return _load_safetensors(data)
@@ -88,13 +88,13 @@ def _load_npz(data: bytes) -> TokenFile:
             units = _parse_npy(archive.read(name))
     except InputError:
         raise
-    except Exception as error:  # numpy's and zipfile's parsers leak a dozen types on hostile bytes
+    except Exception as error:  # numpy and zipfile raise a dozen types for malformed bytes
         raise refuse(f"not a dacse token file ({_first_line(error)})") from None
     return build(_only({name.removesuffix(".npy"): units}, metadata), metadata)
 
 
 def _only(tensors: dict[str, Any], metadata: object) -> NDArray[Any]:
-    """The one tensor of a token file, under the name its metadata wants."""
+    """The only tensor of a token file, which must have the name that fits its metadata."""
     latents = isinstance(metadata, dict) and metadata.get("units") == "latents"
     name = "latents" if latents else "codes"
     if tensors.keys() != {name}:
@@ -104,7 +104,7 @@ def _only(tensors: dict[str, Any], metadata: object) -> NDArray[Any]:
 
 
 def _parse_npy(data: bytes) -> NDArray[Any]:
-    """The array of a `.npy`; a header that claims more than its bytes hold is an error."""
+    """The array of a `.npy`; raises `ValueError` if its header does not fit its length."""
     stream = io.BytesIO(data)
     if np.lib.format.read_magic(stream) != (1, 0):
         raise ValueError("unknown npy version")

@@ -8,11 +8,11 @@ from dacse_cli.files.documents import DocumentError, parse_json
 from dacse_cli.files.regular import open_regular
 
 _HEADER_BYTES = 1 << 16
-"""Of a token file: one tensor and a dozen short texts."""
+"""Longest header of a token file: one tensor and a dozen short texts."""
 
 
 def codec_of(path: Path) -> str | None:
-    """The codec that a safetensors token file names; None for other files and what cannot be read."""
+    """The codec named by a safetensors token file; None for other files and those that cannot be read."""
     try:
         with open_regular(path) as file:
             length = int.from_bytes(file.read(8), "little")

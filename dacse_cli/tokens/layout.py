@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dacse_cli.interfaces import Codes
 
-if TYPE_CHECKING:  # what trainings cost is reckoned without numpy
+if TYPE_CHECKING:  # estimates of training cost import no numpy
     import numpy as np
     from numpy.typing import NDArray
 
@@ -38,7 +38,7 @@ class TokenLayout:
         return SPECIALS + self.n_codebooks * self.codebook_size
 
     def flatten(self, codes: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Codes `[K, T]` -> ids `[K*T]`; `ValueError` where a code is outside its codebook."""
+        """Codes `[K, T]` -> ids `[K*T]`; `ValueError` if a code is outside its codebook."""
         import numpy as np
 
         K, T = codes.shape
@@ -50,7 +50,7 @@ class TokenLayout:
         return (codes.astype(np.int64).T + first_ids).ravel()
 
     def unflatten(self, ids: NDArray[np.int64]) -> NDArray[np.int16]:
-        """Ids `[K*T]` -> codes `[K, T]`; `ValueError` where an id is not of its position's codebook."""
+        """Ids `[K*T]` -> codes `[K, T]`; `ValueError` if an id does not belong to its position's codebook."""
         import numpy as np
 
         K = self.n_codebooks
@@ -69,11 +69,11 @@ class TokenLayout:
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
-        """Allowed ids `[start, stop)` of generated token n, at index `n % n_codebooks`."""
+        """Allowed ids `[start, stop)` per codebook; generated token n uses entry `n % n_codebooks`."""
         size = self.codebook_size
         starts = (SPECIALS + k * size for k in range(self.n_codebooks))
         return tuple((start, start + size) for start in starts)
 
     def positions(self, frames: int) -> int:
-        """Context positions that prompt and answer of `frames` frames take, the eos not counted."""
+        """Context positions of the prompt and the output for `frames` frames, without eos."""
         return 2 * self.n_codebooks * frames + 2

@@ -1,4 +1,4 @@
-"""What token files are called. Imports nothing heavy: the process that plans a run has no numpy."""
+"""Names of token files. Imports no slow packages: the process that plans a run does not load numpy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def has_token_suffix(name: str) -> bool:
 
 
 def token_form(name: str) -> str:
-    """The form a token file's name says: one of `TOKEN_FORMATS`, or `dac`."""
+    """The format of a token file by its name: one of `TOKEN_FORMATS`, or `dac`."""
     return name.lower().rpartition(".")[2]
 
 

@@ -16,7 +16,7 @@ _PIECE_FRAMES = 4096
 
 
 def to_text(codes: NDArray[np.integer]) -> str:
-    """Codes `[K, T]` -> one line, time-major, no line end."""
+    """Codes `[K, T]` -> one line, time-major, without a line break."""
     return "".join(_text_pieces(codes))
 
 
@@ -29,7 +29,7 @@ def _text_pieces(codes: NDArray[np.integer]) -> Iterator[str]:
 def from_text(line: str | bytes) -> NDArray[np.int16]:
     """Inverse of `to_text`: codes `[K, T]`.
 
-    `ValueError` on anything between the tokens and on codebooks that do not come in order.
+    Raises `ValueError` for anything between the tokens and for codebooks that are not in order.
     """
     text = line.encode("ascii") if isinstance(line, str) else line
     pieces = [_numbers(piece) for piece in _pieces(text)]
@@ -60,7 +60,7 @@ def _numbers(piece: bytes) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     digit = (text >= ord("0")) & (text <= ord("9"))
     edges = np.flatnonzero(np.diff(digit))  # before each number, and at its last digit
     before, last = edges[::2], edges[1::2]
-    # one number behind every s and every c, and nothing but marks around them
+    # one number after every s and every c, and only the fixed signs around them
     whole = len(before) == len(last) and marks == b"<|s_c|>" * (len(before) // 2)
     if not whole or (text[before].reshape(-1, 2) != [ord("s"), ord("c")]).any():
         raise ValueError("the line holds something other than <|s..._c...|> tokens")

@@ -1,12 +1,12 @@
-"""Files of weights, read without trusting them: names and shapes first, from the header; then the numbers.
+"""Files of weights, read without trusting them: first names and shapes from the header, then the values.
 
     folder      which files hold the weights
     safetensors_file, torch_file   the two formats;  pickles: a pickle read without executing it
     stored      tensors as a header describes them, checked against what a network needs
-    outline     a network without numbers, to be filled
+    outline     a network without values, to be filled
     loading     tensors for such a network;  folding: weight norm folded into weights
     saving      tensors -> a model folder
 
-Safetensors, and pickles of the few publishers who have nothing else; no pickle is ever executed. Knows
-tensors and files, no networks: the caller says what must be in a file, and which error to raise.
+Reads safetensors, and the pickles of two codecs that are published in no other form; no pickle is ever
+executed. Independent of networks: the caller passes the tensors that a file must hold and the error to raise.
 """

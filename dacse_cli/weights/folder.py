@@ -1,4 +1,4 @@
-"""Which safetensors files hold the weights in a folder. Looks at names and the index, opens no weights."""
+"""Which safetensors files hold the weights in a folder. Reads names and the index, opens no weights."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _INDEX_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class WeightFiles:
-    """The files of one checkpoint. `placement` says which of them holds a tensor, where an index says so."""
+    """The files of one checkpoint. `placement` is the index: the file of each tensor, if there is one."""
 
     files: tuple[Path, ...]
     placement: dict[str, str] | None = None
 
 
 def find_weight_files(folder: Path, failure: type[ModelError]) -> WeightFiles:
-    """The safetensors of `folder`, single or sharded, all of them there. Raises `failure`."""
+    """The safetensors of `folder`, single or sharded. Raises `failure` if any is missing."""
     if (folder / SINGLE).exists():
         return WeightFiles((_present(folder / SINGLE, failure),))
     if not (folder / INDEX).exists():
@@ -51,7 +51,7 @@ def _names(folder: Path) -> list[str]:
 
 def _present(path: Path, failure: type[ModelError]) -> Path:
     if not path.is_file():
-        raise failure(f"{path} is missing or no regular file", hint="Download the model again.")
+        raise failure(f"{path} is missing or not a regular file", hint="Download the model again.")
     return path
 
 
@@ -72,7 +72,7 @@ def _placement(index: Path, failure: type[ModelError]) -> dict[str, str]:
 
 
 def _is_shard(name: object) -> bool:
-    """One name inside the folder. Files may be links, as in the Hub's cache: it is the name that counts."""
+    """Whether `name` is one path component. Files may be links, as in the Hub's cache: only names count."""
     if not isinstance(name, str) or "\0" in name or not name.endswith(".safetensors"):
         return False
     return PurePosixPath(name).name == name == PureWindowsPath(name).name

@@ -1,4 +1,4 @@
-"""Weight norm folded: gain g and direction v become weight = g v / |v|, |v| over all axes but the first."""
+"""Folds weight norm: gain g and direction v become weight = g v / |v|, |v| over all axes but the first."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def folded_shapes(stored: Mapping[str, Shape], failure: type[ModelError]) -> dic
 
 
 def fold_weight_norm(weights: dict[str, Tensor], failure: type[ModelError]) -> dict[str, Tensor]:
-    """`weights` itself, folded in place so that no tensor is held twice.
+    """Fold `weights` in place, so that no tensor is held twice, and return it.
 
-    Raises `failure` where tensors do not belong together or a direction has length 0.
+    Raises `failure` if tensors do not belong together or a direction has length 0.
     """
     import torch
 

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _AT_ONCE = 32
-"""Tensors read together: a file is opened, and its header parsed, for every reading."""
+"""Tensors per read; every read opens the file and parses its header."""
 Read = Callable[[Iterable[str]], dict[str, "Tensor"]]
-"""Tensors by their names in the file."""
+"""A function that reads tensors by their names in the file."""
 
 
 def load_folder(folder: Path, expected: Mapping[str, Shape], failure: type[ModelError]) -> dict[str, Tensor]:
@@ -34,7 +34,7 @@ def load_tensors(
 ) -> dict[str, Tensor]:
     """The tensors `expected` (names and shapes after folding) on the CPU.
 
-    No tensor is read before all names, types and shapes are known to be right.
+    No tensor is read before all names, types and shapes have been checked. Raises `failure`.
     """
     import torch
 

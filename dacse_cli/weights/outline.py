@@ -1,8 +1,8 @@
-"""Networks built without numbers, to say which tensors a file must hold and to be filled from it.
+"""Networks built without values: they define which tensors a file must hold, and are then filled from it.
 
-Whatever torch computes on its meta device, random numbers and quotients for example, makes it import its
-compiler, which takes 1.4 to 2 s of every start. So nothing is drawn here, and networks that are built here
-compute nothing in their constructors: they take random parameters from `drawn`.
+Any computation on torch's meta device, such as random numbers or divisions, imports torch's compiler, which
+adds 1.4 to 2 s to every start. So no random numbers are drawn here, and networks that are built here compute
+nothing in their constructors: they take random parameters from `drawn`.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ class _Undrawn(TorchFunctionMode):
 
 
 def drawn(*shape: int, std: float) -> nn.Parameter:
-    """A parameter of normal random numbers with standard deviation `std`; in an outline only its shape."""
+    """A parameter of normal random numbers with standard deviation `std`; inside `outline` without values."""
     return nn.Parameter(nn.init.normal_(torch.empty(shape), std=std))
 
 
 @contextmanager
 def outline() -> Iterator[None]:
-    """Inside, modules get parameters and buffers of their shapes on the meta device."""
+    """Inside the context, modules get parameters and buffers on the meta device: shapes without values."""
     with torch.device("meta"), _Undrawn():
         yield

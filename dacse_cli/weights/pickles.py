@@ -1,10 +1,10 @@
-"""A pickle as plain values, without running it: its opcodes are read, and what it would call is only noted.
+"""A pickle as plain values, without executing it: its opcodes are read, and calls are only recorded.
 
-Supports the few opcodes that numpy and torch write. The caller lists the globals that may be named. Dicts,
-lists, tuples, strings, bytes, numbers come out, and `Call` where the pickle would call something. Everything
-is bounded by the file's size and by the limits below: opcodes one by one in Python, numbers of at most 8
-bytes, and dict keys that are strings or whole numbers (a tuple that contains itself twice, 24 times over,
-takes minutes to hash, compare or print: values are therefore never printed either).
+Supports the few opcodes that numpy and torch write. The caller lists the globals that may be named. The
+result consists of dicts, lists, tuples, strings, bytes and numbers, with a `Call` where the pickle would call
+something. Everything is bounded by the file's size and by the limits below. Numbers have at most 8 bytes, and
+dict keys are strings or whole numbers: a tuple of twice the same tuple, nested 24 times, takes minutes to
+hash, compare or print. Values are never printed for the same reason.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Any
 
 MAX_OPCODES = 1_000_000
-"""A second of reading; a network of 783 tensors takes 25,000."""
+"""They take about a second to read; a network of 783 tensors has 25,000."""
 MAX_TEXT = 1 << 16
-"""Bytes of one string; names of tensors are short."""
+"""Highest length of a string in bytes; names of tensors are short."""
 
 
 class PickleError(ValueError):
@@ -27,26 +27,26 @@ class PickleError(ValueError):
 
 @dataclass
 class Call:
-    """What the pickle would call: the global `name`, its arguments, and the state given to the result."""
+    """A call that the pickle asks for: the global `name`, its arguments, and the state set on the result."""
 
     name: str
     """`module.name`."""
     args: Any
     state: Any = None
     items: Any = None
-    """Entries set on the result, where there are any: a dict."""
+    """A dict of the entries set on the result, or None."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What the pickle keeps outside of itself, by persistent id."""
+    """An object stored outside the pickle, by its persistent id."""
 
     key: Any
 
 
 @dataclass(frozen=True)
 class Global:
-    """A name of `allowed`, `module.name`."""
+    """A global named by the pickle, `module.name`; one of `allowed`."""
 
     name: str
 
@@ -65,9 +65,9 @@ _NOTHING = {"PROTO", "FRAME"}
 
 
 def read_pickle(data: bytes, allowed: Collection[str]) -> Any:
-    """The value pickled in `data`, in which only globals of `allowed` (`module.name`) are named.
+    """The value pickled in `data`, which may name only the globals of `allowed` (`module.name`).
 
-    Raises `PickleError` for anything else, also where `data` is damaged.
+    Raises `PickleError` for any other name, and if `data` is damaged or exceeds a limit.
     """
     reader = _Reader(allowed)
     try:

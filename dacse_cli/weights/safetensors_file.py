@@ -1,4 +1,4 @@
-"""Safetensors files: headers first, then the tensors asked for."""
+"""Safetensors files: headers first, then the requested tensors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 DOWNLOAD_AGAIN = "Download the model again."
 _HEADER_BYTES = 4 << 20
-"""Of one file: some 30,000 tensors; the largest checkpoint dacse runs has 291."""
+"""Longest header of a file, about 30,000 tensors; the largest checkpoint that dacse runs has 291."""
 
 
 def find_tensors(folder: Path, failure: type[ModelError]) -> dict[str, StoredTensor]:
@@ -58,7 +58,7 @@ def read_tensors(
 ) -> dict[str, Tensor]:
     """Tensors `names` of `found` in their stored types, on the CPU. Raises `failure`.
 
-    Copies: a mapped file that is cut short later would end the process by a signal.
+    The tensors are copies: truncating a memory-mapped file later would crash the process.
     """
     by_file: dict[Path, list[str]] = {}
     for name in names:
@@ -74,7 +74,7 @@ def read_tensors(
 
 
 def _diagnose(path: Path, error: Exception) -> str:
-    """What a file that safetensors refuses most likely is, in words."""
+    """What is most likely wrong with a file that safetensors refuses, in words."""
     try:
         with path.open("rb") as file:
             start = file.read(64)

@@ -1,4 +1,4 @@
-"""Tensors into a model folder that is whole at every moment."""
+"""Writes tensors into a model folder whose files are complete at every moment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def save_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """`model.safetensors` in `folder`: there is the old file, or the whole new one. Raises `OSError`."""
+    """Write `model.safetensors` in `folder`, replacing it only once it is complete. Raises `OSError`."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -23,7 +23,7 @@ def save_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     temp = folder / f".{SINGLE}.{os.getpid()}.tmp"
     try:
         temp.touch()
-        mode = temp.stat().st_mode  # what the umask allows: safetensors' own is for the owner only
+        mode = temp.stat().st_mode  # as the umask allows; safetensors creates files for the owner only
         stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         save_file(stored, temp, metadata={"format": "pt"})
         temp.chmod(mode)
@@ -35,7 +35,7 @@ def save_tensors(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def save_folder(folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-    """`config.json` and `model.safetensors` in `folder`, the config last. Raises `OSError`."""
+    """Write `model.safetensors`, then `config.json`, in `folder`. Raises `OSError`."""
     save_tensors(folder, tensors)
     temp = folder / f".config.json.{os.getpid()}.tmp"
     try:

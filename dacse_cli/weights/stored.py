@@ -1,4 +1,4 @@
-"""Tensors as a file's header describes them, checked against what a network needs before any is read."""
+"""Tensors as described by a file's header, checked against what a network needs before any is read."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class StoredTensor:
 
 
 class HasShape(Protocol):
-    """Anything with a type and a shape: a header's entry."""
+    """A header's entry: anything with a type and a shape."""
 
     @property
     def dtype(self) -> str:
-        """By the names of safetensors."""
+        """Type, as safetensors names it."""
 
     @property
     def shape(self) -> Shape:
@@ -36,7 +36,7 @@ class HasShape(Protocol):
 
 
 def check_floats(found: Mapping[str, HasShape], failure: type[ModelError]) -> None:
-    """Raise `failure` for a tensor that holds something else than float32, float16 or bfloat16."""
+    """Raise `failure` for a tensor whose type is not float32, float16 or bfloat16."""
     for name, tensor in found.items():
         if tensor.dtype not in FLOATS:
             raise failure(f"weights: {name:.200} is {tensor.dtype}, not one of {', '.join(FLOATS)}")
@@ -48,7 +48,7 @@ def check_shapes(
     failure: type[ModelError],
     optional: Mapping[str, Shape] | None = None,
 ) -> None:
-    """Raise `failure` unless names and shapes are those `expected`, and at most `optional` beside them."""
+    """Raise `failure` unless `found` has all names and shapes of `expected`, and no others but `optional`."""
     allowed = {**(optional or {}), **expected}
     missing, extra = expected.keys() - found.keys(), found.keys() - allowed.keys()
     wrong = [

@@ -37,7 +37,7 @@ _DIRECTORY_BYTES = 8 << 20
 _MAX_DEPTH = 20
 _MAX_VALUES = 200_000
 _LOCAL_HEADER = 30
-"""Bytes of a member's own header, its name and extra field not counted."""
+"""Bytes of a zip member's local header, without its name and extra field."""
 _END = b"PK\x05\x06"
 _END64 = b"PK\x06\x06"
 
@@ -51,25 +51,25 @@ class TorchTensor:
     shape: Shape
     strides: Shape
     offset: int
-    """Values of the storage before the first one."""
+    """Index of the tensor's first value in the storage."""
 
     @property
     def span(self) -> int:
-        """Values from the first to the last one, both included; 0 for an empty tensor."""
+        """Number of stored values from the tensor's first to its last one; 0 for an empty tensor."""
         if 0 in self.shape:
             return 0
         return 1 + sum((n - 1) * step for n, step in zip(self.shape, self.strides, strict=True))
 
 
 class TorchFile:
-    """One file, its pickle read. `content` holds dicts, lists, plain values, and `TorchTensor`."""
+    """One file whose pickle has been read. `content` holds dicts, lists, plain values and `TorchTensor`s."""
 
     def __init__(self, path: Path, failure: type[ModelError]) -> None:
-        """Raises `failure` for anything but plain values and tensors; nothing in the file is run."""
+        """Raises `failure` for anything but plain values and tensors; nothing in the file is executed."""
         self._path, self._failure = path, failure
         try:
             if not path.is_file():
-                raise failure(f"{path} is missing or no regular file")
+                raise failure(f"{path} is missing or not a regular file")
             _check_directory(path)
             with zipfile.ZipFile(path) as archive:
                 self._members = {info.filename: info for info in archive.infolist()}
@@ -85,7 +85,7 @@ class TorchFile:
             raise failure(f"{path} is not a whole torch file ({type(error).__name__})", hint=_HINT) from error
 
     def read(self, tensors: Mapping[str, TorchTensor], names: Iterable[str]) -> dict[str, Tensor]:
-        """Tensors `names` of `tensors` on the CPU, in their stored types. Raises the file's failure."""
+        """Tensors `names` of `tensors` on the CPU, in their stored types. Raises the file's `failure`."""
         import torch
 
         types = {
@@ -133,7 +133,7 @@ _HINT = "torch.load and torch.save it again with a torch of 1.6 or later, or dow
 
 
 def _check_directory(path: Path) -> None:
-    """Refuse an archive whose directory would take all memory: `zipfile` reads it whole."""
+    """Refuse an archive with a very large directory: `zipfile` reads all of it into memory."""
     with path.open("rb") as file:
         file.seek(0, 2)
         file.seek(-min(file.tell(), 1 << 17), 2)
@@ -150,7 +150,7 @@ def _check_directory(path: Path) -> None:
 
 
 class _Values:
-    """Calls of the pickle -> tensors and dicts; each value is visited once for every place it has."""
+    """Calls of the pickle -> tensors and dicts; a value that occurs several times is visited each time."""
 
     def __init__(self, prefix: str, members: Mapping[str, zipfile.ZipInfo]) -> None:
         self._prefix, self._members = prefix, members

@@ -85,7 +85,14 @@ def chunks_picture() -> str:
 def numbers() -> str:
     """Sizes of both models' token streams, from their codecs, as a Markdown table."""
     nano = read_shape(BUILT_IN["nano"] / "codec")
-    heads = ("model", "samples a second", "samples a frame", "frames a second", "codebooks", "ids a second")
+    heads = (
+        "model",
+        "samples per second",
+        "samples per frame",
+        "frames per second",
+        "codebooks",
+        "ids per second",
+    )
     rows = [
         ("released", 44_100, 512, RELEASED.n_codebooks),
         ("nano", nano.sampling_rate, nano.hop_length, nano.n_codebooks),

@@ -108,7 +108,7 @@ def test_other_kinds_of_files_are_refused(tmp_path):
     path.unlink()
     refused(path, "missing")
     os.mkfifo(path)
-    refused(path, "no regular file")
+    refused(path, "not a regular file")
 
 
 def test_a_directory_of_a_million_members_is_not_read(tmp_path):

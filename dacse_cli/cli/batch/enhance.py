@@ -72,8 +72,8 @@ def enhance(
     """Enhance noisy speech: audio or token files in, enhanced ones out.
 
     The output has the input's name, length, sample rate and channels. A stopped run continues when the
-    command is run again: finished files are skipped. A model that generates speech also reuses its
-    finished chunks of the others; a filter starts those again.
+    command is run again: finished files are skipped. Of unfinished files, a model that generates speech
+    reuses the finished chunks; a filter starts them again.
 
     [bold]Examples[/]
 

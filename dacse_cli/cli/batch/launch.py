@@ -32,7 +32,7 @@ def launch(
     ray: str | None = None,
     notes: Sequence[str] = (),
 ) -> None:
-    """Run or plan `request`, and write a report if one is wanted; exits with the run's exit code."""
+    """Run or plan `request`, and write a report into `report` if given; exits with the run's exit code."""
     output = as_local(request.output) if request.output else None
     request = replace(request, inputs=tuple(map(as_local, request.inputs)), output=output)
     if _is_remote(request) and (dry_run or report):
@@ -66,7 +66,7 @@ def _do(ready: Piped, screen: Screen, report: Path | None, ray: str | None) -> i
         with screen:
             summary = _run(ready, screen, ray)
             page = _report(summary, report, screen) if report else None
-    finally:  # also where a signal or an error ends the report: the files are done
+    finally:  # also if a signal or an error interrupts the report: the files are done
         if summary is not None:
             screen.summary(summary)
     if ready.inlet is None and ready.outlet is None:
@@ -83,7 +83,7 @@ def _do(ready: Piped, screen: Screen, report: Path | None, ray: str | None) -> i
 
 
 def say_how_to_go_on(request: Request, summary: Summary, screen: Screen) -> None:
-    """After a stop, print a line if the same command would do the remaining files only."""
+    """After a stop, print a line if running the same command again processes only the remaining files."""
     left = summary.counts[Outcome.NOT_REACHED.value]
     if summary.stopped_by is not None and left and not request.overwrite:
         where = "continue where this run stopped" if summary.keeps_chunks else "do the rest"
@@ -104,7 +104,7 @@ def _run(ready: Piped, screen: Screen, ray: str | None) -> Summary:
     if ray is not None:
         from dacse_cli.pipeline.run.ray_run import run_ray
 
-        # Ray prints half a page for every lost machine; the run's own messages are enough
+        # Ray prints many lines for every lost machine; the run's own messages are enough
         with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
             return run_ray(ready.request, ray, tell, screen.download)
     return run(ready.request, tell, screen.download)
@@ -122,7 +122,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _report(summary: Summary, folder: Path, screen: Screen) -> Path | None:
-    """The report's page; None where the run was stopped."""
+    """Write the report and return its page; None if the run was stopped."""
     from dacse_cli.cli.batch.reporting import write_report
 
     if summary.stopped_by is not None:

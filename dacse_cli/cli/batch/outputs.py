@@ -34,7 +34,7 @@ def _refuse_recording(source: str, output: str) -> None:
     from dacse_cli.pipeline.record.beside import is_ours
     from dacse_cli.pipeline.request.naming import is_audio_name
 
-    # os.path's, which answers for a name that no disk takes as well; one file twice has its own refusal
+    # os.path.isfile also accepts names that no disk can hold; the same file twice is refused elsewhere
     there = is_audio_name(output) and os.path.isfile(output)  # noqa: PTH113
     twice = there and os.path.exists(source) and Path(source).samefile(output)  # noqa: PTH110
     if there and not twice and not is_ours(Path(output)):

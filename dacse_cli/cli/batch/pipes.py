@@ -27,12 +27,12 @@ from dacse_cli.tokens.names import SUFFIX
 
 PIPE = "-"
 Row = TypeVar("Row", Result, Forecast)
-"""What names an input and its output."""
+"""A row that names an input and its output."""
 
 
 @dataclass(frozen=True)
 class Piped:
-    """A request with files in place of pipes: `inlet` of standard input, `outlet` of standard output."""
+    """A request with files in place of pipes: `inlet` for standard input, `outlet` for standard output."""
 
     request: Request
     inlet: Path | None = None
@@ -88,7 +88,7 @@ def piped(request: Request) -> Iterator[Piped]:
 
 
 def _spool(folder: Path, form: str) -> Path:
-    """Standard input as a file with the suffix of its format, which its first bytes tell."""
+    """Standard input as a file with the suffix of its format, detected from its first bytes."""
     if sys.stdin is None or sys.stdin.isatty():
         raise UsageError(
             "standard input is not a pipe", hint="For example: cat talk.wav | dacse enhance - clean.wav"

@@ -70,7 +70,7 @@ class Mixture:
     ] = None
     split_by: Annotated[
         Literal["speaker", "file"],
-        _what("--split-by", help="speaker: the first folder below CLEAN; file: each file is its own."),
+        _what("--split-by", help="A speaker is the first folder below CLEAN (speaker) or each file (file)."),
     ] = "speaker"
     seed: Annotated[int, _what("--seed", help="Seed of all random choices.")] = 0
     rate: Annotated[int, _how("--rate", metavar="HZ", help="Sample rate of all pairs.")] = 44_100

@@ -21,7 +21,7 @@ CodecOpt = Annotated[
     _network(
         "--codec",
         show_default=f"the model's own, else {DEFAULT_CODEC}",
-        help="Hub id or local folder of a DacModel, a speech VAE or units; or a published file (.pth, .pt).",
+        help="Hub id or folder of a DacModel, speech VAE or units codec; or a published .pth or .pt file.",
     ),
 ]
 DeviceOpt = Annotated[
@@ -131,7 +131,7 @@ class Generation(Networks):
     ] = None
 
     def options(self, offline: bool, remark: Callable[[str], None] = lambda text: None) -> ModelOptions:
-        """For the library; `remark` is called with a line on the chosen model. Raises `UsageError`."""
+        """For the library; `remark` is called with a line about the chosen model. Raises `UsageError`."""
         from dacse_cli.hub.choice import choose_model
 
         choice = choose_model(self.model, self.device, offline=offline)

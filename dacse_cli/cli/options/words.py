@@ -6,7 +6,7 @@ from dacse_cli.errors import UsageError, did_you_mean
 
 
 def whole_number(value: str, option: str, *, instead: str) -> int | None:
-    """A whole number, or None for the word that stands for "decide for me". Raises `UsageError`."""
+    """A whole number, or None for the word `instead`, such as "auto". Raises `UsageError`."""
     if value == instead:
         return None
     try:
@@ -17,7 +17,7 @@ def whole_number(value: str, option: str, *, instead: str) -> int | None:
 
 
 def number_or_word(value: str | None) -> float | str | None:
-    """A number where `value` is one."""
+    """`value` as a number if it is one, else unchanged."""
     try:
         return value if value is None else float(value)
     except ValueError:

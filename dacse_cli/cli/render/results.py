@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 STYLE = {Outcome.DONE: "green", Outcome.WARNED: "yellow", Outcome.SKIPPED: "dim", Outcome.FAILED: "red"}
 
 NAMES = {Outcome.NOT_REACHED.value: "not done"}
-"""Of outcomes, for people, where their own name says too little."""
+"""Outcome -> its name in tables, where its own name is unclear."""
 MOST_FAILED = 10
-"""Failed inputs that the end of a run repeats."""
+"""Highest number of failed inputs that are repeated at the end of a run."""
 
 
 def failed_line(result: Result) -> Text:
-    """An input that failed, and why."""
+    """A line with an input that failed, and why."""
     return Text(f"{'failed':<12}{shown(result.source)}  {shown(with_options(result.message))}", "red")
 
 
@@ -120,7 +120,7 @@ class Printer:
         self._failures(summary)
 
     def _failures(self, summary: Summary) -> None:
-        """The failed inputs once more, where there were others between them and the end."""
+        """Print the failed inputs again, unless the run had one input only."""
         if sum(summary.counts.values()) == 1:
             return
         failed = [result for result in summary.results if result.outcome is Outcome.FAILED][:MOST_FAILED]
@@ -138,7 +138,7 @@ class Printer:
             self._out.print(Text(f"report  {shown(path)}"))
 
     def trial(self, source: str, trial: Trial) -> None:
-        """Which seconds were tried, and the files of them."""
+        """The seconds that were tried, and the files written."""
         files = [trial.original, *trial.made.values()]
         if self.json:
             times = {"start": trial.start, "seconds": trial.seconds}

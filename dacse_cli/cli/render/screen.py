@@ -36,7 +36,7 @@ class Screen:
         errors = Outlet(sys.stderr)
         self._err = console(errors)
         self.results = Printer(errors if piped else Outlet(sys.stdout), json=json, quiet=quiet)
-        # not Rich's own test: FORCE_COLOR makes Rich take any pipe for a terminal
+        # not Rich's own test: with FORCE_COLOR, Rich treats any pipe as a terminal
         self._live = errors.isatty() and not self._err.is_dumb_terminal and not quiet
         self._bars = Progress(
             TextColumn("{task.description}", markup=False),
@@ -68,11 +68,11 @@ class Screen:
         self._bars.stop()
 
     def note_later(self, text: str) -> None:
-        """Print a note when work begins: an error before that is then the only line."""
+        """Print a note when work begins, so that an error before that is the only line."""
         self._notes.append(text)
 
     def notes(self) -> None:
-        """Print the notes for the beginning of the work, once."""
+        """Print the notes passed to `note_later`, once."""
         while self._notes:
             self._say(f"dacse: {shown(self._notes.pop(0))}")
 

@@ -37,7 +37,7 @@ def planned(event: Planned) -> str:
 
 
 def forecast_text(rows: Sequence[Forecast]) -> str:
-    """The last line of a dry run: how much there is to do, and for how long."""
+    """The last line of a dry run: how much there is to do, and how long it takes."""
     todo = [row for row in rows if not row.skipped]
     if not todo:
         return f"nothing to do: {files_text(len(rows))} named, none to be made"
@@ -98,7 +98,7 @@ def fact_text(name: str, value: Any) -> tuple[str, str]:
 
 
 def measured(numbers: Mapping[str, float]) -> str:
-    """`loss 3.21  gradient 0.5`, at three digits."""
+    """`loss 3.21  gradient 0.5`, with three significant digits."""
     return "  ".join(f"{name.replace('_', ' ')} {number:.3g}" for name, number in numbers.items())
 
 
@@ -118,7 +118,7 @@ def remaining(done: int, left: int, elapsed: float) -> str:
 
 
 def speed(event: Progress, total: float) -> str:
-    """Real-time factor and, where `total` is known (above 0), time left; empty in the first second."""
+    """Real-time factor and, if `total` is known (above 0), time left; empty in the first second."""
     if event.elapsed < 1 or event.seconds <= 0:
         return ""
     pace = event.seconds / event.elapsed

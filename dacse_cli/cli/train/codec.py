@@ -36,10 +36,10 @@ def codec(
 ) -> None:
     """Train a codec by the DAC recipe, new or from an existing one.
 
-    Mel spectra at seven scales, discriminators of periods and of spectra, codebook and commitment losses,
-    quantizer dropout; codes that are no longer used are replaced. With units.encoder in the recipe, codes are
-    k-means units of a speech encoder, and the decoder is trained. A stopped run continues from its last
-    checkpoint when the command is run again. OUT/STAGE is the best codec of each stage, a folder for
+    Losses: mel spectra at seven scales, discriminators on periods and on spectra, codebook and commitment.
+    Quantizer dropout is used; codes that are no longer used are replaced. With units.encoder in the recipe,
+    codes are k-means units of a speech encoder, and only the decoder is trained. A stopped run continues from
+    its last checkpoint when the command is run again. OUT/STAGE is the best codec of each stage, a folder for
     [cyan]--codec[/]. Several GPUs: as for [cyan]train lm[/].
 
     [bold]Examples[/]

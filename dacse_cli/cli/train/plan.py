@@ -92,7 +92,7 @@ def plan(
 
 @dataclass(frozen=True)
 class _Kind:
-    """Plans that share a table."""
+    """One kind of plan: its sizes, table and JSON records."""
 
     record: str
     """`type` of its JSON records."""

@@ -29,8 +29,8 @@ def vae(
 ) -> None:
     """Train a speech VAE by the recipe of DC-Speech-VAE, new or from an existing one.
 
-    Mel spectra become 5.4 latents per second; noise on the latents, mel and dispersive losses, discriminators
-    of bands and patches. A stopped run continues from its last checkpoint when the command is run again.
+    Mel spectra become 5.4 latents per second. Training adds noise to the latents; losses: mel, dispersive,
+    discriminators on bands and patches. A stopped run continues from its last checkpoint when run again.
     OUT/STAGE is the best model of each stage, a folder for [cyan]--codec[/]; its vocoder is that of
     [cyan]--set model.vocoder=FOLDER[/] or of [cyan]--from[/], else Griffin and Lim's iteration, which sounds
     worse. A stage with [cyan]part = "vocoder"[/] trains BigVGAN instead, the one of [cyan]--from[/].

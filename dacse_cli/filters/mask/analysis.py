@@ -5,8 +5,8 @@ Independent of the network. A frame covers 32 ms under a square-root Hann window
 network sees 0 to 8 kHz of any recording. Everything is a stream; what is computed does not depend on how the
 recording was divided into pieces.
 
-The network does not see levels: spectra are divided by the recording's own level, an average over what came
-before (8 s) and 0.5 s of what follows, so that a recording at -50 dB is treated like one at -20 dB.
+The network does not see levels: spectra are divided by the recording's own level, an average over the past
+(8 s) and the next 0.5 s, so that a recording at -50 dB is treated like one at -20 dB.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from torch import Tensor
 from dacse_cli.filters.mask.config import BINS, HOP_SECONDS
 
 LEVEL_SECONDS = 8.0
-"""Time constant of the level."""
+"""Time constant, in seconds, of the average that gives the level."""
 LEVEL_FUTURE = 30
-"""Frames after the current one that count for its level."""
+"""Frames after the current one that are included in its level."""
 SILENCE = 1e-4
-"""Least level, in units of a 512-sample window's spectrum: about -100 dB of full scale."""
+"""Lowest level, in units of a 512-sample window's spectrum: about -100 dB of full scale."""
 POWER = 0.3
-"""Exponent of magnitudes: loudness rather than amplitude."""
+"""Exponent that compresses magnitudes; closer to loudness than amplitude is."""
 FLOOR_PAST, FLOOR_FUTURE, FLOOR_MEAN = 94, 30, 2
-"""Frames over which the noise floor is the least magnitude, after averaging 2 frames to each side."""
+"""Frames before and after over which the noise floor is the lowest magnitude, and frames to each side over
+which magnitudes are averaged first."""
 
 
 def hop_length(rate: int) -> int:
@@ -74,7 +75,7 @@ class Analysis:
 
 
 class Synthesis:
-    """Spectra `[N, T, hop + 1]` -> samples, in their places, on the device of the spectra."""
+    """Spectra `[N, T, hop + 1]` -> samples `[N, S]`, aligned with the input, on the same device."""
 
     def __init__(self, rows: int, rate: int, device: torch.device | str = "cpu") -> None:
         self._hop = hop_length(rate)
@@ -100,9 +101,9 @@ class Synthesis:
 class Features:
     """Spectra -> the network's input `[N, T, BINS, E]`, and the spectra of the same frames.
 
-    Per bin: real and imaginary part with compressed magnitude, the magnitude itself, and the noise floor: the
-    least magnitude of the last 1.5 s and the next 0.5 s. With a guide two more: the guide's compressed
-    magnitude, and 1 where there is a guide. Frames come `future` frames late.
+    Per bin: real and imaginary part with compressed magnitude, the compressed magnitude itself, and the noise
+    floor: its lowest value over the last 1.5 s and the next 0.5 s. With a guide two more: the guide's
+    compressed magnitude, and 1 if there is a guide. The output is delayed by `future` frames.
     """
 
     future = LEVEL_FUTURE + FLOOR_FUTURE + FLOOR_MEAN
@@ -115,7 +116,7 @@ class Features:
         self._spectra: list[Tensor] = []
         self._levels: list[Tensor] = []
         self._guide: list[Tensor] = []
-        self._next = 0  # frames of the buffers that have been given out
+        self._next = 0  # frames of the buffers that have been output
 
     def push(self, spectra: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Spectra `[N, t, F]` of the recording and of its guide -> features and spectra of T frames."""
@@ -130,7 +131,7 @@ class Features:
         return self._take(ended=True)
 
     def _level(self, spectra: Tensor) -> Tensor:
-        """Level `[N, t]` by all frames up to each one."""
+        """Level `[N, t]`, each from all frames up to its own."""
         powers = _core(spectra).abs().square().sum(dim=2).div(BINS).double().numpy()
         weights = np.ones_like(powers)
         sums = []
@@ -182,7 +183,7 @@ def _compressed(spectra: Tensor, levels: Tensor) -> Tensor:
 
 
 def _floor(magnitudes: Tensor) -> Tensor:
-    """Magnitudes `[N, T, BINS]` -> the least of their means around each frame; none beyond the ends."""
+    """Magnitudes `[N, T, BINS]` -> the lowest of their means around each frame, without padding."""
     if magnitudes.shape[1] == 0:
         return magnitudes
     by_bin = magnitudes.transpose(1, 2)

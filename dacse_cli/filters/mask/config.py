@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 BINS = 256
-"""Frequency bins the network sees, 31.25 Hz apart: 0 to 8 kHz."""
+"""Frequency bins that the network reads, 31.25 Hz apart: 0 to 8 kHz."""
 HOP_SECONDS = 0.016
-"""Time between frames; a window is twice as long."""
+"""Seconds between frames; a window is twice as long."""
 
 
 MOST_KEPT = 1 << 18
@@ -21,7 +21,7 @@ class MaskConfig:
     """Everything that decides the shapes of the network's weights."""
 
     width: int = 48
-    """Channels of every band."""
+    """Feature channels per band."""
     dilations: tuple[int, ...] = (1, 2, 4, 8, 1, 2, 4, 8)
     """Frames between the taps of each block's convolution over time."""
     past_taps: int = 3

@@ -34,12 +34,12 @@ class MaskFilter:
 
     @property
     def guides(self) -> int:
-        """0 or 1, as it was trained."""
+        """0 or 1, as the network was trained."""
         return self._network.config.guides
 
     @property
     def lookahead(self) -> float:
-        """Seconds: of the features, of the network, of the neighbouring frames, and one window."""
+        """Seconds of lookahead: of the features, the network and the filter taps, and one window."""
         config = self._network.config
         frames = Features.future + config.future_frames + max(0, *config.filter_taps) + 2
         return frames * HOP_SECONDS
@@ -50,7 +50,7 @@ class MaskFilter:
 
 
 def load(folder: Path, options: LoadOptions) -> MaskFilter:
-    """`load_mask` as the registry calls it."""
+    """`load_mask` with the arguments of the registry."""
     return load_mask(folder)
 
 

@@ -1,11 +1,11 @@
 """Features -> masks. Independent of sample rates and of audio.
 
-The network treats every band alike (weights are shared between bands but for the first and last layer), so
-it needs few examples of a sound at each frequency. A block mixes time by a dilated depthwise convolution,
-channels by a gated linear unit, and bands by a dense matrix. Convolutions over time are padded with zeros, so
-that a stream (`NetworkStream`) that keeps a few frames per block computes what one pass over everything does.
+All layers but the first and the last share their weights between bands, so the network needs few examples of
+a sound at each frequency. A block mixes time by a dilated depthwise convolution, channels by a gated linear
+unit, and bands by a dense matrix. Convolutions over time are padded with zeros, so a stream (`NetworkStream`)
+that keeps a few frames per block computes the same as one pass over the whole recording.
 
-Layout inside: `[G, N, T, C]`, bands first, so that mixing bands is one matrix product.
+Internal layout: `[G, N, T, C]`, bands first, so that mixing bands is one matrix product.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Block(nn.Module):
         self.mix_out = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """`[G, N, T, C]` -> the same shape, as if nothing came before and after."""
+        """`[G, N, T, C]` -> the same shape, with zeros before and after."""
         return self.combine(x, F.pad(self.norm(x), (0, 0, self.past, self.future)))
 
     def combine(self, x: Tensor, normed: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class MaskNetwork(nn.Module):
         self.head = nn.ModuleList(
             BandLinear(bands, config.width, bins * 2 * taps, scale=0.1) for _, bands, bins in GROUPS
         )
-        with torch.no_grad():  # begin by letting most of the current frame through
+        with torch.no_grad():  # the untrained network passes most of the current frame
             for head in self.head:
                 assert isinstance(head, BandLinear)
                 head.bias.view(len(head.bias), -1, taps, 2)[:, :, config.filter_taps.index(0), 0] = 0.7
@@ -159,7 +159,7 @@ class NetworkStream:
 
 
 class _BlockStream:
-    """One block of a stream: the frames it still needs."""
+    """One block of a stream, with the frames that it still needs."""
 
     def __init__(self, block: Block, rows: int) -> None:
         self._block = block
@@ -172,7 +172,7 @@ class _BlockStream:
         return self._advance(x, self._block.norm(x))
 
     def finish(self) -> Tensor:
-        """Frames that were waiting for the future: there is none, only zeros."""
+        """The last frames, computed with zeros in place of future frames."""
         G, N, _, C = self._x.shape
         zeros = self._x.new_zeros(G, N, self._block.future, C)
         return self._advance(zeros[:, :, :0], zeros)

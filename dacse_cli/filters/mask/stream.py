@@ -35,8 +35,8 @@ class MaskStream:
         self._group = GROUP * self._analysis.hop
         self._samples = torch.zeros(1 + config.guides, channels, 0)  # not yet analysed
         self._spectra = torch.zeros(channels, self._before, self._analysis.hop + 1, dtype=torch.complex64)
-        self._masks: list[Tensor] = []  # of the frames in `_spectra`, as far as they are known
-        self._left = 0  # samples that went in and have not come out
+        self._masks: list[Tensor] = []  # of the first frames in `_spectra`
+        self._left = 0  # input samples that have not been output
 
     @torch.inference_mode()
     def push(self, dry: Samples, guides: Samples | None = None) -> Samples:
@@ -86,7 +86,7 @@ class MaskStream:
         return torch.cat([spectra, analysis.finish()], dim=1) if ended else spectra
 
     def _filtered(self, masks: Tensor, spectra: Tensor, ended: bool) -> Tensor:
-        """As many filtered frames as there are masks and neighbours for."""
+        """The filtered frames whose masks and neighbouring frames are complete."""
         held = torch.cat([self._spectra, spectra], dim=1)
         if ended:
             held = F.pad(held, (0, 0, 0, self._after))

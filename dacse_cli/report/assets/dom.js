@@ -1,5 +1,5 @@
-/* The facts that lie in the page, and how nodes, numbers and times are made of them. Names are somebody else's:
-   they become text, never markup. */
+/* The data embedded in the page, and functions that make nodes, numbers and times from it. File names are
+   untrusted: they become text, never markup. */
 const SIDES = ["Before", "After"], CLASSES = ["b", "a"];
 const SCORES = [
   ["dnsmos_ovrl", "Overall", "OVRL"], ["dnsmos_sig", "Speech", "SIG"],

@@ -1,4 +1,4 @@
-/* The page: its head, the list of files, keys, and what to type to do it again. */
+/* The page: its head, the list of files, keys, and the command that repeats the run. */
 // ---- the head of the page --------------------------------------------------------------------------
 function head() {
   const made = files.filter((file) => file.outcome.startsWith("done")).length;
@@ -92,7 +92,7 @@ function tools() {
   const choices = [["all", "all"]];
   for (const name of Object.keys(STATES)) if (files.some((file) => file.outcome === name)) choices.push([name, STATES[name]]);
   if (files.some((file) => gainOf(file) < 0)) choices.push(["worse", "with a lower DNSMOS"]);
-  if (files.some((file) => file.spans.some((span) => span.verdict !== "kept"))) choices.push(["guard", "with guarded stretches"]);
+  if (files.some((file) => file.spans.some((span) => span.verdict !== "kept"))) choices.push(["guard", "with guard decisions"]);
   if (files.some((file) => file.scores)) $("sort").append(make("option", { value: "gain" }, "least improved DNSMOS first"));
   $("show").append(...choices.map(([value, text]) => make("option", { value }, text)));
   $("tools").hidden = files.length < 2;
@@ -134,7 +134,7 @@ function keyed(event) {
   if (event.key === "Escape" && event.target === $("find")) return $("find").blur();
   if (event.ctrlKey || event.metaKey || event.altKey || !$("shortcuts").checked) return undefined;
   if (tag === "SELECT" || (tag === "INPUT" && !["radio", "range", "checkbox"].includes(type))) return undefined;
-  const own = tag === "BUTTON" || tag === "SUMMARY" || tag === "A" || type === "checkbox"; // space is theirs
+  const own = tag === "BUTTON" || tag === "SUMMARY" || tag === "A" || type === "checkbox"; // these use the space bar themselves
   const arrows = type === "range" || type === "radio";
   const at = () => (open.player ? open.player.position : Number(open.range.value));
   const action = {
@@ -166,7 +166,7 @@ function foot() {
   $("preview-note").textContent = "Everything is in this one file; it loads nothing and sends nothing. The players hold previews: mono, "
     + "Opus at 24 or 40 kbit/s, brought to one loudness unless you switch that off"
     + (cut ? `; of ${plural(cut, "long file")} a stretch only. ` : ". ")
-    + "Pictures, loudness and scores come from the recordings themselves, of the same stretch, channels averaged. The recordings themselves are linked; they were not moved.";
+    + "Pictures, loudness and scores are computed from the recordings themselves, over the same stretch, with channels averaged. The recordings themselves are linked; they were not moved.";
 }
 
 head();

@@ -1,4 +1,4 @@
-/* One file, opened: its pictures, its player, its numbers. It has two sides, or as many as `state.names`. */
+/* The open panel of one file: pictures, player, numbers. It has two sides, or as many as `state.names`. */
 // ---- one file --------------------------------------------------------------------------------------
 let context = null;
 function audio() { return (context = context || new AudioContext()); }
@@ -130,7 +130,7 @@ async function ready(state) {
 async function playPause(state) {
   let player;
   try {
-    if (audio().state === "suspended") audio().resume(); // browsers want a gesture first
+    if (audio().state === "suspended") audio().resume(); // browsers start audio only after a user's action
     player = await ready(state);
   } catch (error) {
     say("This browser cannot play the previews (Opus in Ogg). The recordings themselves are linked below.");

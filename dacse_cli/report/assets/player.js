@@ -1,7 +1,7 @@
-/* Two recordings on one clock. Both always run together; switching only moves two gains, so the place in
-   the recording cannot change by it. Knows nothing of the page. */
+/* Recordings on one clock. All always run together; switching only changes their gains, so the position in
+   the recording stays the same. Independent of the page. */
 class Player {
-  static FADE = 0.008; // seconds: short enough to feel like a cut, long enough not to click
+  static FADE = 0.008; // seconds: short enough to sound like a cut, long enough to avoid a click
 
   static decode(context, base64) {
     const text = atob(base64), bytes = new Uint8Array(text.length);
@@ -79,7 +79,7 @@ class Player {
   }
 
   volume(share) {
-    this.out.gain.value = share * share; // closer to what the ear takes for half
+    this.out.gain.value = share * share; // half of the slider sounds closer to half as loud
   }
 
   match(on) {

@@ -1,11 +1,11 @@
 /* The page of `dacse serve`: files in, the report's player for their first seconds, a link to the result.
-   Names of files are text, never markup. Every request goes to this server and carries the token. */
+   File names are text, never markup. Every request goes to this server and contains the token. */
 const LARGEST = 2e9, LOOK_EVERY = 700;
 const TOKEN = new URLSearchParams(location.search).get("token") || "";
 const FORMATS = [["keep", "same format"], ["wav", "WAV"], ["flac", "FLAC"], ["mp3", "MP3"], ["opus", "Opus"]];
 const LEVELS = [["", "level as it is"], ["match", "as loud as before"], ["-16", "podcast, \u221216 LUFS"], ["-23", "broadcast, \u221223 LUFS"]];
 const cards = new Map(); // id -> card
-let current = null; // the card that keys are for
+let current = null; // the card that keyboard shortcuts act on
 let looking = null;
 
 async function ask(path, options = {}) {
@@ -19,7 +19,7 @@ function complain(text) {
   $("trouble").hidden = !text;
 }
 
-// ---- handing in ------------------------------------------------------------------------------------
+// ---- uploads ---------------------------------------------------------------------------------------
 async function handIn(list) {
   complain("");
   const troubles = [];
@@ -82,7 +82,7 @@ async function show(one) {
   one.place.replaceChildren(one.state.panel);
   one.take.hidden = false;
 }
-/* What is heard is what will be downloaded; listening to the original changes nothing. */
+/* The strength that was played last is the one downloaded; playing the original does not change it. */
 function chosen(one, side) {
   if (side > 0) one.strength = one.state.names[side].toLowerCase();
   const shown = one.state.names.findIndex((name) => name.toLowerCase() === one.strength);
@@ -107,7 +107,7 @@ async function remove(one) {
   $("list").focus();
 }
 
-// ---- looking after what goes on --------------------------------------------------------------------
+// ---- polling and keys ------------------------------------------------------------------------------
 async function look() {
   clearTimeout(looking);
   try {
