@@ -172,7 +172,7 @@ class Translator(Protocol):
         """Rows beyond which a larger batch is hardly faster."""
 
     def prepare(self, rows: int, frames: int) -> None:
-        """Allocate now what batches of up to `rows` rows of `frames` frames need, not at the first batch.
+        """Allocate what batches of up to `rows` rows of `frames` frames need, where that can be done early.
 
         Raises `torch.OutOfMemoryError` or `MemoryError` where fewer rows may fit.
         """

@@ -1,6 +1,7 @@
 """Differences between operating systems: cores, resource limits, signals, exit statuses, open flags.
 
-Everything here works on Linux, macOS and Windows; what a system lacks is left out.
+Everything here runs on Linux, macOS and Windows; where a system lacks something (process limits on
+Windows), the function does nothing or says so.
 """
 
 from __future__ import annotations

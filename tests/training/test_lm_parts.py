@@ -41,7 +41,7 @@ def test_published_sizes_have_the_published_parameters(size):
 def test_a_plan_agrees_with_six_flops_a_parameter_and_token():
     """The rule of thumb lacks attention and has the head at every token; both are some percent here."""
     found = published_plan("1B", work=Work(), tokens=5e9, gpus=1, mfu=0.4)
-    per_token = found.flops_a_step / found.tokens_a_step
+    per_token = found.flops_per_step / found.tokens_per_step
     assert per_token == pytest.approx(6 * found.parameters, rel=0.3)
     assert found.hours == pytest.approx(5e9 * per_token / (0.4 * 989.4e12) / 3600)
 
@@ -354,7 +354,7 @@ def test_the_plan_in_the_recipes_is_the_one_that_is_computed():
     for size in SIZES:
         one, many = (published_plan(size, work=Work(), tokens=5e9, gpus=n, mfu=0.4) for n in (1, 64))
         assert f"| {size} | {one.parameters / 1e6:.0f} M | {one.state_bytes / 1e9:.1f} GB |" in text
-        assert f"| {one.tokens_a_second:,.0f} | {one.hours:.1f} h |" in text
+        assert f"| {one.tokens_per_second:,.0f} | {one.hours:.1f} h |" in text
         assert f" {many.hours:.1f} h |\n" in text
 
 

@@ -127,8 +127,8 @@ _MODELS: dict[str, Callable[[Plan], str]] = {
     "state": lambda plan: f"{plan.state_bytes / 1e9:.1f} GB",
     "activations": lambda plan: f"{plan.activation_bytes / 1e9:.1f} GB",
     "on 80 GB": lambda plan: "fits" if plan.fits else "too much",
-    "PFLOP/step": lambda plan: f"{plan.flops_a_step / 1e15:.2f}",
-    "tokens/s, 1 GPU": lambda plan: f"{plan.tokens_a_second:,.0f}",
+    "PFLOP/step": lambda plan: f"{plan.flops_per_step / 1e15:.2f}",
+    "tokens/s, 1 GPU": lambda plan: f"{plan.tokens_per_second:,.0f}",
     "speed-up, {0.gpus}": lambda plan: f"{plan.gpus * plan.efficiency:.2f}",
     "hours, {0.gpus}": lambda plan: f"{plan.hours:.1f}",
 }
@@ -142,6 +142,6 @@ _CODECS: dict[str, Callable[[CodecPlan], str]] = {
     "parameters": lambda plan: f"{plan.parameters / 1e6:.1f} M",
     "discriminators": lambda plan: f"{plan.discriminators / 1e6:.1f} M",
     "state": lambda plan: f"{plan.state_bytes / 1e9:.1f} GB",
-    "TFLOP/step": lambda plan: f"{plan.flops_a_step / 1e12:.1f}",
+    "TFLOP/step": lambda plan: f"{plan.flops_per_step / 1e12:.1f}",
     "hours, {0.gpus}": lambda plan: f"{plan.hours:.1f}",
 }

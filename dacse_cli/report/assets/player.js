@@ -18,7 +18,7 @@ class Player {
     this.side = 0;
     this.offset = 0;
     this.sources = null;
-    this.duration = Math.min(buffers[0].duration, buffers[1].duration);
+    this.duration = Math.min(...buffers.map((buffer) => buffer.duration));
     this.faders = buffers.map(() => context.createGain());
     this.out = context.createGain();
     this.faders.forEach((fader) => fader.connect(this.out));

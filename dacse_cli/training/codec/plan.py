@@ -44,7 +44,7 @@ class CodecPlan:
     """Parameters of the discriminators."""
     state_bytes: int
     """Weights, gradients, moments; activations are not planned."""
-    flops_a_step: float
+    flops_per_step: float
     """FLOPs of one step over all crops."""
     gpus: int
     hours: float

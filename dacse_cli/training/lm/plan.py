@@ -62,11 +62,11 @@ class Plan:
     parameters: int
     state_bytes: int
     activation_bytes: int
-    flops_a_step: float
+    flops_per_step: float
     """Useful FLOPs per step of one process."""
-    tokens_a_step: int
+    tokens_per_step: int
     """Tokens per step of one process."""
-    tokens_a_second: float
+    tokens_per_second: float
     """Speed of a single GPU."""
     gpus: int
     efficiency: float
@@ -108,9 +108,9 @@ def plan(
         parameters=parameters,
         state_bytes=STATE_BYTES * parameters,
         activation_bytes=activation_bytes(shape, layout, work),
-        flops_a_step=flops,
-        tokens_a_step=a_step,
-        tokens_a_second=a_step / seconds,
+        flops_per_step=flops,
+        tokens_per_step=a_step,
+        tokens_per_second=a_step / seconds,
         gpus=gpus,
         efficiency=efficiency,
         hours=tokens * seconds / a_step / (gpus * efficiency) / 3600.0,
