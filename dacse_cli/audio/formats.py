@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media import kinds
+from dacse_cli.audio.metadata.chunks import MAX_BYTES
 from dacse_cli.config import OPUS_RATES, SoundOptions
 from dacse_cli.errors import InputError
 
@@ -79,8 +80,8 @@ _HINT = 'Use `format="wav"`, or a name that ends in .wav.'
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MAX_RATE = {"VORBIS": 192_000, "FLAC": 655_350}
 _MAX_CHANNELS = {"FLAC": 8, "MP3": 2}
-# RIFF, AIFF and AU count bytes in 32 bits; the margin is for chunks other than the samples.
-_MAX_32_BIT_SIZE = 2**32 - 2**20
+# RIFF, AIFF and AU count bytes in 32 bits; the margin is for other chunks than the samples
+_MAX_32_BIT_SIZE = 2**32 - 2**20 - MAX_BYTES
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dacse_cli.audio.formats import OutputFormat
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.media.kinds import MUXERS, require
-from dacse_cli.audio.metadata.chunks import left_behind, read_extras, same_family
+from dacse_cli.audio.metadata.chunks import Extras, left_behind, read_extras, same_family
 from dacse_cli.audio.metadata.tags import missing_extra, tagger
 from dacse_cli.audio.recording import media_kind
 from dacse_cli.audio.write import OutputWriter
@@ -19,7 +19,8 @@ from dacse_cli.errors import InputError
 from dacse_cli.files.atomic import Written
 from dacse_cli.files.problems import reason
 
-_WAV = ("WAV", "WAVEX", "RF64")
+TRIED = 64
+"""Samples of the file in which chunks are tried."""
 
 
 class Writer(Protocol):
@@ -52,6 +53,8 @@ def open_writer(
         extras = read_extras(path)
         if same_family(form.container, info.container):
             extras = extras.at_rate(info.sample_rate, form.sample_rate).for_channels(info.channels, channels)
+            if extras.chunks:
+                extras = _readable(target, form, channels, extras)
             writer: Writer = OutputWriter(target, form, channels, extras)
             lost = list(extras.lost)
         else:
@@ -63,6 +66,26 @@ def open_writer(
     if lost:
         writer.notes.append(f"not kept: {', '.join(lost)}")
     return writer
+
+
+def _readable(target: Path, form: OutputFormat, channels: int, extras: Extras) -> Extras:
+    """`extras` without the chunks that make a file unreadable, tried in a part file of `target`.
+
+    libsndfile reads some of these chunks: damaged ones, or of another meaning in its version, make it refuse
+    the whole file. Raises as `OutputWriter` does.
+    """
+    if _reads_back(target, form, channels, extras):
+        return extras
+    numbers = set(range(len(extras.chunks)))
+    bad = {n for n in numbers if not _reads_back(target, form, channels, extras.without(numbers - {n}))}
+    fewer = extras.without(bad)
+    return fewer if _reads_back(target, form, channels, fewer) else extras.without(numbers)
+
+
+def _reads_back(target: Path, form: OutputFormat, channels: int, extras: Extras) -> bool:
+    with OutputWriter(target, form, channels, extras) as trial:
+        trial.write(np.zeros((channels, TRIED), np.float32))
+        return trial.reads_back()
 
 
 def _writer(target: Path, form: OutputFormat, channels: int, path: Path) -> Writer:

@@ -38,7 +38,7 @@ def scan(
     What can be decoded counts as there: a cut or damaged file gets a warning, not an error. NaN and infinite
     samples are counted; the caller decides about them. `on_progress` gets the seconds decoded so far.
     """
-    with open_recording(path) as reader:
+    with open_recording(path, reading=lambda: on_progress(0.0)) as reader:
         channels = reader.info.channels
         peak, bad = 0.0, 0
         leaders, loud = (0,) * channels, np.zeros(channels, bool)

@@ -7,6 +7,7 @@ reading everything at once loses all samples before an error.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 import soundfile
@@ -32,9 +33,14 @@ class AudioReader:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], frames: int | None = None, *, thorough: bool = True
+        self,
+        path: str | os.PathLike[str],
+        frames: int | None = None,
+        *,
+        thorough: bool = True,
+        reading: Callable[[], None] | None = None,
     ) -> None:
-        self._source = Source(path, thorough=thorough)
+        self._source = Source(path, thorough=thorough, reading=reading)
         self.info = self._source.info
         self.damage: str | None = None
         self.frames_read = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -36,16 +37,21 @@ class Recording(Protocol):
 
 
 def open_recording(
-    path: str | os.PathLike[str], frames: int | None = None, *, thorough: bool = True
+    path: str | os.PathLike[str],
+    frames: int | None = None,
+    *,
+    thorough: bool = True,
+    reading: Callable[[], None] | None = None,
 ) -> Recording:
     """A reader of `path` from its start, of at most `frames` samples per channel.
 
     `thorough` finds all recordings that are joined in the file; else only its two ends are looked at.
-    Raises `InputError` as `Source` does; reason `unsupported` names the extra that a media file needs.
+    `reading` is called while that goes on. Raises `InputError` as `Source` does; reason `unsupported` names
+    the extra that a media file needs.
     """
     kind = media_kind(path)
     if kind is None:
-        return AudioReader(path, frames, thorough=thorough)
+        return AudioReader(path, frames, thorough=thorough, reading=reading)
     require(kind.label)
     from dacse_cli.audio.media.decode import MediaReader
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import soundfile
 
@@ -53,17 +55,44 @@ class _ForwardSound(soundfile.SoundFile):  # type: ignore[misc]  # soundfile shi
         return False
 
 
+class Watched(io.RawIOBase):
+    """A stream that calls `reading` at every read."""
+
+    def __init__(self, stream: BinaryIO, reading: Callable[[], None]) -> None:
+        self._stream, self._reading = stream, reading
+
+    def read(self, size: int = -1) -> bytes:
+        """As the stream does."""
+        self._reading()
+        return self._stream.read(size)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """As the stream does."""
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        """As the stream does."""
+        return self._stream.tell()
+
+
 class Source:
     """An open recording: `sound` to read from, and what its header says.
 
     A file may hold several recordings, one after the other: `next_part` opens the next of them. With
-    `thorough` the whole file is looked through for them, else only its two ends.
+    `thorough` the whole file is looked through for them, else only its two ends; `reading` is called while
+    that goes on, which takes minutes for the longest.
 
     Raises `InputError` with reason `missing`, `permission`, `not-a-file`, `name-too-long`, `unreadable`,
     `empty`, `not-audio`, `unsupported`, `no-samples`, `bad-rate`, `bad-channels` or `bad-header`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, thorough: bool = True) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        thorough: bool = True,
+        reading: Callable[[], None] | None = None,
+    ) -> None:
         self._closing = contextlib.ExitStack()
         self._path = path
         self._view: View | None = None
@@ -75,7 +104,8 @@ class Source:
             self._found = kinds.recognise(self._stream, Path(path).suffix)
             self._header = read_header(self._stream)
             self._refuse_unsupported()
-            self._layout = layout(self._stream, self._found, self._size, thorough=thorough)
+            watched = self._stream if reading is None else cast(BinaryIO, Watched(self._stream, reading))
+            self._layout = layout(watched, self._found, self._size, thorough=thorough)
             self._part = 0
             self.sound = self._open(self._layout.parts[0])
             self.info = self._checked_info()

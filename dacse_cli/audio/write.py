@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -88,6 +88,10 @@ class PartStream:
         return written
 
 
+AddTags = Callable[[Path], Sequence[str]]
+"""Given the closed part file, adds tags to it; what could not be kept is returned."""
+
+
 class OutputWriter:
     """Writes samples `[C, n]` to a part file beside `target`; `finish` verifies it, `commit` names it.
 
@@ -95,7 +99,7 @@ class OutputWriter:
     and raises `OutputError` (the run cannot go on), `LockedError`, or `InputError` with reason
     `name-too-long`, `not-finite` or `no-samples` (only this file cannot).
 
-    `extras` are the chunks that a WAV file shall hold; `add_tags` is given the closed part file, to tag it.
+    `extras` are the chunks that a WAV file shall hold; what cannot be kept of tags is in `notes` in the end.
     """
 
     def __init__(
@@ -104,7 +108,7 @@ class OutputWriter:
         fmt: OutputFormat,
         channels: int,
         extras: Extras | None = None,
-        add_tags: Callable[[Path], None] | None = None,
+        add_tags: AddTags | None = None,
     ) -> None:
         self._target = target
         self._format = fmt
@@ -157,18 +161,15 @@ class OutputWriter:
         if expected_frames == 0 and self._format.container in _CANNOT_BE_EMPTY:
             self.discard()
             raise InputError(f"0 samples cannot be stored as {self._format.container}", reason="no-samples")
-        try:
-            self._sound.close()
-        except soundfile.LibsndfileError as error:
-            self._fail(str(error), error)
-        self._check_stream()
-        try:
-            self._decorate()
-        except OSError as error:
-            self._part.fail(error)
+        self._close()
         if expected_frames:
             self._verify()
         return replace(self._part.seal(), clipped=self._clipped)
+
+    def reads_back(self) -> bool:
+        """Close the file and look whether it holds what was written. Raises `OutputError`."""
+        self._close()
+        return self._unreadable() is None
 
     def _abandon_sound(self) -> None:
         """Close libsndfile's file while its descriptor still belongs to this file."""
@@ -201,7 +202,7 @@ class OutputWriter:
         if self._extras is not None:
             settle(self._part.descriptor, len(self._added), self._extras)
         if self._add_tags is not None:
-            self._add_tags(self._part.path)
+            self.notes += self._add_tags(self._part.path)
 
     def _check_stream(self) -> None:
         if self._stream.error is not None:
@@ -221,7 +222,30 @@ class OutputWriter:
         bits = _INTEGER_BITS.get(subtype)
         return block if bits is None else quantise(block, bits)
 
+    def _close(self) -> None:
+        """End the file, with its chunks and tags. Raises `OutputError`."""
+        try:
+            self._sound.close()
+        except soundfile.LibsndfileError as error:
+            self._fail(str(error), error)
+        self._check_stream()
+        try:
+            self._decorate()
+        except OSError as error:
+            self._part.fail(error)
+
     def _verify(self) -> None:
+        found = self._unreadable()
+        if found is None:
+            return
+        if self._stream.error is None and (self._added or self._add_tags is not None):
+            # the metadata of one input must not end the run for all others
+            self.discard()
+            raise InputError(f"with its metadata the output {found}", reason="format")
+        self._fail(found, None)
+
+    def _unreadable(self) -> str | None:
+        """What is wrong with the closed file; None where all samples can be read back."""
         try:
             with AudioReader(self._part.path) as reader:
                 while reader.read(BLOCK).shape[1]:
@@ -232,11 +256,10 @@ class OutputWriter:
                     self._frames,
                 )
                 if same and reader.damage is None:
-                    return
-                found = f"{reader.frames_read:,} of {self._frames:,} samples can be read back"
+                    return None
+                return f"{reader.frames_read:,} of {self._frames:,} samples can be read back"
         except InputError as error:
-            self._fail(f"cannot be read back: {error.message}", error)
-        self._fail(found, None)
+            return f"cannot be read back: {error.message}"
 
     def _fail(self, says: str, cause: Exception | None) -> NoReturn:
         """Remove the file and raise the system's error, or libsndfile's message `says`."""

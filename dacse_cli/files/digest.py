@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
+
+from dacse_cli.files.regular import open_regular
 
 _BLOCK = 1 << 20
 
@@ -17,18 +20,15 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 of a file. Raises `OSError`."""
-    return file_digest(path, hashlib.sha256())
+def file_sha256(path: Path, between: Callable[[], None] | None = None) -> str:
+    """sha256 of a regular file. `between` is called after every block and may raise. Raises `OSError`."""
+    return file_digest(path, hashlib.sha256(), between)
 
 
-def file_digest(path: Path, state: Hash) -> str:
-    """The digest of `state` continued by all bytes of a file. Raises `OSError`."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0))
-    try:
-        return _continued(descriptor, state)
-    finally:
-        os.close(descriptor)
+def file_digest(path: Path, state: Hash, between: Callable[[], None] | None = None) -> str:
+    """The digest of `state` continued by all bytes of a regular file. Raises `OSError`, as `between` does."""
+    with open_regular(path) as stream:
+        return _continued(stream.fileno(), state, between)
 
 
 def descriptor_sha256(descriptor: int) -> str:
@@ -37,7 +37,9 @@ def descriptor_sha256(descriptor: int) -> str:
     return _continued(descriptor, hashlib.sha256())
 
 
-def _continued(descriptor: int, state: Hash) -> str:
+def _continued(descriptor: int, state: Hash, between: Callable[[], None] | None = None) -> str:
     while block := os.read(descriptor, _BLOCK):
         state.update(memoryview(block))
+        if between is not None:
+            between()
     return state.hexdigest()

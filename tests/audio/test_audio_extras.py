@@ -10,11 +10,14 @@ import pytest
 import soundfile
 
 from dacse_cli.audio.containers.headers import read_header
-from dacse_cli.audio.formats import choose_format
+from dacse_cli.audio.formats import OutputFormat, choose_format
+from dacse_cli.audio.info import AudioInfo
 from dacse_cli.audio.metadata.chunks import read_extras
 from dacse_cli.audio.output import open_writer
 from dacse_cli.audio.probe import probe, scan
 from dacse_cli.audio.recording import open_recording
+from dacse_cli.audio.write import OutputWriter
+from dacse_cli.errors import InputError
 from dacse_cli.files.atomic import commit
 
 RATE = 16_000
@@ -193,3 +196,49 @@ def test_the_encoder_delay_of_the_input_is_not_copied(tmp_path):
     found = mp4.MP4(tmp_path / "b.m4a")
     assert found["\xa9nam"] == ["Interview 12"]
     assert not [name for name in found.tags if "SMPB" in name]
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), [(b"smpl", bytes(2)), (b"acid", b""), (b"cue ", bytes(3)), (b"inst", bytes(1))]
+)
+def test_a_chunk_that_libsndfile_refuses_is_left_out(tmp_path, name, body):
+    """The output could not be read back, which ended the run for all other files, each time again."""
+    source, note = tmp_path / "a.wav", chunk(b"iXML", b"<a/>")
+    soundfile.write(source, TONE, RATE, "PCM_16")
+    data = source.read_bytes() + note + chunk(name, body)
+    source.write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    notes = copied(source, tmp_path / "b.wav")
+    kept = dict(read_extras(tmp_path / "b.wav").chunks)
+    assert kept[b"iXML"] == b"<a/>"
+    assert (name in kept) is not any("not kept" in one for one in notes)
+    assert scan(tmp_path / "b.wav").frames == len(TONE)
+
+
+def test_chunks_end_where_the_next_joined_file_begins(tmp_path):
+    """The second file was taken over as a chunk of the first, and the output could not be read."""
+    one, joined = tmp_path / "one.wav", tmp_path / "joined.wav"
+    soundfile.write(one, TONE, RATE, "PCM_16")
+    joined.write_bytes(2 * one.read_bytes())
+    assert read_extras(joined).chunks == ()
+    assert copied(joined, tmp_path / "b.wav") == []
+    assert scan(tmp_path / "b.wav").frames == 2 * len(TONE)
+
+
+def test_metadata_that_spoils_a_file_costs_that_file_alone(tmp_path):
+    def spoil(path: Path) -> list[str]:
+        path.write_bytes(b"no audio at all")
+        return []
+
+    form = OutputFormat("FLAC", "PCM_16", ".flac", RATE, None)
+    writer = OutputWriter(tmp_path / "a.flac", form, 1, add_tags=spoil)
+    writer.write(TONE[None])
+    with pytest.raises(InputError, match="with its metadata"):
+        writer.finish(len(TONE))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_largest_chunks_fit_beside_the_largest_wav():
+    """The length in the header overflowed at the very end of a file just below 4 GiB."""
+    info = AudioInfo((2**32 - 2**21) // 2, RATE, 1, "WAV", "PCM_16", 2**32)
+    form = choose_format("keep", info, source_suffix=".wav", rate=RATE, channels=1)
+    assert form.container == "RF64"

@@ -78,3 +78,40 @@ def test_text_chunks_of_a_wav_and_damaged_tags(tmp_path):
     (tmp_path / "bad.mp3").write_bytes(b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + bytes(50))
     copy_tags(tmp_path / "bad.mp3", target)
     assert soundfile.info(target).frames == 4000
+
+
+def test_odd_values_of_tags_cost_no_sound(tmp_path):
+    """They ended the file with `a bug`: base64 that is none, digits that are no number, numbers too large."""
+    pytest.importorskip("mutagen", reason="needs dacse[media]")
+    from mutagen.flac import FLAC
+    from mutagen.oggvorbis import OggVorbis
+
+    from dacse_cli.audio.metadata.fields import Common, give
+
+    ogg, flac = tmp_path / "a.ogg", tmp_path / "b.flac"
+    for path in (ogg, flac):
+        soundfile.write(path, np.zeros(4000), 16_000)
+    tags = OggVorbis(ogg)
+    tags["metadata_block_picture"], tags["title"] = ["abc", "\xe9"], "kept"
+    tags.save()
+    assert copy_tags(ogg, flac) == []
+    assert FLAC(flac)["title"] == ["kept"]
+
+    class MP4:
+        def __init__(self):
+            self.tags = {}
+
+    for number in ("\xb2", "9" * 5000, "70000"):
+        file = MP4()
+        give(file, Common({"tracknumber": [number], "title": ["kept"]}))
+        assert file.tags == {"\xa9nam": ["kept"]}
+
+
+def test_tags_that_cannot_be_written_are_a_note(tmp_path, monkeypatch):
+    pytest.importorskip("mutagen", reason="needs dacse[media]")
+    from dacse_cli.audio.metadata import tags
+
+    for name in ("a.flac", "b.flac"):
+        soundfile.write(tmp_path / name, np.zeros(4000), 16_000)
+    monkeypatch.setattr(tags, "_take", lambda *_: 1 / 0)
+    assert copy_tags(tmp_path / "a.flac", tmp_path / "b.flac") == ["not kept: its tags, which are damaged"]

@@ -387,3 +387,11 @@ def test_a_day_of_sound_is_scanned_in_constant_memory(tmp_path: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert scan(path).frames == frames
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 16_000
+
+
+def test_looking_through_a_file_is_progress(tmp_path):
+    """A FLAC of many gigabytes is looked through before its first sample, and was taken for a hang."""
+    sf.write(tmp_path / "a.flac", np.zeros(1000), 16_000)
+    told = []
+    scan(tmp_path / "a.flac", told.append)
+    assert told[0] == 0.0 and told[-1] > 0

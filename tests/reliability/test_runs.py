@@ -1,6 +1,7 @@
 """Whole runs over stand-in models: bad files, dying children, signals, changing inputs, odd names."""
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -21,6 +22,7 @@ from dacse_cli.audio.media import kinds
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import NoInputError, OutputError
 from dacse_cli.files.atomic import stage_bytes
+from dacse_cli.pipeline.record import place
 from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.place import LocalPlace
@@ -177,6 +179,36 @@ def test_a_signal_after_the_last_file_waits_for_the_journal(tmp_path, monkeypatc
     summary = enhance(record(tmp_path / "in", "a.wav"), tmp_path / "out")
     assert (summary.exit_code, summary.counts["done"]) == (143, 1)
     assert enhance(tmp_path / "in", tmp_path / "out").counts["skipped"] == 1
+
+
+def test_a_signal_stops_the_reading_of_old_outputs(tmp_path, monkeypatch):
+    """A copied folder of large outputs is read before the work begins; Ctrl-C had no effect until then."""
+    source = record(tmp_path / "in", "a.wav", "b.wav")
+    assert enhance(source, tmp_path / "out").counts["done"] == 2
+    for output in (tmp_path / "out").glob("*.wav"):
+        os.utime(output)
+
+    def endless(path, between):
+        os.kill(os.getpid(), signal.SIGTERM)
+        while True:
+            between()
+
+    monkeypatch.setattr(place, "file_sha256", endless)
+    summary = enhance(source, tmp_path / "out")
+    assert (summary.exit_code, summary.counts["not-reached"]) == (143, 2)
+
+
+def test_an_output_that_is_a_pipe_does_not_stop_a_run(tmp_path):
+    """It was opened, and waited for a writer for ever; no signal ended it."""
+    source = record(tmp_path / "in", "a.wav")
+    assert enhance(source, tmp_path / "out").counts["done"] == 1
+    journal = tmp_path / "out" / ".dacse" / "journal.jsonl"
+    lines = [json.loads(line) for line in journal.read_text().splitlines()]
+    (last,) = [line for line in lines if line.get("state") == "done"]
+    journal.write_text(json.dumps(last | {"state": "intent", "size": 0}) + "\n")
+    (tmp_path / "out" / "a.wav").unlink()
+    os.mkfifo(tmp_path / "out" / "a.wav")
+    assert enhance(source, tmp_path / "out").counts["skipped"] == 1
 
 
 def test_nohup_is_honoured(tmp_path):

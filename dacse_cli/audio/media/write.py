@@ -7,7 +7,7 @@ packets, with the same checksum.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -25,7 +25,7 @@ from dacse_cli.audio.media.copying import Copier, fingerprints
 from dacse_cli.audio.media.decode import MediaReader
 from dacse_cli.audio.media.encode import ENCODERS, LAYOUTS, TrackEncoder
 from dacse_cli.audio.media.kinds import MUXERS, SOUND_ONLY
-from dacse_cli.audio.write import FLOATING, PartStream, within_full_scale
+from dacse_cli.audio.write import FLOATING, AddTags, PartStream, within_full_scale
 from dacse_cli.errors import InputError, OutputError
 from dacse_cli.files.atomic import PartFile, Written
 
@@ -56,7 +56,7 @@ class MediaWriter:
         fmt: OutputFormat,
         channels: int,
         source: tuple[Path, Kind] | None = None,
-        add_tags: Callable[[Path], None] | None = None,
+        add_tags: AddTags | None = None,
     ) -> None:
         self._target, self._format, self._channels, self._add_tags = target, fmt, channels, add_tags
         self._kind = _KINDS[fmt.container]
@@ -119,7 +119,7 @@ class MediaWriter:
         self._check_stream()
         try:
             if self._add_tags is not None:
-                self._add_tags(self._part.path)
+                self.notes += self._add_tags(self._part.path)
             self._verify()
         except InputError as error:
             self._fail(error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -19,6 +19,8 @@ from dacse_cli.audio.metadata.positions import at_rate
 MAX_BYTES = 1 << 26
 """Most bytes of all chunks together: more is treated as damage."""
 _EXTENSIBLE = 0xFFFE
+_FILES = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff"}
+"""What a joined file begins with: the end of the first one's chunks."""
 _TEXTS = {b"id3 ", b"ID3 ", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"info"}
 
 
@@ -103,6 +105,12 @@ class Extras:
         family = FAMILIES[self.container]
         return b"".join(family.packed(name, body) for name, body in self.chunks)
 
+    def without(self, refused: Collection[int]) -> Extras:
+        """Without the chunks of these numbers."""
+        kept = tuple(chunk for number, chunk in enumerate(self.chunks) if number not in refused)
+        lost = tuple(_text(self.chunks[number][0]) for number in sorted(refused))
+        return replace(self, chunks=kept, lost=self.lost + lost)
+
     def for_channels(self, source: int, target: int) -> Extras:
         """For an output of `target` channels made from `source`."""
         if source == target:
@@ -166,7 +174,7 @@ def _kept(stream: BinaryIO, header: Header) -> Iterator[tuple[bytes, bytes]]:
     kept = 0
     overhead = family.head if family.counts_itself else 0
     for name, length, offset in _chunks(stream, family):
-        if not (name[:4].isascii() and name[:4].decode().isprintable()):
+        if name[:4] in _FILES or not (name[:4].isascii() and name[:4].decode().isprintable()):
             return
         if name[:4] == b"data" or name == b"SSND":
             if not header.data_bytes:  # to the end of the file

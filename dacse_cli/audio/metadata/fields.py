@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,15 @@ def _pictures(file: Any) -> list[tuple[str, bytes]]:
         return [(picture.mime, picture.data) for picture in tags.getall("APIC")]
     if type(file).__name__ == "FLAC":
         return [(picture.mime, picture.data) for picture in file.pictures]
+    from mutagen import MutagenError
     from mutagen.flac import Picture
 
-    blocks = [Picture(base64.b64decode(text)) for text in tags.get("metadata_block_picture", ())]
-    return [(picture.mime, picture.data) for picture in blocks]
+    found = []
+    for text in tags.get("metadata_block_picture", ()):
+        with contextlib.suppress(ValueError, MutagenError):  # not base64, or no picture
+            picture = Picture(base64.b64decode(text))
+            found.append((picture.mime, picture.data))
+    return found
 
 
 def _give_vorbis(new: Any, common: Common) -> None:
@@ -132,6 +138,11 @@ def _give_id3(new: Any, common: Common) -> None:
         new.tags.add(id3.APIC(encoding=3, mime=mime, type=3, desc="", data=data))
 
 
+def _fits(text: str) -> bool:
+    """Whether `text` is a number that an MP4 file can hold."""
+    return text.isascii() and text.isdecimal() and len(text) <= 5 and int(text) < 1 << 16
+
+
 def _give_mp4(new: Any, common: Common) -> None:
     from mutagen.mp4 import MP4Cover
 
@@ -139,8 +150,8 @@ def _give_mp4(new: Any, common: Common) -> None:
         if values := common.text.get(name):
             if atom in _NUMBERS:
                 first, _, total = values[0].partition("/")
-                if first.isdigit():
-                    new.tags[atom] = [(int(first), int(total) if total.isdigit() else 0)]
+                if _fits(first):
+                    new.tags[atom] = [(int(first), int(total) if _fits(total) else 0)]
             else:
                 new.tags[atom] = values
     formats = {mime: number for number, mime in _MP4_PICTURES.items()}

@@ -49,7 +49,7 @@ def available() -> bool:
     return importlib.util.find_spec("mutagen") is not None
 
 
-def tagger(source: Path, container: str, subtype: str) -> Callable[[Path], None] | None:
+def tagger(source: Path, container: str, subtype: str) -> Callable[[Path], list[str]] | None:
     """What gives a finished file of a format the tags of `source`; None where nothing is to be done."""
     kind = _TYPES.get(subtype if container == "OGG" else container)
     if kind is None or not available():
@@ -70,22 +70,24 @@ def missing_extra(source: Path) -> str | None:
     return f"its tags are not kept: pip install '{EXTRA}'"
 
 
-def copy_tags(source: Path, target: Path, kind: tuple[str, str] | None = None) -> None:
+def copy_tags(source: Path, target: Path, kind: tuple[str, str] | None = None) -> list[str]:
     """Give `target`, of mutagen's module and class `kind`, the tags of `source`. Raises `OSError`.
 
-    Damaged tags are not copied.
+    Tags that mutagen cannot read or write are not copied; a note says so.
     """
-    import mutagen
-
     old, new = _open(source), _open(target, kind)
     if new is None:
-        return
+        return []
     try:
         _take(source, old, new)
         new.save(**_like(source, old, new))
-    except mutagen.MutagenError as error:
+    except OSError:
+        raise
+    except Exception as error:  # values from outside, in a library that expects its own
         if isinstance(cause := error.__cause__ or error.__context__, OSError):
             raise cause from error
+        return ["not kept: its tags, which are damaged"]
+    return []
 
 
 def _take(source: Path, old: Any, new: Any) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from dacse_cli.errors import DacseError
@@ -78,10 +79,18 @@ class Beside(Journal):
         self._load_folder(Path(key).parent)
         return key in self._records
 
-    def standing(self, key: str, recipe: Recipe, source: str, *, strict: bool = False) -> Standing:
+    def standing(
+        self,
+        key: str,
+        recipe: Recipe,
+        source: str,
+        *,
+        strict: bool = False,
+        between: Callable[[], None] | None = None,
+    ) -> Standing:
         """The state of the output at `key`, as a journal knows it."""
         self._load_folder(Path(key).parent)
-        return super().standing(key, recipe, source, strict=strict)
+        return super().standing(key, recipe, source, strict=strict, between=between)
 
     def fail(self, key: str, recipe: Recipe, reason: str, message: str) -> None: ...
     def check_place(self) -> None: ...

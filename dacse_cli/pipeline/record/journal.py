@@ -13,7 +13,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 
@@ -137,34 +138,44 @@ class Journal:
         """A target's path below the place."""
         return Path(os.path.relpath(target, self.place.folder)).as_posix()
 
-    def standing(self, key: str, recipe: Recipe, source: str, *, strict: bool = False) -> Standing:
+    def standing(
+        self,
+        key: str,
+        recipe: Recipe,
+        source: str,
+        *,
+        strict: bool = False,
+        between: Callable[[], None] | None = None,
+    ) -> Standing:
         """The state of the output at `key`, for a job that would make it from `source` by `recipe`.
 
-        With `strict`, an output made from a damaged input does not count as done.
+        With `strict`, an output made from a damaged input does not count as done. `between` is called while
+        a long output is read, and may raise.
         """
         if self.place.is_folder(key):
             return Standing.FOLDER
         last = self._records.get(key)
-        if last is not None and last.recipe == recipe and self._is_as_made(key, last):
+        content = cache(partial(self.place.sha256, between=between))  # an output is read once
+        if last is not None and last.recipe == recipe and self._is_as_made(key, last, content):
             return Standing.OURS if strict and last.damaged else Standing.DONE
         if not self.place.exists(key):
             return Standing.FREE
         # after an intent that was not carried out, the previous output is still known
         known = [record for record in (last, self._done.get(key)) if record and record.state != "failed"]
-        ours = next((record for record in known if self._is_as_made(key, record)), None)
+        ours = next((record for record in known if self._is_as_made(key, record, content)), None)
         if ours is None:
             return Standing.EDITED if known else Standing.FOREIGN
         same_name = ours.source in (None, source_of(source))
         same_content = (ours.recipe.size, ours.recipe.stamp) == (recipe.size, recipe.stamp)
         return Standing.OURS if same_name or same_content else Standing.OTHER_INPUT
 
-    def _is_as_made(self, key: str, record: Record) -> bool:
-        """Whether the output that a record describes exists and is unchanged."""
+    def _is_as_made(self, key: str, record: Record, content: Callable[[str], str | None]) -> bool:
+        """Whether the output that a record describes exists and is unchanged; `content` hashes it."""
         if record.state == "failed":
             return False
         if record.parts:
             parts = [(part, self._done.get(part)) for part in record.parts]
-            return all(of is not None and self._is_as_made(part, of) for part, of in parts)
+            return all(of is not None and self._is_as_made(part, of, content) for part, of in parts)
         if self.place.size(key) != record.size:
             return False
         if record.state == "done":
@@ -172,7 +183,7 @@ class Journal:
             if record.made is None or modified is None or modified == record.made:
                 return True
         # an intent without its done (a crash after the rename), or a file that was copied or edited
-        sha256 = self.place.sha256(key)
+        sha256 = content(key)
         return sha256 is not None and digest_of(sha256) == record.digest
 
     def intend(self, key: str, recipe: Recipe, source: str, size: int, sha256: str) -> None:

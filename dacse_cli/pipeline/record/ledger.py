@@ -25,6 +25,8 @@ from dacse_cli.pipeline.wire.outcome import Finished, Outcome, OutputFile, Resul
 
 Publish = Callable[[int, list[OutputFile]], None]
 """Publishes the files of a job beside other work; `Ledger.published` is called when they are in place."""
+Between = Callable[[], None] | None
+"""Called from time to time in long work; may raise to end it."""
 
 
 @dataclass(slots=True)
@@ -64,15 +66,15 @@ class Ledger:
         self._claims = Claims([])
         self._homes: set[Path] = set()
 
-    def begin(self, jobs: list[Job], publish: Publish | None = None) -> list[Job]:
+    def begin(self, jobs: list[Job], publish: Publish | None = None, between: Between = None) -> list[Job]:
         """Take up jobs; those that need doing. The others end here (done before, not ours, input gone).
 
-        Without `publish`, files get their final names at once.
+        Without `publish`, files get their final names at once. Outputs that were copied or edited are read.
         """
         self._publish = publish
         self._open = {job.index: _Open(job) for job in jobs}
         self._claims = Claims(jobs)
-        return [job for job in jobs if self._admit(job)]
+        return [job for job in jobs if self._admit(job, between)]
 
     def reject(self, job: Job, failure: Failure) -> None:
         """End a job as failed that was never begun."""
@@ -92,13 +94,15 @@ class Ledger:
         """A job that has not ended."""
         return self._open[index].job
 
-    def _admit(self, job: Job) -> bool:
+    def _admit(self, job: Job, between: Between) -> bool:
+        if between is not None:
+            between()
         try:
             recipe = self._open[job.index].recipe = Recipe(*job.identity(), self._settings)
         except InputError as error:
             self.fail(job.index, Failure(error.reason, error.message, error.hint))
             return False
-        standing = self._standing(job, job.target)
+        standing = self._standing(job, job.target, between)
         if standing is Standing.FOLDER:
             message = f"a folder stands at {job.writes}"
             self.fail(job.index, Failure("in-the-way", message, "Move it, or give another output."))
@@ -115,10 +119,10 @@ class Ledger:
         self._open[job.index].replaces = standing is Standing.OURS
         return True
 
-    def _standing(self, job: Job, target: Path) -> Standing:
+    def _standing(self, job: Job, target: Path, between: Between = None) -> Standing:
         recipe, key = self._open[job.index].recipe, self._journal.key(target)
         assert recipe is not None
-        return self._journal.standing(key, recipe, job.source_name, strict=self._strict)
+        return self._journal.standing(key, recipe, job.source_name, strict=self._strict, between=between)
 
     def _leave_alone(self, index: int, standing: Standing) -> None:
         reason, words = LEFT_ALONE[standing]

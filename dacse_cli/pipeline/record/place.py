@@ -6,6 +6,7 @@ Outputs are named by keys: paths below the place, with `/` between the parts.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -44,8 +45,8 @@ class Place(Protocol):
     def modified(self, key: str) -> int | None:
         """Modification time in nanoseconds; None where the place has none."""
 
-    def sha256(self, key: str) -> str | None:
-        """Hash of a file's content; None where there is none."""
+    def sha256(self, key: str, between: Callable[[], None] | None = None) -> str | None:
+        """Hash of a file's content; None where there is none. `between` may raise, to stop a long reading."""
 
     def publish(self, temp: Path, key: str) -> None:
         """Give a finished file its final name. Raises `OutputError`, `InputError` for this one alone."""
@@ -93,9 +94,9 @@ class LocalPlace:
         except OSError:
             return None
 
-    def sha256(self, key: str) -> str | None:
+    def sha256(self, key: str, between: Callable[[], None] | None = None) -> str | None:
         try:
-            return file_sha256(self.folder / key)
+            return file_sha256(self.folder / key, between)
         except OSError:
             return None
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from dacse_cli.errors import InputError, OutputError
@@ -56,7 +57,9 @@ class StorePlace:
     def modified(self, key: str) -> int | None:
         return None
 
-    def sha256(self, key: str) -> str | None:
+    def sha256(self, key: str, between: Callable[[], None] | None = None) -> str | None:
+        if between is not None:
+            between()
         return self._store.sha256(key)
 
     def publish(self, temp: Path, key: str) -> None:

@@ -121,7 +121,7 @@ def _run_waves(
             with supervisor.ending_children():
                 for wave in todo.waves:
                     reached += len(wave)
-                    jobs = ledger.begin(wave, publish)
+                    jobs = ledger.begin(wave, publish, supervisor.check_stopped)
                     if jobs:
                         check_folders(todo, jobs)
                         if not begun:

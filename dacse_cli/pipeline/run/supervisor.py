@@ -255,6 +255,11 @@ class Supervisor:
         self._ledger.summary.stopped_by = self._ledger.summary.stopped_by or signum
         self._inbox.put((None, None))
 
+    def check_stopped(self) -> None:
+        """Raise `StoppedError` after a stop signal: for work before the first job is given out."""
+        if self._ledger.summary.stopped_by is not None:
+            raise StoppedError
+
     @contextmanager
     def ending_children(self) -> Iterator[None]:
         """Context manager: ends all children on exit; a stopped run is no error."""
