@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from dacse_cli.errors import InputError
 from dacse_cli.interfaces import Codes, Latents, Units
+from dacse_cli.tokens.names import MAX_CHANNELS
 
 FORMAT, VERSION = "dacse-tokens", 2
-MAX_CHANNELS = 64
 MAX_WIDTH = 65536
 _NUMBERS = ("sample_rate", "hop_length", "codebook_size", "original_sample_rate", "original_length")
 _WHOLE = re.compile(r"\d{1,15}", re.ASCII)

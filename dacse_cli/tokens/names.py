@@ -7,6 +7,8 @@ import os
 SUFFIX, LATENTS_SUFFIX = ".tokens", ".latents"
 TOKEN_FORMATS = ("safetensors", "npz", "txt")
 LATENT_FORMATS = ("safetensors", "npz")
+MAX_CHANNELS = 64
+"""Channels of one token file."""
 
 
 def is_token_name(name: str) -> bool:
@@ -31,6 +33,12 @@ def token_stem(name: str) -> str:
     """A token file's name without its suffixes: `speech` of `speech.latents.safetensors`."""
     stem = os.path.splitext(name)[0]  # noqa: PTH122 (no path)
     return stem.removesuffix(SUFFIX).removesuffix(LATENTS_SUFFIX)
+
+
+def channel_names(name: str, channels: int) -> list[str]:
+    """The names of a token file in text, which holds one channel: `a.ch1.tokens.txt`, ... of several."""
+    stem = token_stem(name)
+    return [f"{stem}.ch{c + 1}{SUFFIX}.txt" for c in range(channels)]
 
 
 def token_name(stem: str, form: str, *, latents: bool = False) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from dacse_cli.errors import InputError
 from dacse_cli.files.problems import reason
 from dacse_cli.store.store import Entry, Store
+from dacse_cli.tokens.names import MAX_CHANNELS, channel_names, has_token_suffix
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,18 @@ class Job:
     def target(self) -> Path:
         """The output on this disk."""
         return Path(self.writes)
+
+    @property
+    def is_tokens(self) -> bool:
+        """Whether the input is a token file."""
+        return has_token_suffix(os.path.basename(self.reads))
+
+    @property
+    def targets(self) -> list[Path]:
+        """All names that its outputs may get: text holds one channel per file."""
+        if not self.writes.endswith(".txt"):
+            return [self.target]
+        return [self.target, *map(self.target.with_name, channel_names(self.target.name, MAX_CHANNELS))]
 
     @property
     def source_name(self) -> str:

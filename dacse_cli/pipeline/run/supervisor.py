@@ -6,7 +6,6 @@ signals. Each is handled in one short step, so signals are handled without delay
 
 from __future__ import annotations
 
-import os
 import queue
 import time
 from collections import deque
@@ -41,7 +40,6 @@ from dacse_cli.pipeline.wire.messages import (
 from dacse_cli.pipeline.wire.model_plan import ModelPlan
 from dacse_cli.pipeline.wire.outcome import Outcome
 from dacse_cli.pipeline.wire.process import Inbox
-from dacse_cli.tokens.names import has_token_suffix
 
 SCAN_AHEAD = 8
 """Inputs decoded before the workers ask for them; more where there are more workers."""
@@ -82,7 +80,7 @@ class Supervisor:
         """Read the headers of all recordings; bad ones end as failed."""
         self._probing = True
         for job in jobs:
-            if not _is_tokens(job):
+            if not job.is_tokens:
                 self._decoders.ask(Look(job.index, job.source, whole=False))
         while self._decoders.busy:
             self._step()
@@ -107,7 +105,7 @@ class Supervisor:
         for job in sorted(jobs, key=lambda job: -infos[job.index].seconds if job.index in infos else 0.0):
             if scan := self._scans.pop(job.index, None):
                 self._scanned(job, scan)
-            elif job.entry is not None or not _is_tokens(job):
+            elif job.entry is not None or not job.is_tokens:
                 self._to_scan.append(job.index)
             else:
                 self._ready.append(self._item(job, None))
@@ -246,7 +244,8 @@ class Supervisor:
     def _discard_parts(self, indices: Iterable[int]) -> None:
         """Remove what a dead worker had begun. By name: other runs may be writing into the same folders."""
         for index in indices:
-            discard_part(self._ledger.job(index).target)
+            for target in self._ledger.job(index).targets:
+                discard_part(target)
 
     # -- signals -----------------------------------------------------------------------------------------
 
@@ -296,7 +295,3 @@ class Supervisor:
         held = [item.work.id for item in self._workers.held]
         self._workers.kill()
         self._discard_parts(held)
-
-
-def _is_tokens(job: Job) -> bool:
-    return has_token_suffix(os.path.basename(job.reads))

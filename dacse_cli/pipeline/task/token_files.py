@@ -15,7 +15,7 @@ from dacse_cli.interfaces import CodecSpec, Codes, Latents, in_words
 from dacse_cli.pipeline.wire.outcome import OutputFile
 from dacse_cli.tokens.files import TokenFile, check
 from dacse_cli.tokens.formats import dump, load
-from dacse_cli.tokens.names import token_form, token_stem
+from dacse_cli.tokens.names import channel_names, token_form
 
 MAX_TOKEN_FILE = 1 << 30
 """Most bytes of a token file; 24 hours of 9 codebooks at 86 frames per second take 0.14 GB."""
@@ -107,8 +107,7 @@ def saver(target: Path) -> Save:
             return [_write(target, write_dac(_to_dac(tokens, levels)))]
         if form != "txt" or len(tokens.units) == 1:
             return [_write(target, dump(tokens, form))]
-        stem = token_stem(target.name)
-        names = [target.with_name(f"{stem}.ch{c + 1}.tokens.txt") for c in range(len(tokens.units))]
+        names = [target.with_name(name) for name in channel_names(target.name, len(tokens.units))]
         ones = [tokens.with_units(tokens.units[c : c + 1]) for c in range(len(tokens.units))]
         return [_write(name, dump(one, form)) for name, one in zip(names, ones, strict=True)]
 

@@ -4,6 +4,7 @@ import os
 import time
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import soundfile
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import DeviceError
+from dacse_cli.files.atomic import part_path
 from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.ledger import Ledger
 from dacse_cli.pipeline.record.place import LocalPlace
+from dacse_cli.pipeline.request.jobs import Job
 from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run import workers as model_workers
@@ -161,3 +164,15 @@ def test_the_workers_of_a_filter_share_the_files(tmp_path, monkeypatch):
     assert summary.exit_code == 0
     assert len(started) == 2
     assert len(list((tmp_path / "out").glob("*.wav"))) == 4
+
+
+def test_parts_of_all_channels_go_with_a_dead_worker(tmp_path):
+    """Text holds one channel per file; beside its input nothing else removes what was begun."""
+    job = Job(0, "a.wav", str(tmp_path / "a.tokens.txt"), "a.wav")
+    names = ("a.tokens.txt", "a.ch1.tokens.txt", "a.ch2.tokens.txt")
+    begun = [part_path(tmp_path / name) for name in names]
+    for part in begun:
+        part.write_bytes(b"")
+    ledger = SimpleNamespace(job=lambda index: job)
+    Supervisor._discard_parts(SimpleNamespace(_ledger=ledger), [0])
+    assert not any(part.exists() for part in begun)
