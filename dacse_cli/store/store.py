@@ -55,6 +55,13 @@ class Store:
         """A key as a URL, for display."""
         return f"{self.url}/{key}" if key else self.url
 
+    def location(self) -> tuple[str, ...]:
+        """The folder as kind of store, host and the parts of its path: the same for all its URLs."""
+        kind = self._fs.protocol
+        host = str(self._fs.storage_options.get("host") or "").lower()
+        parts = posixpath.normpath(f"/{self._root.lstrip('/')}").split("/")
+        return (kind if isinstance(kind, str) else kind[0], host, *filter(None, parts))
+
     def _path(self, key: str) -> str:
         return f"{self._root}/{key}" if key else self._root
 
@@ -149,13 +156,19 @@ def _open(url: str) -> tuple[Any, str]:
         fs, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
         hint = "Install the extra: pip install 'dacse[cloud]'."
-        raise UsageError(f"{url}: {error}", hint=hint) from None
-    except ValueError as error:
-        raise UsageError(f"{url}: {error}") from None
+        raise UsageError(f"{url}: {_first_line(error)}", hint=hint) from None
+    except (TypeError, AttributeError, IsADirectoryError) as error:  # a library got less than it needs
+        hint = "Write it as fsspec does: github://org:repo@/folder, zip://folder::archive.zip."
+        raise UsageError(f"{url} does not say what it is in", hint=hint) from error
+    except Exception as error:  # connections and parameters are checked by each library in its own way
+        raise UsageError(f"{url} cannot be opened: {_words(error)}") from error
     return fs, str(root)
 
 
 def _words(error: Exception) -> str:
     """An error of any library as one line."""
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    return f"{type(error).__name__}: {_first_line(error)}".removesuffix(": ")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), "")

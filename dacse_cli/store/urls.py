@@ -14,7 +14,9 @@ def is_url(name: str) -> bool:
 
 
 def as_local(name: str) -> str:
-    """The path behind a `file://` URL; every other name unchanged."""
+    """The path behind a `file://` or `local://` URL; every other name unchanged."""
+    if name.lower().startswith("local://"):  # of fsspec, which decodes nothing in it
+        return name[len("local://") :]
     if not name.lower().startswith("file://"):
         return name
     return unquote(urlsplit(name).path)

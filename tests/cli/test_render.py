@@ -99,7 +99,7 @@ def test_json_has_a_line_for_every_input_even_if_not_reached(monkeypatch):
     screen, out, err = screen_with(monkeypatch, json=True)
     for result in (DONE, LATER):
         screen.tell(Ended(result))
-    screen.summary(Summary([DONE, LATER], elapsed=1.0))
+    screen.summary(Summary([DONE, LATER], elapsed=1.0, stopped_by=2))
     *files, summary = map(json.loads, out.getvalue().splitlines())
     assert [file["outcome"] for file in files] == ["done", "not-reached"]
     assert summary["inputs"] == len(files)

@@ -28,6 +28,7 @@ def fill(url, **objects):
         ("C:\\in", False, "C:\\in"),
         ("in/a:b//c.wav", False, "in/a:b//c.wav"),
         ("file:///data/a%20b.wav", True, "/data/a b.wav"),
+        ("LOCAL:///data/a%20b.wav", True, "/data/a%20b.wav"),
     ],
 )
 def test_is_url_recognises_urls(name, url, local):
@@ -135,6 +136,24 @@ def test_errors_of_stores_have_plain_messages(s3):
         Store("nonsense://a/b")
     with pytest.raises(OutputError, match="no-such-bucket-here"):
         Store("s3://no-such-bucket-here/out", HASTY).put_bytes(b"", "a")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("ftp://127.0.0.1:1/x", "cannot be opened: ConnectionRefusedError"),
+        ("github://foo", "does not say what it is in"),
+        ("reference://x", "does not say what it is in"),
+        ("dir://x", "does not say what it is in"),
+        ("zip://x", "does not say what it is in"),
+        ("simplecache://x", "cannot be opened: ValueError"),
+    ],
+)
+def test_a_url_that_cannot_be_opened_is_wrong_usage(url, words):
+    """A wrong or unreachable URL was reported as a bug of dacse, with exit code 1."""
+    with pytest.raises(UsageError, match=words) as failure:
+        Store(url)
+    assert len(failure.value.message.splitlines()) == 1
 
 
 def test_pages_follow_each_other(s3):

@@ -92,5 +92,5 @@ def watch(
     for summary in runs:
         screen.summary(summary)
         say_how_to_go_on(request, summary, screen)
-        if summary.fatal is not None or summary.stopped_by is not None:
+        if summary.problem is not None or summary.stopped_by is not None:
             raise typer.Exit(summary.exit_code)

@@ -204,8 +204,8 @@ class Screen:
 
     def summary(self, summary: Summary) -> None:
         """Print the summary of a run, and the error that stopped it."""
-        if summary.fatal is not None:
-            self._err.print(Text(f"dacse: {shown(with_options(summary.fatal.message))}", "red"))
-            if summary.fatal.hint:
-                self._err.print(Text(f"  {shown(with_options(summary.fatal.hint))}"))
+        if (problem := summary.problem) is not None:
+            self._err.print(Text(f"dacse: {shown(with_options(problem.message))}", "red"))
+            if problem.hint:
+                self._err.print(Text(f"  {shown(with_options(problem.hint))}"))
         self.results.summary(summary)

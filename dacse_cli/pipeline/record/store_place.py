@@ -10,6 +10,7 @@ that run the same part do work twice, but every object is whole.
 
 from __future__ import annotations
 
+import re
 import secrets
 import threading
 import time
@@ -23,6 +24,9 @@ from dacse_cli.store.store import Entry, Store
 
 SEGMENT_BYTES = 1 << 18
 """A segment is uploaded again each time it grows, so it must stay small: about 400 files' records."""
+MAX_SEGMENTS, MAX_BYTES = 100_000, 4 << 30
+"""Segments that are fetched from a store, and their bytes: more than ten runs of a million files write."""
+_SEGMENT = re.compile(r"journal[A-Za-z0-9._-]*\.jsonl")
 
 
 class StorePlace:
@@ -71,10 +75,18 @@ class StorePlace:
         own = self.folder / FOLDER
         local = {path.name: path.stat().st_size for path in journal_files(self.folder)}
         there = self._listed()
+        wanted = {
+            name: entry
+            for name, entry in there.items()
+            if entry.size > local.get(name, -1) and not _is_of_another_part(name, shard)
+        }
+        size = sum(entry.size for entry in wanted.values())
+        if len(wanted) > MAX_SEGMENTS or size > MAX_BYTES:
+            what = f"{len(wanted):,} files of {size / 1e6:,.0f} MB"
+            raise OutputError(f"the journal in {self._store.url} is {what}, more than dacse reads")
         try:
-            for name, entry in there.items():
-                if entry.size > local.get(name, -1) and not _is_of_another_part(name, shard):
-                    self._store.fetch(entry, own / name)
+            for name, entry in wanted.items():
+                self._store.fetch(entry, own / name)
         except InputError as error:
             raise OutputError(f"the journal in {self._store.url}: {error.message}") from error
         self._pending = {
@@ -85,13 +97,14 @@ class StorePlace:
         return journal_files(self.folder)
 
     def _listed(self) -> dict[str, Entry]:
-        """The segments of the store; notes the sizes of all other objects."""
+        """The segments of the store, by names that are safe on this disk; notes the sizes of all outputs."""
         segments = {}
         for entry in self._store.entries():
-            if entry.key.startswith(f"{FOLDER}/journal"):
-                segments[entry.key.removeprefix(f"{FOLDER}/")] = entry
-            elif not entry.key.startswith(f"{FOLDER}/"):
+            name = entry.key.removeprefix(f"{FOLDER}/")
+            if name == entry.key:
                 self._sizes[entry.key] = entry.size
+            elif _SEGMENT.fullmatch(name):
+                segments[name] = entry
         return segments
 
     def segment(self, shard: Shard | None) -> Path:

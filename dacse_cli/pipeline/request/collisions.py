@@ -67,21 +67,28 @@ def _repeated(hashes: array[int]) -> set[int]:
     return set(map(int, ordered[1:][ordered[1:] == ordered[:-1]]))
 
 
-def refuse_inputs_as_outputs(pairs: Iterable[Pair]) -> None:
-    """Raise `UsageError` where an output is an input."""
-    pairs = list(pairs)
-    sources = {_inode(found.source) for found, _ in pairs if found.entry is None} - {None}
-    for _, target in pairs:
-        if sources and _inode(target) in sources and not target.is_symlink():
-            raise UsageError(
-                f"{target} is itself an input; inputs are never written to",
-                hint="Give another output folder.",
-            )
+def refuse_inputs_as_outputs(sources: Iterable[Path], targets: Iterable[Path]) -> None:
+    """Raise `UsageError` where an output is an input, both on this disk.
+
+    A link at an output's name is replaced and not followed, so only the link itself counts there.
+    """
+    inputs = {_inode(source, follow) for source in sources for follow in (True, False)} - {None}
+    for target in targets if inputs else ():
+        if _inode(target, follow=False) in inputs:
+            raise is_input(target)
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+def is_input(output: Path | str) -> UsageError:
+    """The error for an output that is an input."""
+    return UsageError(
+        f"{output} is itself an input; inputs are never written to", hint="Give another output."
+    )
+
+
+def _inode(path: Path, follow: bool) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        status = path.stat(follow_symlinks=follow)
     except (OSError, ValueError):
         return None  # a dangling link or no permission: reported when the file is processed
-    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+    is_file = stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode)
+    return (status.st_dev, status.st_ino) if is_file else None

@@ -28,7 +28,7 @@ from dacse_cli.pipeline.request.naming import (
 )
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.store.store import Store
-from dacse_cli.store.urls import is_url
+from dacse_cli.store.urls import as_local, is_url
 
 WAVE = 10_000
 """Jobs in memory at once where inputs or outputs are in a store. Each wave loads the models again."""
@@ -62,18 +62,20 @@ class _Search:
     output: Path | None
     """On this disk."""
     stores: list[Store] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    """The inputs on this disk, all of them as soon as the first input is found."""
     ignored: int = 0
 
     def found(self) -> Iterator[Found]:
         """Every input, in order. Raises `UsageError`, `NoInputError`."""
-        self.stores.clear()
-        self.ignored = 0
-        request = self.request
+        request, self.ignored = self.request, 0
+        remote = self._remote()
+        local = self._local()
+        self.files = [found.source for found in local if self._is_chosen(found)]
         before = chosen = 0
-        for found in itertools.chain(self._local(), self._remote()):
+        for found in itertools.chain(local, remote):
             before += 1
-            by_name = not request.filters or matches_any(found, request.filters)
-            if by_name and (request.only is None or str(found.source) in request.only):
+            if self._is_chosen(found):
                 chosen += 1
                 yield found
             else:
@@ -85,27 +87,39 @@ class _Search:
             hint = "A pattern is compared with the path below the input folder and with the name."
             raise NoInputError(f"of {before} files none is left{by_filter}", hint=hint)
 
-    def _local(self) -> Iterator[Found]:
+    def _is_chosen(self, found: Found) -> bool:
+        request = self.request
+        by_name = not request.filters or matches_any(found, request.filters)
+        return by_name and (request.only is None or str(found.source) in request.only)
+
+    def _local(self) -> list[Found]:
         names = [name for name in self.request.inputs if not is_url(name)]
-        if names:
-            inputs = find_inputs(names, accepts(self.request.form), self.output)
-            self.ignored += inputs.ignored
-            yield from inputs.files
+        if not names:
+            return []
+        inputs = find_inputs(names, accepts(self.request.form), self.output)
+        self.ignored += inputs.ignored
+        return inputs.files
 
     def _remote(self) -> Iterator[Found]:
-        for url in filter(is_url, self.request.inputs):
-            store, objects = find_objects(url, accepts(self.request.form), self.request.output)
-            self.stores.append(store)
+        """The objects. All URLs are compared with the output at once: a limit may end the iteration early."""
+        urls, output = [*filter(is_url, self.request.inputs)], self.request.output
+        place = Store(output) if urls and output and is_url(output) else None
+        places = [find_objects(url, accepts(self.request.form), place) for url in urls]
+        self.stores[:] = [store for store, _ in places]
+        return self._objects([objects for _, objects in places])
+
+    def _objects(self, places: list[Iterator[Found | None]]) -> Iterator[Found]:
+        for index, objects in enumerate(places):
             for found in objects:
                 if found is None:
                     self.ignored += 1
                 else:
-                    yield replace(found, store=len(self.stores) - 1)
+                    yield replace(found, store=index)
 
 
 def plan(request: Request, wave: int = WAVE) -> Plan:
     """Raises `UsageError`, `NoInputError`."""
-    request = _named(request.check())
+    request = _named(_on_this_disk(request.check()))
     given = request.output
     url = given if given and is_url(given) else None
     remote = url is not None or any(map(is_url, request.inputs))
@@ -118,6 +132,8 @@ def plan(request: Request, wave: int = WAVE) -> Plan:
     search = _Search(request, None if url else output)
     if given is not None and (url or not Path(given).is_dir()):
         if names_file(PurePosixPath(given), request.form):
+            if request.shard is not None:
+                raise UsageError(f"`shard` needs an output folder, but {given} names one file")
             return _single(search, given, url, own)
         refuse_file_name(PurePosixPath(given), request.form)
         if not url and len(request.inputs) == 1 and os.path.isfile(request.inputs[0]):  # noqa: PTH113
@@ -125,6 +141,12 @@ def plan(request: Request, wave: int = WAVE) -> Plan:
     if request.shard is not None and output is None:
         raise UsageError("`shard` needs an output folder, which holds the journals of all parts")
     return _many(search, output, url, own, wave)
+
+
+def _on_this_disk(request: Request) -> Request:
+    """A request in which URLs of files on this disk are paths, which inputs and outputs are compared by."""
+    output = as_local(request.output) if request.output else request.output
+    return replace(request, inputs=tuple(map(as_local, request.inputs)), output=output)
 
 
 def _named(request: Request) -> Request:
@@ -140,7 +162,9 @@ def _named(request: Request) -> Request:
 def _own_folder(request: Request) -> Path:
     """A folder on this disk for these inputs, this output and this part; a rerun uses the same one."""
     named = (request.pattern,) if request.pattern else ()
-    what = repr((request.form.value, request.inputs, request.output, request.shard, *named))
+    output = request.output or ""
+    place = output if is_url(output) else os.path.abspath(output)  # noqa: PTH100 - as all other paths here
+    what = repr((request.form.value, request.inputs, place, request.shard, *named))
     digest = hashlib.sha256(what.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     cache = cache_folder()
     if cache is None:
@@ -163,7 +187,7 @@ def _single(search: _Search, output: str, url: str | None, own: Path | None) -> 
     request = replace(search.request, sound=replace(search.request.sound, format="keep"))
     store, _, name = url.rpartition("/") if url else ("", "", "")
     target = own / "out" / name if own and url else Path(output)
-    refuse_inputs_as_outputs([(files[0], target)])
+    refuse_inputs_as_outputs(search.files, [target])
     jobs = [make_job(0, files[0], target, search.stores, (own or target) / "in")]
     folder = target.parent if url else None
     return Plan(request, 1, search.ignored, [jobs], folder, store or None, own)
@@ -183,10 +207,12 @@ def _many(search: _Search, output: Path | None, url: str | None, own: Path | Non
 
     collisions = Collisions(fold_case=url is None)
     if own is not None:
-        file = JobFile(own / "inputs.jsonl", own / "in", search.stores)
+        file = JobFile(own, own / "in", search.stores)
         count = file.write(itertools.islice(filter(mine, collisions.watch(pairs())), request.limit))
         below = own / "out"
         collisions.refuse(pairs, lambda target: target.relative_to(below).as_posix() if url else str(target))
+        if not url:
+            refuse_inputs_as_outputs(search.files, (job.target for jobs in file.waves(wave) for job in jobs))
         return Plan(request, count, search.ignored, file.waves(wave), output, url, own)
     todo = list(collisions.watch(_without_outputs(search, pairs())))
     collided: dict[Found, Path] = {}
@@ -195,7 +221,7 @@ def _many(search: _Search, output: Path | None, url: str | None, own: Path | Non
     else:
         collisions.refuse(lambda: todo)
     todo = [pair for pair in todo if pair[0] not in collided]
-    refuse_inputs_as_outputs(todo)
+    refuse_inputs_as_outputs((found.source for found, _ in todo), (target for _, target in todo))
     todo = list(filter(mine, todo))[: request.limit]  # after all inputs were checked for collisions
     jobs = [make_job(index, *pair, (), Path()) for index, pair in enumerate(todo)]
     lost = [make_job(len(jobs) + i, *pair, (), Path()) for i, pair in enumerate(collided.items())]

@@ -127,7 +127,8 @@ def _run_waves(
                         if not begun:
                             journal.note_run(todo.count - reached + len(jobs), ended=False)
                         begun += len(jobs)
-                    ledger.sweep_kept()
+                    if todo.folder is not None:  # single files hold no lock
+                        ledger.sweep_kept()
                     _run_wave(todo, supervisor, ledger, jobs)
                     journal.place.sync()
                     if todo.count > len(wave):

@@ -70,8 +70,10 @@ def watch(
                 summary = run(replace(request, only=frozenset(ready)))
                 inputs.taken |= ready
                 yield summary
-                if summary.stopped_by is not None or summary.fatal is not None:
+                if summary.stopped_by is not None or summary.problem is not None:
                     return
+            told = ""
+        except NoInputError:  # the files have vanished since they were looked at
             told = ""
         except (LockedError, UsageError) as error:
             if not looked:

@@ -173,12 +173,21 @@ class Summary:
         return self._count().resumed
 
     @property
+    def problem(self) -> DacseError | None:
+        """The error that ended the run early; a bug where inputs were not reached and nothing says why."""
+        left = self.counts[Outcome.NOT_REACHED.value]
+        if self.fatal is not None or self.stopped_by is not None or not left:
+            return self.fatal
+        message = f"a bug: inputs not reached: {left}, although nothing stopped the run"
+        return DacseError(message, hint="Run the same command again to do the rest.")
+
+    @property
     def exit_code(self) -> int:
-        """0, 3 (some failed), 1 (a bug), 128 + signal, or what the fatal error says."""
+        """0, 3 (some failed), 1 (a bug), 128 + signal, or what the error says that ended the run."""
         if self.stopped_by is not None:
             return 128 + self.stopped_by
-        if self.fatal is not None:
-            return self.fatal.exit_code
+        if (problem := self.problem) is not None:
+            return problem.exit_code
         if self._count().bug:
             return 1
         return 3 if self.counts[Outcome.FAILED.value] else 0

@@ -6,6 +6,7 @@ import pytest
 
 from dacse_cli.config import ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.errors import LockedError, UsageError
+from dacse_cli.pipeline.request.plan import plan
 from dacse_cli.pipeline.request.request import Request
 from dacse_cli.pipeline.run.watch import Inputs, watch
 from dacse_cli.pipeline.wire.messages import Form
@@ -94,6 +95,21 @@ def test_what_passes_by_itself_is_told_once_and_tried_again(request_, tmp_path):
     assert runs == [["a.wav"]] * 3
     assert len(remarks) == 2
     assert "another run is writing; trying again" in remarks[0] and "no such file" in remarks[1]
+
+
+def test_a_file_that_vanishes_before_its_run_ends_nothing(request_, tmp_path):
+    """The only new file was moved away between the look and the run, and the watch ended with exit code 4."""
+    file = tmp_path / "in" / "a.wav"
+    file.write_bytes(b"1")
+
+    def run(todo):
+        if file.exists() and file.read_bytes() == b"1":
+            file.unlink()
+        plan(todo)
+        return Summary()
+
+    remarks, runs = watched(request_, run, [lambda: None, lambda: file.write_bytes(b"22")])
+    assert (remarks, runs) == ([], [["a.wav"], ["a.wav"]])
 
 
 def test_of_two_inputs_with_one_output_the_second_fails(request_, tmp_path):
