@@ -223,8 +223,8 @@ class Enhancer:
         The last piece contains the guard's report on the whole recording. Raises as `enhance` does: errors in
         `audio` and the other arguments from this call itself, all others while iterating.
         """
-        options = sound_options("stream", sound)
-        return self._pieces(source_of(audio, sample_rate), batch_size, self._models_for(options), options)
+        options, size = sound_options("stream", sound), ModelOptions(batch_size=batch_size).check().batch_size
+        return self._pieces(source_of(audio, sample_rate), size, self._models_for(options), options)
 
     def _pieces(
         self, source: Source, batch_size: int | None, models: Models, sound: SoundOptions
