@@ -19,6 +19,8 @@ from dacse_cli.audio.metadata.positions import at_rate
 MAX_BYTES = 1 << 26
 """Most bytes of all chunks together: more is treated as damage."""
 _EXTENSIBLE = 0xFFFE
+_FILES = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"riff"}
+"""How a file begins: in the place of a chunk, another recording that is joined on."""
 _TEXTS = {b"id3 ", b"ID3 ", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"info"}
 
 
@@ -161,12 +163,12 @@ def _text(name: bytes) -> str:
 
 
 def _kept(stream: BinaryIO, header: Header) -> Iterator[tuple[bytes, bytes]]:
-    """All chunks that are to be taken over; the first that is not whole ends them."""
+    """All chunks that are to be taken over; the first that is not whole ends them, as does another file."""
     family = FAMILIES[header.container]
     kept = 0
     overhead = family.head if family.counts_itself else 0
     for name, length, offset in _chunks(stream, family):
-        if not (name[:4].isascii() and name[:4].decode().isprintable()):
+        if name[:4] in _FILES or not (name[:4].isascii() and name[:4].decode().isprintable()):
             return
         if name[:4] == b"data" or name == b"SSND":
             if not header.data_bytes:  # to the end of the file
