@@ -47,7 +47,7 @@ def checked_rate(sample_rate: object) -> int:
     rate = plain_whole(sample_rate)
     if not is_whole(rate, MIN_RATE, MAX_RATE):
         limits = f"a whole number from {MIN_RATE} to {MAX_RATE} Hz"
-        raise UsageError(f"samples need their `sample_rate`, {limits}, not {sample_rate!r:.40}")
+        raise UsageError(f"samples need their sample_rate, {limits}, not {sample_rate!r:.40}")
     return rate
 
 

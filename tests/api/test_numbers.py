@@ -47,7 +47,7 @@ def test_other_rates_are_refused_by_name(enhancer, rate):
     with pytest.raises(UsageError, match="`rate` must be a whole number from 1000 to 768000, not"):
         enhancer.enhance(SAMPLES, 8000, rate=rate)
     for call in (enhancer.enhance, enhancer.stream, Enhanced):
-        with pytest.raises(UsageError, match="`sample_rate`, a whole number from 1000 to 768000 Hz, not"):
+        with pytest.raises(UsageError, match="sample_rate, a whole number from 1000 to 768000 Hz, not"):
             call(SAMPLES, rate)
 
 
