@@ -10,9 +10,10 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from dacse_cli.errors import DeviceError, UsageError, did_you_mean
+from dacse_cli.numeric import is_number, is_whole, plain, plain_whole
 
 DEFAULT_MODEL = "disco-eth/DAC-SE1"
 AUTO_MODEL = "auto"
@@ -28,7 +29,17 @@ T = TypeVar("T", bound="Options")
 
 
 class Options:
-    """Base of the option classes: values for JSON, and a check that raises `UsageError`."""
+    """Base of the option classes: values for JSON, and a check that raises `UsageError`.
+
+    Numbers of other types, such as numpy's, become Python's.
+    """
+
+    WHOLE: ClassVar[tuple[str, ...]] = ()
+    """Fields that hold whole numbers: 48000.0 is taken as 48000."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, plain_whole(value) if name in self.WHOLE else plain(value))
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
@@ -87,6 +98,7 @@ class ModelOptions(Options):
     """How SET's beam search proposes codes: one of `EXPANSIONS`; None: as in the model's config.json."""
     second_opinion: str | None = None
     """Whisper model that transcribes input and output, to compare words: a CTranslate2 folder, or a size."""
+    WHOLE: ClassVar[tuple[str, ...]] = ("batch_size", "beam")
 
     def problems(self) -> list[str]:
         found = []
@@ -94,12 +106,12 @@ class ModelOptions(Options):
             found.append(f"`dtype` {self.dtype} is not one of auto, bfloat16, float16, float32")
         if self.kv not in KV_FORMATS:
             found.append(f"`kv` {self.kv} is not one of {', '.join(KV_FORMATS)}")
-        if self.beam is not None and not 1 <= self.beam <= MAX_BEAM:
-            found.append(f"`beam` must be from 1 to {MAX_BEAM}, not {self.beam}")
+        if self.beam is not None and not is_whole(self.beam, 1, MAX_BEAM):
+            found.append(f"`beam` must be a whole number from 1 to {MAX_BEAM}, not {self.beam!r:.40}")
         if self.expansion is not None and self.expansion not in EXPANSIONS:
             found.append(f"`expansion` {self.expansion} is not one of {', '.join(EXPANSIONS)}")
-        if self.batch_size is not None and self.batch_size < 1:
-            found.append(f"`batch_size` must be at least 1, not {self.batch_size}")
+        if self.batch_size is not None and not is_whole(self.batch_size, 1):
+            found.append(f"`batch_size` must be a whole number of at least 1, not {self.batch_size!r:.40}")
         return found
 
 
@@ -117,12 +129,12 @@ class ChunkOptions(Options):
 
     def problems(self) -> list[str]:
         found = []
-        if self.seconds is not None and not (math.isfinite(self.seconds) and self.seconds > 0):
-            found.append(f"`chunk` must be a positive number of seconds, not {self.seconds}")
-        if not 0 <= self.overlap < 1:  # also false for NaN
-            found.append(f"`overlap` must be at least 0 and below 1, not {self.overlap}")
-        if self.min_seconds is not None and not (math.isfinite(self.min_seconds) and self.min_seconds >= 0):
-            found.append(f"the shortest last chunk must be 0 s or more, not {self.min_seconds}")
+        if self.seconds is not None and not (is_number(self.seconds, 0) and self.seconds > 0):
+            found.append(f"`chunk` must be a positive number of seconds, not {self.seconds!r:.40}")
+        if not (is_number(self.overlap, 0) and self.overlap < 1):
+            found.append(f"`overlap` must be at least 0 and below 1, not {self.overlap!r:.40}")
+        if self.min_seconds is not None and not is_number(self.min_seconds, 0):
+            found.append(f"the shortest last chunk must be 0 s or more, not {self.min_seconds!r:.40}")
         return found
 
     def resolved(self, model_seconds: float | None, fixed: bool = False) -> ChunkOptions:
@@ -235,6 +247,7 @@ class SoundOptions(Options):
 
     limiter: bool = False
     """Whether a limiter lowers peaks so that `loudness` is reached; without it, the output may be quieter."""
+    WHOLE: ClassVar[tuple[str, ...]] = ("rate",)
 
     def to_json(self) -> dict[str, Any]:
         """The fields; `limiter` only if it is on, so that outputs of versions without it count as done."""
@@ -258,22 +271,23 @@ class SoundOptions(Options):
         found = []
         if self.channels not in ("keep", "mono"):
             found.append(f"`channels` {self.channels} is not one of keep, mono")
-        if self.rate is not None and not MIN_RATE <= self.rate <= MAX_RATE:
-            found.append(f"`rate` must lie between {MIN_RATE} and {MAX_RATE}, not {self.rate}")
+        if self.rate is not None and not is_whole(self.rate, MIN_RATE, MAX_RATE):
+            limits = f"from {MIN_RATE} to {MAX_RATE}"
+            found.append(f"`rate` must be a whole number {limits}, not {self.rate!r:.40}")
         if self.format not in FORMATS:
             found.append(f"`format` {self.format} is not one of {', '.join(FORMATS)}")
         if self.guard not in GUARDS:
             found.append(f"`guard` {self.guard} is not one of {', '.join(GUARDS)}")
-        if not 0 <= self.mix <= 1:
-            found.append(f"`mix` must lie between 0 and 1, not {self.mix}")
+        if not is_number(self.mix, 0, 1):
+            found.append(f"`mix` must lie between 0 and 1, not {self.mix!r:.40}")
         if self.method not in ("auto", *METHODS):
             found.append(f"`method` {self.method} is not one of auto, {', '.join(METHODS)}")
-        if self.profile not in PROFILES:
+        if self.profile not in tuple(PROFILES):
             found.append(f"`profile` {self.profile} is not one of {', '.join(PROFILES)}")
-        if isinstance(self.loudness, str) and self.loudness != MATCH:
-            found.append(f"`loudness` {self.loudness} is neither match nor a number of LUFS")
-        if isinstance(self.loudness, (int, float)) and not -60 <= self.loudness <= 0:
-            found.append(f"`loudness` must lie between -60 and 0 LUFS, not {self.loudness}")
-        if not -20 <= self.true_peak <= 0:
-            found.append(f"`true_peak` must lie between -20 and 0 dB, not {self.true_peak}")
+        level = self.loudness
+        named = level is None or (isinstance(level, str) and level == MATCH)
+        if not named and not is_number(level, -60, 0):
+            found.append(f"`loudness` must be match or lie between -60 and 0 LUFS, not {level!r:.40}")
+        if not is_number(self.true_peak, -20, 0):
+            found.append(f"`true_peak` must lie between -20 and 0 dB, not {self.true_peak!r:.40}")
         return found

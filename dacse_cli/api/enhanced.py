@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dacse_cli.api.sources import checked_rate
 from dacse_cli.api.writing import whole_files
 from dacse_cli.audio.info import AudioInfo
 from dacse_cli.config import SoundOptions
@@ -34,6 +35,9 @@ class Enhanced:
     second opinion found other words. None if nothing was checked, and for all pieces but the last."""
     warnings: tuple[str, ...] = ()
     """The warnings that the command prints, one sentence each."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sample_rate", checked_rate(self.sample_rate))
 
     @property
     def seconds(self) -> float:

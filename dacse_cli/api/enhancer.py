@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Literal, cast
 from dacse_cli.api.arguments import SoundArguments, sound_options
 from dacse_cli.api.enhanced import Enhanced
 from dacse_cli.api.sources import Audio, file_source, source_of
-from dacse_cli.api.writing import whole_files
+from dacse_cli.api.writing import refuse_input, whole_files
 from dacse_cli.config import AUTO_MODEL, ChunkOptions, ModelOptions, SoundOptions
-from dacse_cli.errors import UsageError
 from dacse_cli.hub.choice import choose_model
 from dacse_cli.pipeline.engine.engine import Engine
 from dacse_cli.pipeline.engine.load import fitting_batch, load_models, prepared_batch, with_filter
@@ -224,7 +223,8 @@ class Enhancer:
         `audio` and the other arguments from this call itself, all others while iterating.
         """
         options = sound_options("stream", sound)
-        return self._pieces(source_of(audio, sample_rate), batch_size, self._models_for(options), options)
+        size = ModelOptions(batch_size=batch_size).check().batch_size
+        return self._pieces(source_of(audio, sample_rate), size, self._models_for(options), options)
 
     def _pieces(
         self, source: Source, batch_size: int | None, models: Models, sound: SoundOptions
@@ -267,8 +267,7 @@ class Enhancer:
         models = self._models_for(options)
         path, place = Path(source), Path(target)
         recording, found = file_source(path)
-        if place.exists() and place.samefile(path):
-            raise UsageError(f"{place} is the input; inputs are never written to")
+        refuse_input(path, [place])
         task = file_task(recording, found, place, models, options)
         with whole_files(task) as files:
             files += self._run([lambda: task], models)[0].files

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.api.sources import file_source
-from dacse_cli.api.writing import whole_files
+from dacse_cli.api.writing import refuse_input, whole_files
 from dacse_cli.config import SoundOptions
 from dacse_cli.errors import UsageError
 from dacse_cli.pipeline.task.models import Models
@@ -55,6 +55,7 @@ def render_file(
     """
     path, place = Path(original), Path(target)
     source, found = file_source(path)
+    refuse_input(path, [place])
     sink = open_sink(place, found.info, sound.check(), path)
     with whole_files(sink) as files:
         made, warnings = _write(source, enhanced, sink, replace(sound, rate=sink.sample_rate))

@@ -11,15 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from dacse_cli.audio.info import AudioScan
 from dacse_cli.audio.probe import scan
+from dacse_cli.config import MAX_RATE, MIN_RATE
 from dacse_cli.errors import UsageError
 from dacse_cli.interfaces import Samples
+from dacse_cli.numeric import is_whole, plain_whole
 from dacse_cli.pipeline.request.scans import check_samples, check_scan
 from dacse_cli.pipeline.task.reading.sources import ArraySource, FileSource, Signal, Source
 
 Audio: TypeAlias = "str | PathLike[str] | ArrayLike"
 MAX_CHANNELS = 64
-RATES = range(1000, 768_001)
-"""Sample rates, in Hz."""
 
 
 def source_of(audio: Audio, sample_rate: int | None) -> Source:
@@ -29,9 +29,7 @@ def source_of(audio: Audio, sample_rate: int | None) -> Source:
     """
     if isinstance(audio, (str, PathLike)):
         return file_source(Path(audio))[0]
-    if sample_rate is None or sample_rate not in RATES:
-        limits = f"{RATES[0]} to {RATES[-1]} Hz"
-        raise UsageError(f"samples need their sample_rate, {limits}, not {sample_rate}")
+    rate = checked_rate(sample_rate)
     samples = np.atleast_2d(full_scale(np.asarray(audio)))
     if samples.ndim != 2 or not 1 <= samples.shape[0] <= MAX_CHANNELS:
         turned = samples.ndim == 2 and 1 <= samples.shape[1] <= MAX_CHANNELS
@@ -41,7 +39,16 @@ def source_of(audio: Audio, sample_rate: int | None) -> Source:
         )
     C, S = samples.shape
     check_samples(S, int((~np.isfinite(samples)).sum()), C)
-    return ArraySource(samples, Signal.of_array(samples, sample_rate))
+    return ArraySource(samples, Signal.of_array(samples, rate))
+
+
+def checked_rate(sample_rate: object) -> int:
+    """A sample rate as `int`; it may be a whole number of any type. Raises `UsageError`."""
+    rate = plain_whole(sample_rate)
+    if not is_whole(rate, MIN_RATE, MAX_RATE):
+        limits = f"a whole number from {MIN_RATE} to {MAX_RATE} Hz"
+        raise UsageError(f"samples need their sample_rate, {limits}, not {sample_rate!r:.40}")
+    return rate
 
 
 def full_scale(samples: NDArray[Any]) -> Samples:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dacse_cli.api.rendering import render
+from dacse_cli.api.writing import refuse_input
 from dacse_cli.config import PROFILES, SoundOptions
 from dacse_cli.report.stretch import STEP, survey
 
@@ -20,6 +21,9 @@ SPEECH_ABOVE = 4.0
 """A stretch contains speech if its louder parts have this many times the energy of its noise (6 dB)."""
 _QUIET, _LOUD = 0.2, 0.9
 """Quantiles of a stretch's energy that are taken as its noise and as its louder parts."""
+
+
+ORIGINAL = "original"
 
 
 @dataclass(frozen=True)
@@ -48,14 +52,21 @@ def noisiest_start(energy: NDArray[np.float64], seconds: float) -> float:
     return float(np.argmax(np.where(spoken, noise, -1.0) if spoken.any() else noise) * every * STEP)
 
 
+def trial_files(folder: Path) -> dict[str, Path]:
+    """The files that a trial writes into `folder`: the original's, then one for every strength."""
+    return {name: folder / f"{name}.wav" for name in (ORIGINAL, *PROFILES)}
+
+
 def try_out(enhancer: Enhancer, source: Path, folder: Path, seconds: float = 10.0) -> Trial:
     """Enhance the noisiest `seconds` of `source` and write every strength into `folder`.
 
-    The models run once. Raises `InputError`, `OutputError`.
+    The models run once. Raises `InputError`, `OutputError`, and `UsageError` where `source` is one of the
+    files to be written.
     """
     from dacse_cli.api.enhanced import Enhanced
     from dacse_cli.audio.recording import open_recording
 
+    refuse_input(source, trial_files(folder).values())
     start = noisiest_start(survey(source).energy, seconds)
     with open_recording(source) as reader:
         rate = reader.info.sample_rate
@@ -63,11 +74,10 @@ def try_out(enhancer: Enhancer, source: Path, folder: Path, seconds: float = 10.
             reader.skip(round(start * rate))
         original = np.nan_to_num(reader.read(round(seconds * rate)))
     enhanced = enhancer.enhance(original, rate).samples
-    before = Enhanced(original, rate).save(folder / "original.wav")
+    files = trial_files(folder)
+    before = Enhanced(original, rate).save(files.pop(ORIGINAL))
     made = {
-        strength: Enhanced(render(original, enhanced, rate, SoundOptions(profile=strength)), rate).save(
-            folder / f"{strength}.wav"
-        )
-        for strength in PROFILES
+        strength: Enhanced(render(original, enhanced, rate, SoundOptions(profile=strength)), rate).save(file)
+        for strength, file in files.items()
     }
     return Trial(start, original.shape[1] / rate, before, made)

@@ -1,11 +1,13 @@
-"""Files that are written completely or not at all."""
+"""Files that are written completely or not at all, and never in place of an input."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
+from dacse_cli.errors import UsageError
 from dacse_cli.files.atomic import commit
 from dacse_cli.pipeline.wire.outcome import OutputFile
 
@@ -15,6 +17,13 @@ class Writer(Protocol):
 
     def abandon(self) -> None:
         """Remove what was written; may be called twice."""
+
+
+def refuse_input(source: Path, targets: Iterable[Path], hint: str | None = None) -> None:
+    """Raise `UsageError` where one of `targets` is the file `source`, by whatever name or link."""
+    for target in targets:
+        if target.exists() and target.samefile(source):
+            raise UsageError(f"{target} is the input; inputs are never written to", hint=hint)
 
 
 @contextmanager

@@ -65,14 +65,18 @@ class AudioReader:
         return self._source.parts == 1
 
     def read(self, count: int) -> NDArray[np.float32]:
-        """The next samples `[C, n]`, n <= count; n is 0 at the end and stays 0."""
+        """The next samples `[C, n]`; n is `count`, or less at the end of the last recording, then 0."""
         if self._limit is not None:
             count = min(count, self._limit - self.frames_read)
-        while count > 0 and not self._ended and not self._ahead.shape[1]:
-            self._ahead = self._next(count)
-        block, self._ahead = self._ahead[:, : max(0, count)], self._ahead[:, max(0, count) :]
-        self.frames_read += block.shape[1]
-        return np.ascontiguousarray(block)
+        pieces, have = [np.empty((self.info.channels, 0), np.float32)], 0
+        while have < count and (self._ahead.shape[1] or not self._ended):
+            if not self._ahead.shape[1]:
+                self._ahead = self._next(count - have)
+            piece, self._ahead = self._ahead[:, : count - have], self._ahead[:, count - have :]
+            pieces.append(piece)
+            have += piece.shape[1]
+        self.frames_read += have
+        return np.concatenate(pieces, axis=1)
 
     def _next(self, count: int) -> NDArray[np.float32]:
         """About `count` samples `[C, n]` more; n may be 0 where one recording ends and another begins."""

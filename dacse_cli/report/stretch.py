@@ -68,8 +68,5 @@ def read_mono(path: Path, start: float, seconds: float) -> tuple[NDArray[np.floa
         rate = reader.info.sample_rate
         if start:
             reader.skip(round(start * rate))
-        missing, blocks = round(seconds * rate), []
-        while missing > 0 and (block := reader.read(missing)).shape[1]:
-            blocks.append(np.nan_to_num(block.mean(axis=0, dtype=np.float32)))
-            missing -= block.shape[1]
-    return (np.concatenate(blocks) if blocks else np.zeros(0, np.float32)), rate
+        samples = reader.read(round(seconds * rate))
+    return np.nan_to_num(samples.mean(axis=0, dtype=np.float32)), rate

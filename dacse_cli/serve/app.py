@@ -20,7 +20,7 @@ from starlette.types import ASGIApp
 from dacse_cli.config import SoundOptions
 from dacse_cli.serve.downloads import headers_of, make_file, sound_options
 from dacse_cli.serve.pages import page
-from dacse_cli.serve.problems import ApiError, problem_of
+from dacse_cli.serve.problems import ApiError, gone, problem_of
 from dacse_cli.serve.recordings import Recording, Shelf
 from dacse_cli.serve.security import Gate
 from dacse_cli.serve.uploads import MOST_BYTES, receive_body
@@ -124,7 +124,7 @@ class Service:
         if recording.problem is not None:
             raise recording.problem
         if recording.removed:
-            raise ApiError(410, "removed", "the recording was removed")
+            raise gone()
 
     async def _file(self, recording: Recording, sound: SoundOptions, *, once: bool = False) -> Response:
         try:
@@ -152,7 +152,7 @@ class Service:
 
     def _forget(self, recording: Recording) -> None:
         self.shelf.remove(recording.id)
-        shutil.rmtree(recording.folder, ignore_errors=True)
+        recording.erase()
 
 
 def make_app(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping
@@ -11,9 +12,12 @@ from typing import Any
 from dacse_cli.audio.formats import suffix_for
 from dacse_cli.config import FORMATS, SoundOptions, strength_of
 from dacse_cli.errors import UsageError
-from dacse_cli.serve.problems import ApiError
+from dacse_cli.serve.problems import ApiError, gone
 from dacse_cli.serve.recordings import Recording
+from dacse_cli.serve.uploads import check_space
 
+MOST_RENDERINGS = 8
+"""Files kept of one recording; another choice of options replaces the one not asked for longest."""
 OPTIONS = ("strength", "format", "loudness")
 _TYPES = {
     ".wav": "audio/wav",
@@ -65,16 +69,44 @@ def _loudness(text: str) -> str | float | None:
 
 
 def make_file(recording: Recording, sound: SoundOptions) -> Path:
-    """The file for the options `sound`; made once. Raises `DacseError`."""
-    from dacse_cli.api.rendering import render_file
+    """The file for the options `sound`; made once while it is among the last `MOST_RENDERINGS`.
 
+    Raises `DacseError`, and `ApiError` for a full disk or a recording that is removed meanwhile.
+    """
     key = hashlib.sha256(json.dumps(sound.to_json(), sort_keys=True).encode()).hexdigest()[:16]
     target = recording.folder / f"{key}{suffix_for(sound.format, recording.source.suffix)}"
     with recording.rendering:
-        if not target.exists():
-            made = render_file(recording.source, recording.enhanced, target, sound)
-            recording.notes.extend(note for note in made.warnings if note not in recording.notes)
+        try:
+            if not recording.removed:
+                _render(recording, target, sound)
+        except Exception as error:
+            if not recording.removed:
+                raise
+            raise gone() from error
+        finally:
+            if recording.removed:
+                recording.erase()
+        if recording.removed:
+            raise gone()
     return target
+
+
+def _render(recording: Recording, target: Path, sound: SoundOptions) -> None:
+    """Write `target` unless it is there, in place of the rendering that was not asked for longest."""
+    from dacse_cli.api.rendering import render_file
+
+    kept = recording.renderings
+    if target in kept:
+        kept.append(kept.pop(kept.index(target)))
+        return
+    while len(kept) >= MOST_RENDERINGS:
+        with contextlib.suppress(OSError):  # gone, or on Windows open for a download
+            kept.pop(0).unlink()
+    # with a loudness, the samples are stored once more; tags and pictures are as large as in the source
+    check_space(recording.folder, 2 * recording.sample_bytes + recording.source.stat().st_size)
+    made = render_file(recording.source, recording.enhanced, target, sound)
+    kept.append(target)
+    recording.notes.extend(note for note in made.warnings if note not in recording.notes)
 
 
 def headers_of(recording: Recording, file: Path) -> dict[str, Any]:

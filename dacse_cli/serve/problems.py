@@ -21,6 +21,11 @@ class ApiError(Exception):
         return {"error": {"message": self.message, "type": kind, "param": self.param, "code": self.code}}
 
 
+def gone() -> ApiError:
+    """The response for a recording that was removed while a client waited for it."""
+    return ApiError(410, "removed", "the recording was removed")
+
+
 def problem_of(error: Exception) -> ApiError:
     """The response to a client for a failed recording or rendering."""
     if isinstance(error, ApiError):

@@ -19,7 +19,7 @@ from dacse_cli.serve.problems import ApiError
 MOST = 200
 """Recordings kept at once."""
 KEPT_SECONDS = 6 * 3600.0
-"""Seconds without a request after which a finished recording is removed."""
+"""Seconds after its end or the last request for it, also in the list, until a recording is removed."""
 
 
 @dataclass(eq=False)
@@ -43,6 +43,9 @@ class Recording:
     notes: list[str] = field(default_factory=list)
     removed: bool = False
     touched: float = field(default_factory=time.monotonic)
+    """When it was last asked for, or its work ended."""
+    renderings: list[Path] = field(default_factory=list)
+    """Files made for downloads, the one asked for last at the end."""
     rendering: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -56,6 +59,11 @@ class Recording:
         return np.memmap(self.enhanced_path, np.float32, "r", shape=(self.frames, self.channels)).T
 
     @property
+    def sample_bytes(self) -> int:
+        """Bytes of all samples as float32; an estimate until it is done."""
+        return 4 * self.frames * self.channels
+
+    @property
     def seconds(self) -> float:
         """Length; 0 while it is unknown."""
         return self.frames / self.sample_rate if self.sample_rate else 0.0
@@ -64,6 +72,14 @@ class Recording:
     def unfinished(self) -> bool:
         """Whether the worker has not finished it."""
         return not self.removed and self.state in ("waiting", "working")
+
+    def end(self, state: str) -> None:
+        """End the work on it; it is kept from now on, however long the work took."""
+        self.touched, self.state = time.monotonic(), state
+
+    def erase(self) -> None:
+        """Remove its files; again by whoever was writing one when it was removed."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def to_json(self) -> dict[str, Any]:
         """The state for clients."""
@@ -106,9 +122,12 @@ class Shelf:
             self._changed.notify_all()
 
     def all(self) -> list[Recording]:
-        """The recordings of the page, in order of arrival."""
+        """The recordings of the page, in order of arrival. A page that lists them keeps them."""
         with self._changed:
-            return [one for one in self._all.values() if one.wants_preview]
+            listed = [one for one in self._all.values() if one.wants_preview]
+            for one in listed:
+                one.touched = time.monotonic()
+        return listed
 
     def unfinished(self) -> list[Recording]:
         """The recordings that the worker has not finished."""
@@ -119,9 +138,10 @@ class Shelf:
         """One recording. Raises `ApiError` if it does not exist."""
         with self._changed:
             found = self._all.get(key)
+            if found is not None:
+                found.touched = time.monotonic()
         if found is None:
             raise ApiError(404, "no_such_recording", "there is no such recording, or it was removed")
-        found.touched = time.monotonic()
         return found
 
     def remove(self, key: str) -> None:
@@ -131,10 +151,10 @@ class Shelf:
             self._changed.notify_all()
         if found is not None:
             found.removed = True
-            shutil.rmtree(found.folder, ignore_errors=True)
+            found.erase()
 
     def expire(self, now: float | None = None) -> None:
-        """Remove finished recordings that have not been requested for a long time."""
+        """Remove finished recordings that nobody has asked for in a long time."""
         limit = (time.monotonic() if now is None else now) - KEPT_SECONDS
         with self._changed:
             old = [one.id for one in self._all.values() if not one.unfinished and one.touched < limit]

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from dacse_cli.serve.problems import ApiError
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HTTP_PORT = 80
 
 
 class Gate:
@@ -24,7 +25,9 @@ class Gate:
 
     def __init__(self, app: ASGIApp, *, port: int, token: str, policy: str) -> None:
         self._app, self._token = app, token.encode()
-        self._hosts = {f"{name}:{port}" for name in LOOPBACK}
+        # browsers leave the port out where it is that of http
+        ports = ("", f":{port}") if port == HTTP_PORT else (f":{port}",)
+        self._hosts = {name + shown for name in LOOPBACK for shown in ports}
         self._headers = {
             "Content-Security-Policy": policy,
             "Cache-Control": "no-store",

@@ -43,15 +43,15 @@ def stored_name(name: str) -> str:
     return f"original{suffix if suffix in AUDIO_SUFFIXES else ''}"
 
 
-def check_length(request: Request, folder: Path, most: int = MOST_BYTES) -> None:
-    """Refuse a request whose declared length exceeds the limit or the free disk space."""
+def check_length(request: Request, folder: Path, most: int = MOST_BYTES, copies: int = 1) -> None:
+    """Refuse a request whose declared length exceeds the limit, or `copies` of it the free disk space."""
     text = request.headers.get("content-length", "0")
     length = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else most + 1
     if length > most:
         raise ApiError(
             413, "too_large", f"at most {most / 1e9:g} GB per recording, this has {length / 1e9:.1f}"
         )
-    check_space(folder, length)
+    check_space(folder, copies * length)
 
 
 def check_space(folder: Path, wanted: int) -> None:
@@ -61,15 +61,20 @@ def check_space(folder: Path, wanted: int) -> None:
 
 
 class Limited:
-    """The `receive` of an ASGI request; raises `ApiError` after `most` bytes of body."""
+    """The `receive` of an ASGI request; raises `ApiError` after `most` bytes of body, or if the disk is full.
 
-    def __init__(self, request: Request, most: int = MOST_BYTES) -> None:
-        self._receive, self._left, self._most = request.receive, most, most
+    Not every request declares its length, and several may arrive at once.
+    """
+
+    def __init__(self, request: Request, folder: Path, most: int = MOST_BYTES) -> None:
+        self._receive, self._folder, self._left, self._most = request.receive, folder, most, most
 
     async def __call__(self) -> Message:
         """The next message."""
         message = await self._receive()
-        self._left -= len(message.get("body", b""))
+        size = len(message.get("body", b""))
+        check_space(self._folder, size)
+        self._left -= size
         if self._left < 0:
             raise ApiError(413, "too_large", f"at most {self._most / 1e9:g} GB per recording")
         return message
@@ -82,11 +87,12 @@ async def receive_body(
 
     Raises `ApiError`; then nothing is left in `folder`.
     """
-    check_length(request, folder, most)
-    limited = Request(request.scope, Limited(request, most))
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    form = kind == "multipart/form-data"
+    check_length(request, folder, most, copies=2 if form else 1)  # a form's file is stored, then copied
+    limited = Request(request.scope, Limited(request, folder, most))
     try:
-        if kind == "multipart/form-data":
+        if form:
             return await _from_form(limited, folder)
         name = plain_name(request.query_params.get("name", ""))
         path = folder / stored_name(name)
@@ -103,6 +109,7 @@ async def _from_form(request: Request, folder: Path) -> tuple[Path, str, dict[st
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise ApiError(400, "no_file", "the form has no file in a field called file", param="file")
+        check_space(folder, file.size or 0)
         name = plain_name(file.filename or "")
         path = folder / stored_name(name)
         await _write(path, _blocks(file))

@@ -93,15 +93,18 @@ class Worker(threading.Thread):
             if piece is not None:
                 _keep(recording, piece)
             complete = piece is None
+            if complete:
+                recording.frames = recording.enhanced_path.stat().st_size // (4 * recording.channels)
             enough = complete or recording.done_seconds >= PREVIEW_SECONDS
             if recording.wants_preview and recording.preview is None and enough:
                 recording.preview = make_preview(recording)
             if complete:
-                recording.frames = recording.enhanced_path.stat().st_size // (4 * recording.channels)
                 self._end(recording, "done")
         except Exception as error:
             if not recording.removed:
                 self._fail(recording, error)
+        if recording.removed:
+            recording.erase()
 
     def _fail(self, recording: Recording, error: Exception) -> None:
         if not isinstance(error, (DacseError, OSError, ApiError)):
@@ -113,7 +116,7 @@ class Worker(threading.Thread):
         stream = self._streams.pop(recording.id, None)
         if stream is not None:
             stream.close()
-        recording.state = state
+        recording.end(state)
 
     def _drop_removed(self) -> None:
         unfinished = {one.id for one in self._shelf.unfinished()}
@@ -134,14 +137,15 @@ def _look(recording: Recording) -> None:
     info = probe(recording.source)
     if info.seconds > LONGEST_SECONDS:
         raise ApiError(413, "too_long", f"at most {LONGEST_SECONDS / 3600:g} hours per recording")
-    check_space(recording.folder, 2 * 4 * info.frames * info.channels)
     recording.frames, recording.channels = info.frames, info.channels
+    check_space(recording.folder, 2 * recording.sample_bytes)
     recording.sample_rate, recording.state = info.sample_rate, "working"
     recording.enhanced_path.touch(mode=0o600)
 
 
 def _keep(recording: Recording, piece: Piece) -> None:
-    """Append a piece to the recording's file."""
+    """Append a piece to the recording's file. Raises `ApiError` if the disk is full."""
+    check_space(recording.folder, piece.samples.nbytes)
     with recording.enhanced_path.open("r+b") as file:
         file.seek(0, 2)
         file.write(np.ascontiguousarray(piece.samples.T, np.float32).tobytes())

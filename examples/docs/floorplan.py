@@ -16,7 +16,7 @@ FLOORS = {
     1: "parts of runs",
     0: "kinds, weights",
     -1: "disk, protocols",
-    -2: "errors",
+    -2: "errors, numbers",
 }
 """The floors of `rooms.LEVEL` in words."""
 PAGE = Path(__file__).parent / "pages" / "architecture.md"

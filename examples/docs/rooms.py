@@ -15,7 +15,8 @@ LEVEL = {
     "api": 3, "serve": 3,
     "pipeline": 2, "training": 2, "evaluation": 2, "report": 2,
     "filters": 1, "set": 1, "lm": 1, "codec": 1, "tokens": 1, "audio": 1, "hub": 1, "store": 1, "speech": 1,
-    "config": 0, "registry": 0, "weights": 0, "files": -1, "interfaces": -1, "platform": -1, "errors": -2,
+    "config": 0, "registry": 0, "weights": 0, "files": -1, "interfaces": -1, "platform": -1,
+    "errors": -2, "numeric": -2,
 }  # fmt: skip
 """A room imports rooms of its own or a lower level, but those of its own level only below `SIDEWAYS`."""
 SIDEWAYS = {("set", "lm"), ("lm", "tokens"), ("filters", "audio"), ("serve", "api")}

@@ -50,6 +50,16 @@ def test_a_file_is_rendered_from_memory_mapped_samples(made, tmp_path):
     np.testing.assert_array_equal(found, np.float32(0.5) * enhanced + np.float32(0.5) * original)
 
 
+def test_a_rendering_does_not_replace_the_original(made, tmp_path):
+    """`render_file` took the original itself as its target, and wrote over it."""
+    _, original, enhanced = made
+    soundfile.write(tmp_path / "talk.wav", original.T, RATE, "FLOAT")
+    (tmp_path / "link.wav").symlink_to(tmp_path / "talk.wav")
+    for name in ("talk.wav", "link.wav"):
+        with pytest.raises(UsageError, match="is the input; inputs are never written to"):
+            render_file(tmp_path / "talk.wav", enhanced, tmp_path / name, SoundOptions())
+
+
 @pytest.mark.parametrize("bad", ["length", "channels"])
 def test_recordings_of_different_shapes_are_refused(made, bad):
     _, original, enhanced = made

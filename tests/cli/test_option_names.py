@@ -92,7 +92,7 @@ def test_a_command_says_it_in_one_line(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit):
         main()
     said = capsys.readouterr().err
-    assert "dacse: --batch-size must be at least 1, not 0; --overlap must be at least 0" in said
+    assert "dacse: --batch-size must be a whole number of at least 1, not 0; --overlap must be" in said
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,48 @@ def test_three_strengths_and_a_report(tiny_model, tmp_path, monkeypatch):
     assert len(files) == 3 and about["settings"]["recording"].endswith("talk.wav")
 
 
+def test_a_joined_recording_is_tried_over_its_joints(tmp_path, monkeypatch):
+    """`--seconds 8` of three recordings of 3 s in one file tried 3 s and said nothing."""
+    monkeypatch.setattr(reporting, "scorer", lambda: None)
+    for seed in range(3):
+        noise = 0.1 * np.random.default_rng(seed).standard_normal(3 * RATE)
+        soundfile.write(tmp_path / "part.wav", noise, RATE)
+        with open(tmp_path / "joined.wav", "ab") as file:
+            file.write((tmp_path / "part.wav").read_bytes())
+    words = ["try", str(tmp_path / "joined.wav"), "--seconds", "8", "--no-open", "--model", "nano"]
+    assert CliRunner().invoke(app, words, catch_exceptions=False).exit_code == 0
+    files = sorted((tmp_path / "joined.try").glob("*.wav"))
+    assert [soundfile.info(file).frames for file in files] == [8 * RATE] * 4
+
+
+@pytest.mark.parametrize("name", ["original.wav", "strong.wav"])
+@pytest.mark.parametrize(
+    "way", ["plain", "source is a link", "target is a link", "hard link", "folder is a link"]
+)
+def test_try_does_not_write_over_its_input(tmp_path, name, way):
+    """`dacse try talk.try/original.wav -o talk.try` returned 0, and the input was 2 s long from then on."""
+    folder = out = tmp_path / "talk.try"
+    folder.mkdir()
+    (folder / "report.jsonl").touch()
+    source, target = tmp_path / "talk.wav", folder / name
+    soundfile.write(source if way in ("target is a link", "hard link") else target, np.zeros(RATE), RATE)
+    if way == "plain":
+        source = target
+    elif way == "source is a link":
+        source.symlink_to(target)
+    elif way == "target is a link":
+        target.symlink_to(source)
+    elif way == "hard link":
+        target.hardlink_to(source)
+    else:
+        source, out = target, tmp_path / "link"
+        out.symlink_to(folder)
+    with pytest.raises(UsageError, match=r"is the input; inputs are never written to") as caught:
+        CliRunner().invoke(app, ["try", str(source), "-o", str(out), "--no-open"], catch_exceptions=False)
+    assert caught.value.exit_code == 2 and f"{out / name}" in caught.value.message
+    assert soundfile.info(source).frames == RATE
+
+
 def test_try_refuses_missing_files_and_foreign_folders(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         CliRunner().invoke(app, ["try", str(tmp_path / "gone.wav")], catch_exceptions=False)

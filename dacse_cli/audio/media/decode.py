@@ -96,7 +96,7 @@ class MediaReader:
         return self._start
 
     def read(self, count: int) -> Samples:
-        """The next samples `[C, n]`, n <= count; n is 0 at the end and stays 0."""
+        """The next samples `[C, n]`; n is `count`, or less at the end of the track, then 0."""
         if self._limit is not None:
             count = min(count, self._limit - self.frames_read)
         pieces, have = [], 0

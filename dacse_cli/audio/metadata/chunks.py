@@ -19,8 +19,8 @@ from dacse_cli.audio.metadata.positions import at_rate
 MAX_BYTES = 1 << 26
 """Most bytes of all chunks together: more is treated as damage."""
 _EXTENSIBLE = 0xFFFE
-_FILES = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff"}
-"""What a joined file begins with: the end of the first one's chunks."""
+_FILES = {b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"caff", b"riff"}
+"""How a file begins: in the place of a chunk, another recording that is joined on."""
 _TEXTS = {b"id3 ", b"ID3 ", b"NAME", b"AUTH", b"ANNO", b"(c) ", b"info"}
 
 
@@ -169,7 +169,7 @@ def _text(name: bytes) -> str:
 
 
 def _kept(stream: BinaryIO, header: Header) -> Iterator[tuple[bytes, bytes]]:
-    """All chunks that are to be taken over; the first that is not whole ends them."""
+    """All chunks that are to be taken over; the first that is not whole ends them, as does another file."""
     family = FAMILIES[header.container]
     kept = 0
     overhead = family.head if family.counts_itself else 0

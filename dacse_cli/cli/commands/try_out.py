@@ -42,22 +42,25 @@ def try_(
     dacse try talk.wav -o trial/ --model nano --no-open
     """
     from dacse_cli.api.finding import open_enhancer
+    from dacse_cli.api.trial import trial_files, try_out
+    from dacse_cli.api.writing import refuse_input
     from dacse_cli.cli.batch.reporting import write_trial
     from dacse_cli.errors import InputError, UsageError
+    from dacse_cli.report.assembly import LINES, PAGE
 
     if not source.is_file():
         raise InputError(f"{source}: no such file", reason="missing")
     folder = output or source.with_name(f"{source.stem}.try")
-    if folder.exists() and not (folder / "report.jsonl").exists():
-        raise UsageError(f"{folder} exists and contains no report", hint="Give another folder with -o.")
+    elsewhere = "Give another folder with -o."
+    if folder.exists() and not (folder / LINES).exists():
+        raise UsageError(f"{folder} exists and contains no report", hint=elsewhere)
+    refuse_input(source, [*trial_files(folder).values(), folder / PAGE, folder / LINES], elsewhere)
     models = networks.options(printing.offline, printing.remark)
     screen = printing.screen()
     with screen:
         screen.remark(f"trying {seconds:g} s of {source}")
         screen.doing("loading the models")
         with open_enhancer(models, chunks.options(), screen.download) as enhancer:
-            from dacse_cli.api.trial import try_out
-
             screen.doing(f"enhancing {seconds:g} s")
             trial = try_out(enhancer, source, folder, seconds)
         page = write_trial(trial, source, folder, models.model, screen.drawn)

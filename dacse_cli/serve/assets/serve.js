@@ -1,6 +1,6 @@
 /* The page of `dacse serve`: files in, the report's player for their first seconds, a link to the result.
    File names are text, never markup. Every request goes to this server and contains the token. */
-const LARGEST = 2e9, LOOK_EVERY = 700;
+const LARGEST = 2e9, LOOK_EVERY = 700, STAY_EVERY = 60000;
 const TOKEN = new URLSearchParams(location.search).get("token") || "";
 const FORMATS = [["keep", "same format"], ["wav", "WAV"], ["flac", "FLAC"], ["mp3", "MP3"], ["opus", "Opus"]];
 const LEVELS = [["", "level as it is"], ["match", "as loud as before"], ["-16", "podcast, \u221216 LUFS"], ["-23", "broadcast, \u221223 LUFS"]];
@@ -117,7 +117,8 @@ async function look() {
     for (const one of [...cards.values()]) {
       if (!there.has(one.id)) { cards.delete(one.id); one.node.remove(); }
     }
-    if (!told.ready || told.data.some((one) => one.state === "waiting" || one.state === "working")) looking = setTimeout(look, LOOK_EVERY);
+    const busy = !told.ready || told.data.some((one) => one.state === "waiting" || one.state === "working");
+    if (busy || cards.size) looking = setTimeout(look, busy ? LOOK_EVERY : STAY_EVERY); // what is listed is kept
   } catch (error) {
     complain(`The server does not answer: ${error.message}`);
     looking = setTimeout(look, 5 * LOOK_EVERY);
