@@ -90,7 +90,7 @@ def test_models_that_cannot_run_are_refused(tmp_path: Path, small_codec: Path, t
         with pytest.raises(UsageError, match="is not searched with a beam"):
             Enhancer(folder, device="cpu", beam=4)
     for beam in (0, 10_000):
-        with pytest.raises(UsageError, match=f"`beam` must be from 1 to 64, not {beam}"):
+        with pytest.raises(UsageError, match=f"`beam` must be a whole number from 1 to 64, not {beam}"):
             Enhancer(str(tiny_model), beam=beam)
     with pytest.raises(UsageError, match="`expansion` other is not one of ranked, best"):
         Enhancer(str(tiny_model), expansion="other")

@@ -163,9 +163,11 @@ def test_both_sides_move_in_the_order_asked_for(kind, first):
     assert torch.equal(judge.seen[1], before) != first  # the network is judged by the moved ones, or not
     assert not torch.equal(judge.layer.weight, before) and float(network.level.detach()) != level
     assert judge.layer.weight.grad is None
-    other_network, other = adversarial(Judge(), kind=kind, discriminators_first=first)
-    other.restore(deepcopy(step.state()))
+    other_judge = Judge()
+    other_network, other = adversarial(other_judge, kind=kind, discriminators_first=first)
+    other.restore(deepcopy(step.state()))  # the weights of both sides are the trainer's
     other_network.load_state_dict(network.state_dict())
+    other_judge.load_state_dict(judge.state_dict())
     again = [one(1, 0.0, torch.ones(2, 4))[0]["loss"] for one in (step, other)]
     assert torch.equal(*again)
 
