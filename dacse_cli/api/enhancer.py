@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from dacse_cli.api.arguments import SoundArguments, sound_options
 from dacse_cli.api.enhanced import Enhanced
-from dacse_cli.api.sources import Audio, file_source, source_of
+from dacse_cli.api.sources import Audio, file_source, name_of, source_of
 from dacse_cli.api.writing import refuse_input, whole_files
 from dacse_cli.config import AUTO_MODEL, ChunkOptions, ModelOptions, SoundOptions
 from dacse_cli.hub.choice import choose_model
@@ -62,9 +62,9 @@ class Enhancer:
 
     def __init__(
         self,
-        model: str = AUTO_MODEL,
+        model: str | PathLike[str] = AUTO_MODEL,
         *,
-        codec: str | None = None,
+        codec: str | PathLike[str] | None = None,
         device: str | torch.device = "auto",
         dtype: str | torch.dtype = "auto",
         batch_size: int | None = None,
@@ -80,8 +80,8 @@ class Enhancer:
         progress: Callable[[float], None] | None = None,
     ) -> None:
         models = ModelOptions(
-            choose_model(model, _name(device), offline=offline).model,
-            codec,
+            choose_model(name_of("model", model), _name(device), offline=offline).model,
+            None if codec is None else name_of("codec", codec),
             _name(device),
             _name(dtype),
             batch_size,

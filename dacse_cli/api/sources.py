@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +20,17 @@ from dacse_cli.pipeline.task.reading.sources import ArraySource, FileSource, Sig
 
 Audio: TypeAlias = "str | PathLike[str] | ArrayLike"
 MAX_CHANNELS = 64
+
+
+def name_of(argument: str, value: object) -> str:
+    """A model's or a codec's name, or a folder as a path. Raises `UsageError`."""
+    try:
+        name = fspath(value)  # type: ignore[call-overload]
+    except TypeError:
+        name = None
+    if not isinstance(name, str):
+        raise UsageError(f"`{argument}` must be a name or a folder, not {type(value).__name__}")
+    return name
 
 
 def source_of(audio: Audio, sample_rate: int | None) -> Source:

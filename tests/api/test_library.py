@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -142,6 +143,17 @@ def test_options_of_the_sound(enhancer):
     np.testing.assert_allclose(gentle, enhancer.enhance(samples, 16000, strength=0.75).samples, atol=1e-4)
     with pytest.raises(UsageError, match="`strength` wild"):
         enhancer.enhance(samples, 16000, strength="wild")
+
+
+def test_a_model_is_named_by_text_or_a_path(tiny_model):
+    """A `Path` ended as an AttributeError deep inside, a number as a TypeError."""
+    with Enhancer(Path(tiny_model), codec=Path(tiny_model) / "codec", device="cpu") as enhancer:
+        assert enhancer.model == str(tiny_model)
+    for wrong in (3, b"nano", ["nano"]):
+        with pytest.raises(UsageError, match="`model` must be a name or a folder"):
+            Enhancer(wrong)
+        with pytest.raises(UsageError, match="`codec` must be a name or a folder"):
+            Enhancer("nano", codec=wrong)
 
 
 def test_from_pretrained_takes_the_names_of_transformers(tiny_model):
