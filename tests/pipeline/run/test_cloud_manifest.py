@@ -45,7 +45,7 @@ def list_keys(keys, folder, shard=None, wave=1000):
     store = object.__new__(Store)
     store.url, store._root, store._fs = "s3://bucket/in", "bucket/in", EndlessS3()
     options = ModelOptions(), ChunkOptions(), SoundOptions()
-    request = Request(Form.ENHANCE, ("s3://bucket/in",), "s3://bucket/out", *options, shard=shard)
+    request = Request(Form.ENHANCE, ("s3://bucket/in",), "memory://out", *options, shard=shard)
     with (
         mock.patch.object(listing, "_entries", return_value=(store, store.entries())),
         mock.patch.dict(os.environ, {"DACSE_CACHE": str(folder)}),
