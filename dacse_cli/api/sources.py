@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dacse_cli.audio.info import AudioScan
 from dacse_cli.audio.probe import scan
+from dacse_cli.audio.source import MAX_CHANNELS
 from dacse_cli.config import MAX_RATE, MIN_RATE
 from dacse_cli.errors import UsageError
 from dacse_cli.interfaces import Samples
@@ -19,7 +20,6 @@ from dacse_cli.pipeline.request.scans import check_samples, check_scan
 from dacse_cli.pipeline.task.reading.sources import ArraySource, FileSource, Signal, Source
 
 Audio: TypeAlias = "str | PathLike[str] | ArrayLike"
-MAX_CHANNELS = 64
 
 
 def name_of(argument: str, value: object) -> str:

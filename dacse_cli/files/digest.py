@@ -10,6 +10,8 @@ from typing import Protocol
 
 from dacse_cli.files.regular import open_regular
 
+Between = Callable[[], None] | None
+"""Called between the blocks of a long reading; may raise to end it."""
 _BLOCK = 1 << 20
 
 
@@ -20,13 +22,13 @@ class Hash(Protocol):
     def hexdigest(self) -> str: ...
 
 
-def file_sha256(path: Path, between: Callable[[], None] | None = None) -> str:
-    """sha256 of a regular file. `between` is called after every block and may raise. Raises `OSError`."""
+def file_sha256(path: Path, between: Between = None) -> str:
+    """sha256 of a regular file. Raises `OSError`, and what `between` raises."""
     return file_digest(path, hashlib.sha256(), between)
 
 
-def file_digest(path: Path, state: Hash, between: Callable[[], None] | None = None) -> str:
-    """The digest of `state` continued by all bytes of a regular file. Raises `OSError`, as `between` does."""
+def file_digest(path: Path, state: Hash, between: Between = None) -> str:
+    """The digest of `state` continued by all bytes of a regular file. Raises as `file_sha256` does."""
     with open_regular(path) as stream:
         return _continued(stream.fileno(), state, between)
 
@@ -37,7 +39,7 @@ def descriptor_sha256(descriptor: int) -> str:
     return _continued(descriptor, hashlib.sha256())
 
 
-def _continued(descriptor: int, state: Hash, between: Callable[[], None] | None = None) -> str:
+def _continued(descriptor: int, state: Hash, between: Between = None) -> str:
     while block := os.read(descriptor, _BLOCK):
         state.update(memoryview(block))
         if between is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from dacse_cli.errors import DacseError
@@ -21,7 +20,6 @@ from dacse_cli.pipeline.record.journal import Journal
 from dacse_cli.pipeline.record.no_journal import NoJournal
 from dacse_cli.pipeline.record.place import LocalPlace, journal_files
 from dacse_cli.pipeline.record.records import Recipe, parse, read_records
-from dacse_cli.pipeline.record.standing import Standing
 
 SLACK = 1000
 """Records that are out of date, above which a file is written anew without them."""
@@ -76,27 +74,15 @@ class Beside(Journal):
     def knows(self, target: Path) -> bool:
         """Whether there is a record of an output of this name."""
         key = self.key(target)
-        self._load_folder(Path(key).parent)
+        self._load_records_of(key)
         return key in self._records
-
-    def standing(
-        self,
-        key: str,
-        recipe: Recipe,
-        source: str,
-        *,
-        strict: bool = False,
-        between: Callable[[], None] | None = None,
-    ) -> Standing:
-        """The state of the output at `key`, as a journal knows it."""
-        self._load_folder(Path(key).parent)
-        return super().standing(key, recipe, source, strict=strict, between=between)
 
     def fail(self, key: str, recipe: Recipe, reason: str, message: str) -> None: ...
     def check_place(self) -> None: ...
     def note_run(self, left: int, *, ended: bool) -> None: ...
 
-    def _load_folder(self, folder: Path) -> None:
+    def _load_records_of(self, key: str) -> None:
+        folder = Path(key).parent
         if folder in self._read:
             return
         self._read.add(folder)

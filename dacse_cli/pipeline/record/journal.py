@@ -19,6 +19,7 @@ from pathlib import Path
 from types import TracebackType
 
 from dacse_cli.errors import LockedError, OutputError
+from dacse_cli.files.digest import Between
 from dacse_cli.files.locks import is_locked, lock
 from dacse_cli.files.problems import reason
 from dacse_cli.files.regular import open_own
@@ -145,13 +146,14 @@ class Journal:
         source: str,
         *,
         strict: bool = False,
-        between: Callable[[], None] | None = None,
+        between: Between = None,
     ) -> Standing:
         """The state of the output at `key`, for a job that would make it from `source` by `recipe`.
 
-        With `strict`, an output made from a damaged input does not count as done. `between` is called while
-        a long output is read, and may raise.
+        With `strict`, an output made from a damaged input does not count as done. Raises what `between`
+        raises while a long output is read.
         """
+        self._load_records_of(key)
         if self.place.is_folder(key):
             return Standing.FOLDER
         last = self._records.get(key)
@@ -168,6 +170,9 @@ class Journal:
         same_name = ours.source in (None, source_of(source))
         same_content = (ours.recipe.size, ours.recipe.stamp) == (recipe.size, recipe.stamp)
         return Standing.OURS if same_name or same_content else Standing.OTHER_INPUT
+
+    def _load_records_of(self, key: str) -> None:
+        """For journals that do not read all of their records at the start."""
 
     def _is_as_made(self, key: str, record: Record, content: Callable[[str], str | None]) -> bool:
         """Whether the output that a record describes exists and is unchanged; `content` hashes it."""

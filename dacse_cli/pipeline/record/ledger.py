@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dacse_cli.errors import DacseError, InputError
+from dacse_cli.files.digest import Between
 from dacse_cli.pipeline.record.chunk_cache import forget, keep_for, sweep, tidy
 from dacse_cli.pipeline.record.claims import Claims
 from dacse_cli.pipeline.record.journal import Journal
@@ -25,8 +26,6 @@ from dacse_cli.pipeline.wire.outcome import Finished, Outcome, OutputFile, Resul
 
 Publish = Callable[[int, list[OutputFile]], None]
 """Publishes the files of a job beside other work; `Ledger.published` is called when they are in place."""
-Between = Callable[[], None] | None
-"""Called from time to time in long work; may raise to end it."""
 
 
 @dataclass(slots=True)

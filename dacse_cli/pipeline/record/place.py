@@ -6,13 +6,12 @@ Outputs are named by keys: paths below the place, with `/` between the parts.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from dacse_cli.errors import OutputError
 from dacse_cli.files.atomic import commit
-from dacse_cli.files.digest import file_sha256
+from dacse_cli.files.digest import Between, file_sha256
 from dacse_cli.pipeline.request.shards import Shard
 
 FOLDER = ".dacse"
@@ -45,8 +44,8 @@ class Place(Protocol):
     def modified(self, key: str) -> int | None:
         """Modification time in nanoseconds; None where the place has none."""
 
-    def sha256(self, key: str, between: Callable[[], None] | None = None) -> str | None:
-        """Hash of a file's content; None where there is none. `between` may raise, to stop a long reading."""
+    def sha256(self, key: str, between: Between = None) -> str | None:
+        """Hash of a file's content; None where there is none. `between`: see `files.digest`."""
 
     def publish(self, temp: Path, key: str) -> None:
         """Give a finished file its final name. Raises `OutputError`, `InputError` for this one alone."""
@@ -94,7 +93,7 @@ class LocalPlace:
         except OSError:
             return None
 
-    def sha256(self, key: str, between: Callable[[], None] | None = None) -> str | None:
+    def sha256(self, key: str, between: Between = None) -> str | None:
         try:
             return file_sha256(self.folder / key, between)
         except OSError:

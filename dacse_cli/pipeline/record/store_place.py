@@ -14,10 +14,10 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from dacse_cli.errors import InputError, OutputError
+from dacse_cli.files.digest import Between
 from dacse_cli.pipeline.record.place import FOLDER, journal_files, suffix
 from dacse_cli.pipeline.request.shards import Shard
 from dacse_cli.store.store import Entry, Store
@@ -61,7 +61,7 @@ class StorePlace:
     def modified(self, key: str) -> int | None:
         return None
 
-    def sha256(self, key: str, between: Callable[[], None] | None = None) -> str | None:
+    def sha256(self, key: str, between: Between = None) -> str | None:
         if between is not None:
             between()
         return self._store.sha256(key)

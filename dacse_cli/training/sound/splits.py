@@ -2,7 +2,7 @@
 
 A hash of its name decides, so a group stays in its set when others are added, and two corpora that share a
 speaker put that speaker into the same set. `dacse mix` splits noises and room responses by the same rule, so
-that no test material was part of the training; trainings that mix on the fly hold out speech alone.
+that no test material was part of the training; trainings of codecs and filters hold out speech alone.
 """
 
 from __future__ import annotations
