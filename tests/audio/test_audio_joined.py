@@ -77,3 +77,17 @@ def test_the_output_of_a_joined_recording_is_one_recording(tmp_path, form):
     assert soundfile.info(made).frames == whole.shape[1]
     with AudioReader(made) as reader:
         assert reader.counted
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_recordings_of_another_rate_are_named(tmp_path, form):
+    """A joined WAV was resampled without a word, where an MP3 had a note."""
+    same, other = tmp_path / "same", tmp_path / "other"
+    same.mkdir()
+    other.mkdir()
+    with AudioReader(joined(same, form)) as reader:
+        assert reader.warning() is None
+    with AudioReader(joined(other, form, (RATE, 8000, RATE))) as reader:
+        while reader.read(RATE).shape[1]:
+            pass
+        assert "16000 Hz" in reader.warning() and "8000 Hz" in reader.warning()

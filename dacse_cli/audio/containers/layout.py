@@ -7,6 +7,7 @@ disk.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -21,6 +22,8 @@ _WORTH_A_NOTE = 8192
 """Number of bytes after the samples of a WAV file that causes a note."""
 _TOLERATED_FRAMES = 2
 """Frames by which an MP3's count may be too high: some encoders count the header frame, too."""
+_HEAD = 1 << 16
+"""Bytes in which the header of a joined WAV file is looked for."""
 _CLOSE = 0.02
 """Share by which the bytes that a Xing header counts may differ from those there: tags lie between."""
 _CLOSE_ENOUGH = 0.005
@@ -110,7 +113,9 @@ def _ogg(stream: BinaryIO, start: int, size: int, thorough: bool) -> Layout:
     if not thorough and not ogg.may_be_chained(stream, size):
         return Layout((Part(((0, size),)),), whole=True)
     found = ogg.links(stream, size, MOST_PARTS)
-    return Layout(tuple(Part((link,)) for link in found), whole=len(found) == 1)
+    heard = [ogg.rate_and_channels(stream, start) for start, _ in found]
+    note = _changes([one for one in heard if one is not None])
+    return Layout(tuple(Part((link,)) for link in found), note, whole=len(found) == 1)
 
 
 def _flac(stream: BinaryIO, start: int, size: int, thorough: bool) -> Layout:
@@ -159,10 +164,20 @@ def _riff(stream: BinaryIO, start: int, size: int, thorough: bool) -> Layout:
         at = following
     if ends:
         starts = [0, *ends]
-        return Layout(tuple(Part((pair,)) for pair in zip(starts, [*ends, size], strict=True)))
+        parts = tuple(Part((pair,)) for pair in zip(starts, [*ends, size], strict=True))
+        return Layout(parts, _changes([heard for start in starts if (heard := _heard(stream, start))]))
     patches, note = _mended(stream, header, size)
     part = Part(((0, size),), patches)
     return Layout((part,), note, whole=not patches)
+
+
+def _heard(stream: BinaryIO, start: int) -> tuple[int, int] | None:
+    """Rate and channels of the WAV file that begins at `start`."""
+    stream.seek(start)
+    header = read_header(io.BytesIO(stream.read(_HEAD)))
+    if header is None or not header.sample_rate or not header.channels:
+        return None
+    return header.sample_rate, header.channels
 
 
 def _joined(stream: BinaryIO, at: int, size: int) -> int | None:

@@ -39,6 +39,18 @@ def links(stream: BinaryIO, size: int, most: int) -> list[tuple[int, int]]:
     return list(zip(starts, [*starts[1:], size], strict=True))
 
 
+def rate_and_channels(stream: BinaryIO, start: int) -> tuple[int, int] | None:
+    """Of the Vorbis or Opus stream whose first page is at `start`; None of others."""
+    stream.seek(start)
+    head = stream.read(27 + 255 + 32)
+    packet = head[27 + head[26] :] if len(head) > 27 else b""
+    if packet[:7] == b"\x01vorbis" and len(packet) >= 16:
+        return int.from_bytes(packet[12:16], "little"), packet[11]
+    if packet[:8] == b"OpusHead" and len(packet) >= 10:
+        return 48_000, packet[9]  # what it is decoded at
+    return None
+
+
 def may_be_chained(stream: BinaryIO, size: int) -> bool:
     """Whether the last page belongs to another recording than the first; reads both ends only."""
     stream.seek(0)
