@@ -246,3 +246,15 @@ def test_steps_before_a_training_say_how_long_they_take(monkeypatch, capsys):
         screen.prepared("decoding recordings", done, 100)
         now[0] += 20
     assert capsys.readouterr().err.splitlines() == ["decoding recordings  3/100  32:20 left"]
+
+
+@pytest.mark.parametrize(("steps", "place"), [(200, "100/200"), (0, "100 steps, 50%")])
+def test_a_training_says_how_far_it_is_and_what_is_left(steps, place, monkeypatch, capsys):
+    """It showed no time left, and a stage that ends by the clock `100/0`."""
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    screen = Screen()
+    for step in (50, 100):
+        screen.trained("distance", step, steps, step / 200, "loss 0.05")
+        now[0] += 40
+    assert capsys.readouterr().err.splitlines()[-1] == f"distance  {place}  1:20 left  loss 0.05"

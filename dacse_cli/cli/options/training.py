@@ -165,7 +165,8 @@ class TrainingOutputOptions(OutputOptions):
 def _log(screen: Screen, report: StepReport) -> None:
     from dacse_cli.cli.render.text import measured
 
-    screen.trained(report.stage, report.step, report.steps, measured(report.numbers))
+    text = measured(report.numbers)
+    screen.trained(report.stage, report.step, report.steps, report.share, text)
     screen.results.record({"type": "step", **asdict(report)})
 
 

@@ -54,7 +54,7 @@ class Screen:
         self._hinted: set[str] = set()
         self._files = self._ended = 0
         self._total = 0.0
-        self._preparing = ("", 0, 0.0)
+        self._began = ("", 0.0, 0.0)  # step of the preparation or stage of the training, part done, time
         self._last_line = time.monotonic()
         self._notes: list[str] = []
 
@@ -135,22 +135,29 @@ class Screen:
 
     def prepared(self, what: str, done: int, total: int) -> None:
         """`done` of `total` pieces of a step before the first step of a training, and the time left."""
-        now = time.monotonic()
-        if self._preparing[0] != what:
-            self._preparing = (what, done, now)
-        _, before, began = self._preparing
-        left = remaining(done - before, total - done, now - began)
         self._stage(what)
-        self._move(done, total, f"{what}  {done}/{total}{left}")
+        self._move(done, total, f"{what}  {done}/{total}{self._left(what, done, total)}")
 
     def doing(self, text: str) -> None:
         """Show the name of a step whose progress is not measured."""
         self._stage(shown(text))
 
-    def trained(self, stage: str, step: int, steps: int, text: str) -> None:
-        """Show that a training has done `step` of `steps` of a stage; `text` is the last measurement."""
+    def trained(self, stage: str, step: int, steps: int, share: float, text: str) -> None:
+        """Show that a training has done `share` of a stage; `text` is the last measurement.
+
+        `steps` of the stage are 0 where it ends by the clock.
+        """
         self._stage(shown(stage))
-        self._move(step, steps, f"{shown(stage)}  {step}/{steps}  {text}")
+        place = f"{step}/{steps}" if steps else f"{step} steps, {share:.0%}"
+        self._move(share, 1.0, f"{shown(stage)}  {place}{self._left(stage, share, 1.0)}  {text}")
+
+    def _left(self, what: str, done: float, total: float) -> str:
+        """The time left by the pace since `what` was first shown."""
+        now = time.monotonic()
+        if self._began[0] != what:
+            self._began = (what, done, now)
+        _, before, began = self._began
+        return remaining(done - before, total - done, now - began)
 
     def _end(self, result: Result) -> None:
         self.results.record(result.to_json())

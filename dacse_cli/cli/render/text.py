@@ -112,7 +112,7 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def remaining(done: int, left: int, elapsed: float) -> str:
+def remaining(done: float, left: float, elapsed: float) -> str:
     """Time left by the pace of `done` pieces in `elapsed` seconds; empty in the first second."""
     return f"  {clock(left * elapsed / done)} left" if done > 0 and elapsed >= 1 else ""
 
