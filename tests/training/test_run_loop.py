@@ -2,6 +2,8 @@
 
 import math
 import multiprocessing
+import os
+import signal
 import time
 
 import pytest
@@ -127,6 +129,41 @@ def test_a_run_that_is_stopped_anywhere_has_the_same_log(tmp_path):
     run(tmp_path / "b", Walk(), [StagePlan("a", 10)], Cadence(4, 0, 3))
     a, b = ([row["loss"] for row in read_log(tmp_path / name)] for name in "ab")
     assert a == b
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_stop_signal_writes_a_checkpoint_first(name, tmp_path, monkeypatch):
+    """A run that was stopped lost everything since its last checkpoint: up to 500 steps."""
+    number, noted = getattr(signal, name), []
+    monkeypatch.setattr(signal, "raise_signal", noted.append)
+
+    def stop(step):
+        if step == 4:
+            os.kill(os.getpid(), number)
+        return float(step)
+
+    remarks = []
+    before = signal.getsignal(number)
+    run(tmp_path / "a", Walk(stop), [StagePlan("a", 10)], Cadence(4, 0, 0), Listener(remark=remarks.append))
+    assert noted == [number] and signal.getsignal(number) is before and "after this step" in remarks[0]
+    again = Walk()
+    run(tmp_path / "a", again, [StagePlan("a", 10)], Cadence(4, 0, 0))
+    assert again.begun == [(0, False)] and len(again.shares) == 5
+    run(tmp_path / "b", Walk(), [StagePlan("a", 10)], Cadence(4, 0, 0))
+    a, b = ([row["loss"] for row in read_log(tmp_path / name)] for name in "ab")
+    assert a == b
+
+
+def test_a_second_stop_signal_stops_at_once(tmp_path):
+    def stop(step):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return float(step)
+
+    with pytest.raises(SystemExit) as caught:
+        run(tmp_path, Walk(stop), [StagePlan("a", 10)])
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert load_state(tmp_path / "state.safetensors") is None
 
 
 def test_a_stage_by_the_clock_goes_on_where_the_clock_was(tmp_path):

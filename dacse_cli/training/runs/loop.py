@@ -7,7 +7,10 @@ checkpoint, so that the curve of a killed run equals that of an uninterrupted on
 
 from __future__ import annotations
 
+import contextlib
 import math
+import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,6 +21,7 @@ import torch
 from torch import Tensor
 
 from dacse_cli.errors import DeviceError, UsageError
+from dacse_cli.platform import handling_stop_signals
 from dacse_cli.training.runs.folder import RunFolder
 from dacse_cli.training.runs.logbook import Logbook
 from dacse_cli.training.runs.machine import Machine
@@ -154,16 +158,32 @@ class Loop:
         self._place, self._last, self._taken = _Place(), dict[str, float](), 0
         self._before = 0
         """Steps of the stages before this one."""
+        self._signal: int | None = None
+        """The signal that asks to stop."""
 
     def run(self, last: int) -> TrainingResult:
-        """Run all remaining steps up to the end of stage `last`. Raises `OutputError`."""
+        """Run all remaining steps up to the end of stage `last`. Raises `OutputError`.
+
+        At a stop signal, finishes the step, writes a checkpoint and raises the signal again. A second signal
+        stops at once, and so does the first where several processes train together.
+        """
         began = time.monotonic()
+        alone = self._machine.count == 1 and threading.current_thread() is threading.main_thread()
         try:
-            self._run_stages(last)
+            with handling_stop_signals(self._asked) if alone else contextlib.nullcontext():
+                self._run_stages(last)
         finally:
             self._trainer.close()
+        if self._signal is not None:
+            signal.raise_signal(self._signal)
         model = self._folder.path / self._stages[self._place.stage].folder
         return TrainingResult(self._taken, model, self._place.best, self._last, time.monotonic() - began)
+
+    def _asked(self, number: int) -> None:
+        if self._signal is not None:
+            raise SystemExit(128 + number)
+        self._signal = number
+        self._listener.remark("stopping after this step; a second signal stops at once, without a checkpoint")
 
     def _run_stages(self, last: int) -> None:
         self._continue()
@@ -172,7 +192,7 @@ class Loop:
         self._log = Logbook(self._folder.path, columns, at) if self._machine.first else None
         while True:
             self._run_stage(self._stages[self._place.stage])
-            if self._place.stage >= last:
+            if self._place.stage >= last or self._signal is not None:
                 return
             self._before += self._place.step
             self._place = _Place(stage=self._place.stage + 1)
@@ -191,7 +211,7 @@ class Loop:
         place, cadence = self._place, self._cadence
         mark = time.monotonic()
         share = self._share(stage)
-        while share < 1.0:
+        while share < 1.0 and self._signal is None:
             place.add(self._stepped(share))
             place.step += 1
             self._taken += 1
@@ -204,6 +224,7 @@ class Loop:
                 ends or _due(place.step, every)
                 for every in (cadence.log_every, cadence.validate_every, cadence.save_every)
             )
+            saves = saves or self._signal is not None
             if logs or measures or saves:
                 self._settle()
             numbers = place.means() if logs else {}
