@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeAlias, TypeVar, get_args
 
 from dacse_cli.errors import DeviceError, UsageError, did_you_mean
 from dacse_cli.numeric import is_number, is_whole, plain, plain_whole
@@ -219,7 +219,8 @@ def amount_of(
     return profile or of_default, share if mix is None else mix
 
 
-FORMATS = ("keep", "wav", "flac", "ogg", "opus", "mp3", "m4a")
+FormatName: TypeAlias = Literal["keep", "wav", "flac", "ogg", "opus", "mp3", "m4a"]
+FORMATS: tuple[str, ...] = get_args(FormatName)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,12 +31,18 @@ SMALL = {
 }
 
 
+def script(name):
+    """A script of the recipe as a module."""
+    spec = importlib.util.spec_from_file_location(name, RECIPES / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 @pytest.fixture
 def nano(monkeypatch, tmp_path):
     """The script as a module; its recipes shortened, its commands run in this process."""
-    spec = importlib.util.spec_from_file_location("train_nano", RECIPES / "train_nano.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = script("train_nano")
     here = tmp_path / "recipes"
     here.mkdir()
     for name in ("held_out.txt", "left_out.txt"):
@@ -57,22 +64,17 @@ def nano(monkeypatch, tmp_path):
     (here / "codec-config.json").write_text(
         json.dumps(json.loads((RECIPES / "codec-config.json").read_text()) | SMALL)
     )
-    mask = (RECIPES / "mask.toml").read_text()
-    for long, short in (
-        ("minutes = 60", "minutes = 1e-5"),
-        ("minutes = 75", "minutes = 1e-5"),
-        ("width = 48", "width = 4"),
-        ("blocks = [1, 2, 4, 8, 1, 2, 4, 8]", "blocks = [1]"),
-        ("minutes = 76", "minutes = 1e-5"),
-        ("opinion = 0.025", ""),
-        ("opinion = 0.02\n", ""),
-        ("voice = 0.2", ""),
-        (", libri = 0.43", ""),
-        ("valid = 0.02", "valid = 0.0"),
-    ):
-        assert long in mask
-        mask = mask.replace(long, short)
-    (here / "mask.toml").write_text(mask)
+    for name in ("mask.toml", "effects.toml"):
+        mask = (RECIPES / name).read_text()
+        for long, short in (
+            (r"minutes = \d+", "minutes = 1e-5"),
+            (r"width = 48|(opinion|voice) = [\d.]+|, libri = 0.43", ""),
+            (r"\[model\]", "[model]\nwidth = 4"),
+            (r"blocks = .*", "blocks = [1]"),
+            (r"valid = 0.02", "valid = 0.0"),
+        ):
+            mask = re.sub(long, short, mask)
+        (here / name).write_text(mask)
     lm = (RECIPES / "lm.toml").read_text().replace("steps = 800", "steps = 2")
     (here / "lm.toml").write_text(
         lm.replace("valid_rows = 24", "valid_rows = 2").replace('"copy"', '"codebooks"')
@@ -105,7 +107,10 @@ def test_every_part_hands_on_to_the_next(tmp_path, nano):
     record(data / "speech" / "intent" / "a" / "left.opus", 7)
     record(data / "noise" / "n.opus", 9)
     record(data / "noise" / "m.opus", 8)
-    nano.lay_out(data, work)
+    (tmp_path / "effects").mkdir()
+    sf.write(tmp_path / "effects" / "000.flac", 0.1 * np.random.default_rng(1).standard_normal(RATE), RATE)
+    nano.lay_out(data, tmp_path / "effects", work)
+    assert len(list((work / "sounds").rglob("*.*"))) == 5 and len(list((work / "noise").iterdir())) == 2
     assert (work / "speech" / "intent" / "a" / "x.opus").is_symlink()
     assert not (work / "speech" / "intent" / "a" / "left.opus").exists()
     nano.train(work, write_recogniser(tmp_path), [])
@@ -116,6 +121,13 @@ def test_every_part_hands_on_to_the_next(tmp_path, nano):
     assert any(name not in same for name in last if name.startswith("decoder"))
     card = json.loads((work / "nano" / "dacse.json").read_text())
     assert load_mask(work / "nano" / card["filter"]).guides == 0
+    ends = [load_file(work / "mask" / name / "model.safetensors") for name in ("listeners", "words")]
+    middle = load_file(work / "mean" / "model.safetensors")
+    assert all(np.allclose(middle[name], (ends[0][name] + ends[1][name]) / 2) for name in middle)
+    every, end = (load_file(work / "effects" / name / "model.safetensors") for name in ("all", "last"))
+    mask = load_file(work / "nano" / "mask" / "model.safetensors")
+    mixed = {name: 0.3 * middle[name] + 0.4 * every[name] + 0.3 * end[name] for name in mask}
+    assert all(np.allclose(mask[name], mixed[name], atol=1e-6) for name in mask)
     assert card["codec"] == "codec" and card["licence"] == nano.CARD["licence"]
     shipped = load_file(work / "nano" / "codec" / "model.safetensors")
     assert all(np.array_equal(shipped[name], last[name]) for name in last)
@@ -127,4 +139,39 @@ def test_its_recipes_are_read():
     assert [stage.name for stage in codec.stages()] == ["codec", "decoder"]
     mask = read_run_recipe(MaskRecipe, RECIPES / "mask.toml", ["data.recogniser=x"]).stages()
     assert [stage.name for stage in mask] == ["distance", "listeners", "words"]
+    effects = read_run_recipe(MaskRecipe, RECIPES / "effects.toml", ["data.recogniser=x"]).stages()
+    assert [stage.name for stage in effects] == ["effects", "all", "last"]
     assert read_run_recipe(LmRecipe, RECIPES / "lm.toml").stages()[0].targets == "residual"
+
+
+def test_effects_become_recordings_of_noise(tmp_path, monkeypatch):
+    """Short sounds repeated with pauses, long ones played through, voices and silent files left out."""
+    effects = script("effects")
+    monkeypatch.setattr(effects, "SYNTHETIC", 2)
+    sounds = tmp_path / "packages" / "scratch" / "Media"
+    rng = np.random.default_rng(0)
+    for name, seconds, level in (
+        ("Animal/Dog1", 0.2, 0.5),
+        ("Animal/Dog2", 0.3, 0.1),
+        ("Effects/WaterRunning", 4.0, 0.2),
+        ("Effects/Pop", 0.1, 0.0),
+        ("Vocals/Singer1", 0.5, 0.3),
+    ):
+        (sounds / name).parent.mkdir(parents=True, exist_ok=True)
+        noise = level * rng.standard_normal(round(22_050 * seconds))
+        sf.write(sounds / f"{name}.wav", noise, 22_050)
+    kinds = effects.groups(tmp_path / "packages")
+    assert {name: len(paths) for name, paths in kinds.items()} == {
+        "scratch-dog": 2,
+        "scratch-pop": 1,
+        "scratch-waterrunning": 1,
+    }
+    monkeypatch.setattr(
+        "sys.argv", ["effects.py", "--packages", str(tmp_path / "packages"), "--out", str(tmp_path / "noise")]
+    )
+    effects.main()
+    written = [sf.read(path, always_2d=True) for path in sorted((tmp_path / "noise").glob("*.flac"))]
+    assert [(len(sound), rate) for sound, rate in written] == [(45 * 16_000, 16_000)] * 2
+    for sound, _ in written:
+        parts = np.sqrt(np.mean(np.square(sound.reshape(3, -1)), axis=1))
+        assert np.isfinite(sound).all() and parts.max() / parts.min() < 1.01

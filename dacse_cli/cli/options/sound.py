@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from dacse_cli.cli.options.words import number_or_word, whole_number
-from dacse_cli.config import PRESETS, Preset, SoundOptions, amount_of
+from dacse_cli.config import FORMATS, PRESETS, FormatName, Preset, SoundOptions, amount_of
 from dacse_cli.errors import UsageError
 
 _sound = partial(typer.Option, rich_help_panel="Sound")
@@ -23,11 +23,9 @@ ChannelsOpt = Annotated[
 RateOpt = Annotated[
     str, _sound("--rate", metavar="keep|HZ", help="Sample rate of the output; keep is the input's.")
 ]
-_FORMAT_HELP = (
-    "keep, wav, flac, ogg, opus, mp3, m4a. keep is the input's format where it can be written, else wav."
-)
+_FORMAT_HELP = f"{', '.join(FORMATS)}. keep is the input's format where it can be written, else wav."
 FormatOpt = Annotated[
-    Literal["keep", "wav", "flac", "ogg", "opus", "mp3", "m4a"],
+    FormatName,
     _sound("--format", "-f", metavar="NAME", help=_FORMAT_HELP),
 ]
 
@@ -39,7 +37,7 @@ class Sound:
     channels: ChannelsOpt = "keep"
     rate: RateOpt = "keep"
     audio_format: Annotated[
-        Literal["keep", "wav", "flac", "ogg", "opus", "mp3", "m4a"] | None,
+        FormatName | None,
         _sound("--format", "-f", metavar="NAME", show_default="keep", help=_FORMAT_HELP),
     ] = None
     strength: Annotated[

@@ -21,7 +21,7 @@ RATED_LEVEL = 0.06
 """RMS to which rated speech is scaled, -24 dB."""
 SPOKEN = 3e-4
 """RMS of a clean row above which it holds speech."""
-SIGNAL, BACKGROUND = 0.3, 0.1
+SIGNAL, BACKGROUND = 0.2, 0.3
 """Weight of SIG and BAK relative to OVRL."""
 
 
