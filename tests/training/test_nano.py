@@ -146,6 +146,7 @@ def test_its_recipes_are_read():
 
 def test_effects_become_recordings_of_noise(tmp_path, monkeypatch):
     """Short sounds repeated with pauses, long ones played through, voices and silent files left out."""
+    monkeypatch.syspath_prepend(RECIPES)
     effects = script("effects")
     monkeypatch.setattr(effects, "SYNTHETIC", 2)
     sounds = tmp_path / "packages" / "scratch" / "Media"

@@ -4,6 +4,7 @@ import math
 import multiprocessing
 import os
 import signal
+import threading
 import time
 
 import pytest
@@ -145,13 +146,25 @@ def test_a_stop_signal_writes_a_checkpoint_first(name, tmp_path, monkeypatch):
     remarks = []
     before = signal.getsignal(number)
     run(tmp_path / "a", Walk(stop), [StagePlan("a", 10)], Cadence(4, 0, 0), Listener(remark=remarks.append))
-    assert noted == [number] and signal.getsignal(number) is before and "after this step" in remarks[0]
+    assert noted == [number] and signal.getsignal(number) is before
+    for thread in set(threading.enumerate()) - {threading.current_thread()}:
+        thread.join(0.5)
+    assert "after this step" in remarks[0]
     again = Walk()
     run(tmp_path / "a", again, [StagePlan("a", 10)], Cadence(4, 0, 0))
     assert again.begun == [(0, False)] and len(again.shares) == 5
     run(tmp_path / "b", Walk(), [StagePlan("a", 10)], Cadence(4, 0, 0))
     a, b = ([row["loss"] for row in read_log(tmp_path / name)] for name in "ab")
     assert a == b
+
+
+def test_a_signal_in_the_last_step_does_not_hide_the_result(tmp_path):
+    def stop(step):
+        if step == 9:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return float(step)
+
+    assert run(tmp_path, Walk(stop), [StagePlan("a", 10)]).steps == 10
 
 
 def test_a_second_stop_signal_stops_at_once(tmp_path):

@@ -156,10 +156,8 @@ class Loop:
         self._trainer, self._stages, self._folder, self._machine = trainer, stages, folder, machine
         self._cadence, self._listener = cadence, listener or Listener()
         self._place, self._last, self._taken = _Place(), dict[str, float](), 0
-        self._before = 0
-        """Steps of the stages before this one."""
-        self._signal: int | None = None
-        """The signal that asks to stop."""
+        self._before = 0  # steps of the stages before this one
+        self._signal: int | None = None  # that asked to stop
 
     def run(self, last: int) -> TrainingResult:
         """Run all remaining steps up to the end of stage `last`. Raises `OutputError`.
@@ -171,10 +169,10 @@ class Loop:
         alone = self._machine.count == 1 and threading.current_thread() is threading.main_thread()
         try:
             with handling_stop_signals(self._asked) if alone else contextlib.nullcontext():
-                self._run_stages(last)
+                complete = self._run_stages(last)
         finally:
             self._trainer.close()
-        if self._signal is not None:
+        if self._signal is not None and not complete:
             signal.raise_signal(self._signal)
         model = self._folder.path / self._stages[self._place.stage].folder
         return TrainingResult(self._taken, model, self._place.best, self._last, time.monotonic() - began)
@@ -183,17 +181,18 @@ class Loop:
         if self._signal is not None:
             raise SystemExit(128 + number)
         self._signal = number
-        self._listener.remark("stopping after this step; a second signal stops at once, without a checkpoint")
+        text = "stopping after this step; a second signal stops at once, without a checkpoint"
+        threading.Thread(target=self._listener.remark, args=(text,)).start()  # a handler must not print
 
-    def _run_stages(self, last: int) -> None:
+    def _run_stages(self, last: int) -> bool:
         self._continue()
         columns = (*self._trainer.columns, "seconds")
         at = self._before + self._place.step
         self._log = Logbook(self._folder.path, columns, at) if self._machine.first else None
         while True:
-            self._run_stage(self._stages[self._place.stage])
-            if self._place.stage >= last or self._signal is not None:
-                return
+            complete = self._run_stage(self._stages[self._place.stage])
+            if self._place.stage >= last or not complete:
+                return complete
             self._before += self._place.step
             self._place = _Place(stage=self._place.stage + 1)
             self._trainer.begin(self._place.stage, True)
@@ -207,7 +206,7 @@ class Loop:
         self._trainer.begin(self._place.stage, False)
         self._trainer.restore(state["trainer"])
 
-    def _run_stage(self, stage: StagePlan) -> None:
+    def _run_stage(self, stage: StagePlan) -> bool:
         place, cadence = self._place, self._cadence
         mark = time.monotonic()
         share = self._share(stage)
@@ -234,6 +233,7 @@ class Loop:
                 self._report(stage, share, numbers)
             if saves:
                 self._save()
+        return share >= 1.0
 
     def _share(self, stage: StagePlan) -> float:
         """How much of the stage has passed, 0 to 1; the same in all processes."""

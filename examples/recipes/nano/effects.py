@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile as sf
-import soxr
+from held_out_set import read as recording
 from numpy.typing import NDArray
 
 RATE = 16_000
@@ -61,8 +61,7 @@ def groups(packages: Path) -> dict[str, list[Path]]:
 
 def read(path: Path) -> Samples:
     """An effect at `RATE`, mono, its loudest sample at 1; empty if it is silent."""
-    sound, own = sf.read(path, dtype="float32", always_2d=True)
-    sound = soxr.resample(sound.mean(axis=1), own, RATE)[: 2 * PART]
+    sound = recording(path, RATE)[: 2 * PART]
     loudest = np.abs(sound).max(initial=0.0)
     return np.asarray(sound / loudest, np.float32) if loudest > 1e-3 else np.zeros(0, np.float32)
 
